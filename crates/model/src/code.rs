@@ -1,0 +1,97 @@
+//! Stable error codes. Each has a page `docs/errors/<CODE>.md`, which `flash explain <CODE>` prints.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($variant:ident = $id:literal, $title:literal;)*) => {
+        /// Project problems are FL1xx, this machine's FL2xx, calls' FL3xx, state's and providers' FL4xx.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $(#[serde(rename = $id)] $variant,)*
+        }
+
+        impl Code {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $id,)* }
+            }
+
+            /// One line that says what kind of problem it is.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    SyntaxError = "FL101", "Python syntax error";
+    UnreadableFile = "FL102", "source file cannot be read";
+    UnresolvedResource = "FL103", "resource configuration cannot be resolved";
+    UnresolvedValue = "FL104", "value cannot be resolved";
+    UnknownArgument = "FL105", "unknown argument";
+    InvalidName = "FL106", "invalid name";
+    MissingRoute = "FL107", "load-balanced function without method or path";
+    InvalidMethod = "FL108", "invalid HTTP method";
+    InvalidPath = "FL109", "invalid HTTP path";
+    ReservedPath = "FL110", "reserved HTTP path";
+    RouteConflict = "FL111", "two functions on one route";
+    DuplicateFunction = "FL112", "duplicate function name";
+    DuplicateResource = "FL113", "duplicate resource name";
+    InvalidValue = "FL114", "value out of range";
+    IgnoredRoute = "FL115", "route on a queue resource";
+    NestedFunction = "FL116", "decorated function not at module level";
+    UnknownMember = "FL117", "unknown member";
+    NoFunctions = "FL118", "no decorated functions";
+    MissingPathParameter = "FL119", "path parameter that the function lacks";
+
+    PythonNotFound = "FL201", "Python not found";
+    PythonTooOld = "FL202", "Python too old";
+    InstallFailed = "FL203", "package installation failed";
+    PortInUse = "FL204", "port in use";
+    AlreadyRunning = "FL205", "project already running";
+    ProjectNotFound = "FL206", "project not found";
+    NotRunning = "FL207", "no running project";
+    NotReady = "FL208", "endpoint did not become ready";
+    NoGpu = "FL209", "no GPU on this machine";
+
+    NoRoute = "FL301", "no such route";
+    MethodNotAllowed = "FL302", "method not allowed";
+    NotMothership = "FL303", "only the mothership serves this";
+    WorkerDied = "FL304", "worker died during the call";
+    UserException = "FL305", "user code raised an exception";
+    ResultNotSerializable = "FL306", "result cannot be serialised";
+    UnknownFunction = "FL307", "unknown function";
+    Unauthorized = "FL308", "token needed";
+    Overloaded = "FL309", "no worker free in time";
+    ExecutionTimeout = "FL310", "execution time-out";
+    InvalidBody = "FL311", "invalid request body";
+    WorkerStartFailed = "FL312", "worker cannot start";
+    ForbiddenOrigin = "FL313", "host or origin not allowed";
+    JobNotFound = "FL314", "job not found";
+    UnknownEndpoint = "FL315", "unknown endpoint";
+    EndpointUnreachable = "FL316", "endpoint unreachable";
+    PayloadTooLarge = "FL317", "payload too large";
+    InvalidArguments = "FL318", "arguments do not fit the function";
+
+    StateConflict = "FL401", "state has moved";
+    StoreFailed = "FL402", "state store failed";
+    ProviderFailed = "FL403", "provider failed";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Code {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text)).ok_or(())
+    }
+}

@@ -1,0 +1,53 @@
+//! What a provider says exists now.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EndpointId, IdempotencyKey, ResourceName, Scope};
+
+/// The tag every endpoint carries. Nothing without our tag is ever touched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub scope: Scope,
+    pub resource: ResourceName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObservedPhase {
+    /// Exists and runs; whether it is healthy is for `/ping` to say.
+    Running,
+    /// Exists but runs nothing: it was suspended or its process died.
+    Stopped,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedEndpoint {
+    pub endpoint_id: EndpointId,
+    pub owner: Owner,
+    pub idempotency_key: IdempotencyKey,
+    /// Hash of the specification it was made from.
+    pub config_hash: String,
+    pub phase: ObservedPhase,
+    pub url: Option<String>,
+}
+
+/// An endpoint missing from a `Partial` inventory is *unknown*, not absent: it is neither created nor deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Completeness {
+    Complete,
+    Partial,
+}
+
+/// Endpoints of one app+environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    pub completeness: Completeness,
+    pub endpoints: Vec<ObservedEndpoint>,
+}
+
+impl Inventory {
+    pub fn unknown() -> Self {
+        Self { completeness: Completeness::Partial, endpoints: Vec::new() }
+    }
+}

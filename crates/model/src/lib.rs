@@ -1,0 +1,34 @@
+//! The nouns of Flash, shared by every other crate: typed ids, the [`Manifest`] and its [`ResourceSpec`]s,
+//! what the State Manager wrote down ([`ResourceRecord`]), what a provider says exists ([`Inventory`]),
+//! the [`RouteTable`] children call each other by, [`Diagnostic`]s, error [`Code`]s and the bodies on the wire.
+//!
+//! It knows nothing of tokio, HTTP clients or servers, the file system, clocks or randomness: values in, values out.
+//!
+//! Start with `manifest.rs` (what the user wants), then `record.rs` and `inventory.rs` (what we wrote down and
+//! what the world says), then `wire/` (how processes say it to each other).
+
+mod canonical;
+mod code;
+mod diagnostic;
+mod function;
+mod ids;
+mod inventory;
+mod manifest;
+mod record;
+mod resource;
+mod routes;
+pub mod wire;
+
+pub use canonical::{canonical_json, sha256_hex};
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Related, Severity, Span};
+pub use function::{ClassMethod, Function, Parameter, ParameterKind};
+pub use ids::{
+    AppName, EndpointId, EnvironmentName, FunctionName, IdempotencyKey, InvalidName, MothershipId,
+    ResourceName, Scope,
+};
+pub use inventory::{Completeness, Inventory, ObservedEndpoint, ObservedPhase, Owner};
+pub use manifest::{DEFAULT_GENERATED_AT, MANIFEST_VERSION, Manifest, ManifestError, Provisioned, Resource};
+pub use record::{Intent, IntentAction, ResourceRecord, ResourceStatus, StateSnapshot};
+pub use resource::{EndpointKind, Hardware, ResourceSpec, Scaler, ScalerType, VolumeSpec};
+pub use routes::{HttpMethod, RESERVED_PATHS, RESERVED_PREFIX, Route, RouteTable};

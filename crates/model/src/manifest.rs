@@ -1,0 +1,160 @@
+//! The manifest: desired state of a project. A superset of the reference's `flash_manifest.json`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    EndpointId, Function, FunctionName, ResourceName, ResourceSpec, ResourceStatus, canonical_json,
+    sha256_hex,
+};
+
+pub const MANIFEST_VERSION: &str = "1.0";
+
+/// Used for `generated_at` unless the caller has a build time of its own, so that one tree gives one byte string.
+pub const DEFAULT_GENERATED_AT: &str = "1970-01-01T00:00:00.000000Z";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Manifest {
+    pub version: String,
+    pub generated_at: String,
+    pub project_name: String,
+    pub resources: BTreeMap<ResourceName, Resource>,
+    /// Function or class name → resource name.
+    pub function_registry: BTreeMap<FunctionName, ResourceName>,
+    /// Resource name → `"METHOD /path"` → function name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<ResourceName, BTreeMap<String, FunctionName>>,
+    /// Counts applied manifests; only in what a mothership serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+}
+
+/// A resource entry. The first five fields after `spec` keep the reference's names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resource {
+    pub spec: ResourceSpec,
+    pub resource_type: String,
+    pub handler_file: String,
+    /// Sorted by name.
+    pub functions: Vec<Function>,
+    pub is_load_balanced: bool,
+    pub is_live_resource: bool,
+    pub config_variable: Option<String>,
+    /// Project files that the resource's functions need: relative paths with `/`, sorted.
+    pub files: Vec<String>,
+    /// Top-level modules imported at module level by `files` that are neither the project's nor Python's. Sorted.
+    pub imports: Vec<String>,
+    /// SHA-256 over paths and contents of `files`.
+    pub code_digest: String,
+    /// SHA-256 over the canonical `spec`, the functions' contracts and `code_digest`.
+    pub config_hash: String,
+    #[serde(flatten)]
+    pub provisioned: Provisioned,
+}
+
+/// What a mothership adds to a resource entry when it serves the manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Provisioned {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_id: Option<EndpointId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<ResourceStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("not a flash manifest")]
+    Json(#[from] serde_json::Error),
+    #[error("manifest version {found:?} is not supported; this flash reads {MANIFEST_VERSION:?}")]
+    Version { found: String },
+    #[error("function {function} belongs to resource {resource}, which the manifest does not have")]
+    DanglingFunction { function: FunctionName, resource: ResourceName },
+}
+
+impl Manifest {
+    pub fn empty(project_name: impl Into<String>) -> Self {
+        Self {
+            version: MANIFEST_VERSION.to_owned(),
+            generated_at: DEFAULT_GENERATED_AT.to_owned(),
+            project_name: project_name.into(),
+            resources: BTreeMap::new(),
+            function_registry: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            generation: None,
+        }
+    }
+
+    /// Tolerant of unknown fields, exact about the ones it needs.
+    pub fn from_json(text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = serde_json::from_str(text)?;
+        if manifest.version != MANIFEST_VERSION {
+            return Err(ManifestError::Version { found: manifest.version });
+        }
+        for (function, resource) in &manifest.function_registry {
+            if !manifest.resources.contains_key(resource) {
+                return Err(ManifestError::DanglingFunction {
+                    function: function.clone(),
+                    resource: resource.clone(),
+                });
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Two-space indented, keys sorted, newline at the end.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        let value = serde_json::to_value(self)?;
+        Ok(serde_json::to_string_pretty(&value)? + "\n")
+    }
+
+    /// The manifest with this one resource, as a child endpoint is given it.
+    pub fn for_resource(&self, name: &ResourceName) -> Option<Self> {
+        let resource = self.resources.get(name)?.clone();
+        let mut manifest = Self::empty(self.project_name.clone());
+        manifest.generated_at.clone_from(&self.generated_at);
+        manifest.function_registry =
+            self.function_registry.iter().filter(|(_, owner)| *owner == name).map(clone_pair).collect();
+        manifest.routes = self.routes.iter().filter(|(owner, _)| *owner == name).map(clone_pair).collect();
+        manifest.resources.insert(name.clone(), resource);
+        Some(manifest)
+    }
+
+    /// The resource that serves the project's own web application at `/`, if it has one.
+    pub fn application(&self) -> Option<(&ResourceName, &Resource)> {
+        self.resources.iter().find(|(_, resource)| resource.spec.kind == crate::EndpointKind::Asgi)
+    }
+}
+
+impl Resource {
+    /// Hash of everything that makes an endpoint behave as it does. Source positions and docstrings do not.
+    pub fn compute_config_hash(&self) -> Result<String, serde_json::Error> {
+        let contracts: Vec<_> = self
+            .functions
+            .iter()
+            .map(|function| {
+                serde_json::json!({
+                    "name": function.name, "module": function.module, "is_async": function.is_async,
+                    "is_class": function.is_class, "method": function.http_method, "path": function.http_path,
+                })
+            })
+            .collect();
+        let document = serde_json::json!({
+            "spec": self.spec, "functions": contracts, "code_digest": self.code_digest,
+        });
+        Ok(sha256_hex(canonical_json(&document)?.as_bytes()))
+    }
+
+    pub fn function(&self, name: &str) -> Option<&Function> {
+        self.functions.iter().find(|function| function.name.as_str() == name)
+    }
+}
+
+fn clone_pair<K: Clone, V: Clone>((key, value): (&K, &V)) -> (K, V) {
+    (key.clone(), value.clone())
+}

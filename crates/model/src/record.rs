@@ -1,0 +1,85 @@
+//! What the State Manager wrote down about each resource.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{EndpointId, IdempotencyKey, ResourceName};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceStatus {
+    /// In the manifest, nothing done yet.
+    Pending,
+    /// The provider was asked; the endpoint is not healthy yet.
+    Provisioning,
+    Ready,
+    Failed,
+    /// Was ready, does not answer now.
+    Degraded,
+    Removing,
+}
+
+impl fmt::Display for ResourceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pending => "pending",
+            Self::Provisioning => "provisioning",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+            Self::Degraded => "degraded",
+            Self::Removing => "removing",
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentAction {
+    Create,
+    Replace,
+    Delete,
+}
+
+/// Written before a provider is asked, so that a crash leaves no orphan: the next round finds the endpoint by its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Intent {
+    pub action: IntentAction,
+    pub idempotency_key: IdempotencyKey,
+    pub config_hash: String,
+}
+
+/// A failure changes only `status`, `status_reason`, `attempts` and `updated_at_ms`; id, URL and hash stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ResourceRecord {
+    pub resource: ResourceName,
+    pub provider: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_id: Option<EndpointId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
+    /// Hash of the specification that the endpoint was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_hash: Option<String>,
+    pub status: ResourceStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// Attempts since the last success.
+    pub attempts: u32,
+    /// Milliseconds since the Unix epoch.
+    pub updated_at_ms: u64,
+    /// Grows by one with every write; compare-and-swap is on this. 0 = never written.
+    pub version: u64,
+}
+
+/// All records of one app+environment, read at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StateSnapshot {
+    /// Grows with every write to the scope.
+    pub version: u64,
+    pub records: BTreeMap<ResourceName, ResourceRecord>,
+}

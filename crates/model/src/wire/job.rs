@@ -1,0 +1,80 @@
+//! The queue API, as its existing clients expect it (`run`, `runsync`, `status`, `cancel`, `health`).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum JobStatus {
+    InQueue,
+    InProgress,
+    Completed,
+    Failed,
+    Cancelled,
+    TimedOut,
+}
+
+impl JobStatus {
+    /// Terminal states never change.
+    pub fn is_terminal(self) -> bool {
+        !matches!(self, Self::InQueue | Self::InProgress)
+    }
+}
+
+/// `POST /run` and `/runsync`. Fields beside `input` are accepted and kept for later versions.
+#[derive(Debug, Clone, Deserialize)]
+pub struct JobRequest {
+    pub input: Box<RawValue>,
+}
+
+/// Answer to `POST /run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobAccepted {
+    pub id: String,
+    pub status: JobStatus,
+}
+
+/// Answer to `GET /status/{id}` and `POST /runsync`. Clients require the first five fields, also for jobs that never ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    pub id: String,
+    pub status: JobStatus,
+    pub worker_id: String,
+    /// Milliseconds in the queue.
+    pub delay_time: u64,
+    /// Milliseconds in user code.
+    pub execution_time: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobCounts {
+    pub completed: u64,
+    pub failed: u64,
+    pub in_progress: u64,
+    pub in_queue: u64,
+    pub retried: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerCounts {
+    pub idle: u32,
+    pub initializing: u32,
+    pub ready: u32,
+    pub running: u32,
+    pub throttled: u32,
+    pub unhealthy: u32,
+}
+
+/// Answer to `GET /health`; clients require all eleven counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthResponse {
+    pub jobs: JobCounts,
+    pub workers: WorkerCounts,
+}

@@ -1,0 +1,24 @@
+//! Bodies on the wire between the processes of Flash and their callers. Requests and responses only.
+
+mod identity;
+mod job;
+mod problem;
+
+pub use identity::{IdentityResponse, MothershipAnnouncement, MothershipRequest};
+pub use job::{HealthResponse, JobAccepted, JobCounts, JobRequest, JobStatus, JobView, WorkerCounts};
+pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
+
+/// Body of a binary call: a pickle with its out-of-band buffers. Accepted from token holders only.
+pub const PICKLE_CONTENT_TYPE: &str = "application/vnd.flash.pickle";
+
+/// Where a mothership answers calls by function name, `POST {base}/api/v1/call/{function}`.
+pub const MOTHERSHIP_CALL_PATH: &str = "/api/v1/call";
+
+/// Where an endpoint answers calls to its own functions, `POST {url}/_flash/call/{function}`.
+pub const CHILD_CALL_PATH: &str = "/_flash/call";
+
+/// `GET`: who an endpoint is. Answered to token holders.
+pub const CHILD_IDENTITY_PATH: &str = "/_flash/identity";
+
+/// `PUT`: tells an endpoint where its mothership is now. Accepted from token holders.
+pub const CHILD_MOTHERSHIP_PATH: &str = "/_flash/mothership";
