@@ -29,6 +29,6 @@ pub use ids::{
 };
 pub use inventory::{Completeness, Inventory, ObservedEndpoint, ObservedPhase, Owner};
 pub use manifest::{DEFAULT_GENERATED_AT, MANIFEST_VERSION, Manifest, ManifestError, Provisioned, Resource};
-pub use record::{Intent, IntentAction, ResourceRecord, ResourceStatus, StateSnapshot};
+pub use record::{Applied, Intent, IntentAction, ResourceRecord, ResourceStatus, StateSnapshot};
 pub use resource::{EndpointKind, Hardware, ResourceSpec, Scaler, ScalerType, VolumeSpec};
 pub use routes::{HttpMethod, RESERVED_PATHS, RESERVED_PREFIX, Route, RouteTable};

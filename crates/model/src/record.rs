@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EndpointId, IdempotencyKey, ResourceName};
+use crate::{EndpointId, IdempotencyKey, Resource, ResourceName, ResourceSpec};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -51,6 +51,24 @@ pub struct Intent {
     pub config_hash: String,
 }
 
+/// The desired state that an endpoint was last brought to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Applied {
+    pub config_hash: String,
+    pub code_digest: String,
+    pub spec: ResourceSpec,
+}
+
+impl Applied {
+    pub fn of(resource: &Resource) -> Self {
+        Self {
+            config_hash: resource.config_hash.clone(),
+            code_digest: resource.code_digest.clone(),
+            spec: resource.spec.clone(),
+        }
+    }
+}
+
 /// A failure changes only `status`, `status_reason`, `attempts` and `updated_at_ms`; id, URL and hash stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceRecord {
@@ -60,9 +78,9 @@ pub struct ResourceRecord {
     pub endpoint_id: Option<EndpointId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
-    /// Hash of the specification that the endpoint was made from.
+    /// What the endpoint was made from; never the provider's echo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_hash: Option<String>,
+    pub applied: Option<Applied>,
     pub status: ResourceStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
@@ -74,6 +92,25 @@ pub struct ResourceRecord {
     pub updated_at_ms: u64,
     /// Grows by one with every write; compare-and-swap is on this. 0 = never written.
     pub version: u64,
+}
+
+impl ResourceRecord {
+    /// A record that was never written.
+    pub fn new(resource: ResourceName, provider: impl Into<String>) -> Self {
+        Self {
+            resource,
+            provider: provider.into(),
+            endpoint_id: None,
+            endpoint_url: None,
+            applied: None,
+            status: ResourceStatus::Pending,
+            status_reason: None,
+            intent: None,
+            attempts: 0,
+            updated_at_ms: 0,
+            version: 0,
+        }
+    }
 }
 
 /// All records of one app+environment, read at one moment.

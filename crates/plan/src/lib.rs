@@ -1,1 +1,18 @@
-//! placeholder
+//! What to do about the difference between the manifest, the recorded state and what providers say exists.
+//!
+//! [`plan`] is a pure function: it proposes and cannot act. This crate knows nothing of tokio, HTTP, files, clocks
+//! or providers, and its `Cargo.toml` proves it.
+//!
+//! Start with `planner.rs`; `action.rs` has the words, `diff.rs` says which fields changed.
+
+mod action;
+mod diff;
+mod display;
+mod order;
+mod planner;
+mod policy;
+
+pub use action::{Action, Deferred, Plan, Reason, Step};
+pub use diff::{FieldChange, field_changes};
+pub use planner::plan;
+pub use policy::Policy;

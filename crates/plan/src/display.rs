@@ -1,0 +1,55 @@
+//! A plan as a person reads it.
+
+use std::fmt;
+
+use crate::{Action, Plan, Reason, Step};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in self.changes() {
+            writeln!(f, "{step}")?;
+        }
+        for deferred in &self.deferred {
+            writeln!(f, "? {}: {}", deferred.resource, deferred.why)?;
+        }
+        let count = |action| self.steps.iter().filter(|step| step.action == action).count();
+        write!(
+            f,
+            "{} to create, {} to change, {} to delete, {} unchanged",
+            count(Action::Create),
+            count(Action::Update) + count(Action::Replace) + count(Action::Adopt),
+            count(Action::Delete) + count(Action::Forget),
+            count(Action::NoOp),
+        )
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.action.symbol(), self.action, self.resource)?;
+        let mut separator = ": ";
+        for reason in &self.reasons {
+            write!(f, "{separator}{reason}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged => write!(f, "unchanged"),
+            Self::New => write!(f, "new"),
+            Self::NotInManifest => write!(f, "not in the manifest"),
+            Self::Gone => write!(f, "its endpoint is gone"),
+            Self::Stopped => write!(f, "its endpoint is stopped"),
+            Self::Unrecorded => write!(f, "running but not recorded"),
+            Self::Surplus => write!(f, "surplus endpoint"),
+            Self::CodeChanged => write!(f, "code changed"),
+            Self::FieldChanged(change) => write!(f, "{} {} → {}", change.field, change.old, change.new),
+            Self::HashChanged => write!(f, "specification changed"),
+            Self::Interrupted => write!(f, "an earlier attempt was interrupted"),
+        }
+    }
+}

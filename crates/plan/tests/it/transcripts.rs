@@ -1,0 +1,143 @@
+//! One world, one expected plan.
+
+use flash_model::*;
+
+use crate::world::{World, name, observed, resource};
+
+fn check(world: &World, expected: &str) {
+    let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let plan = world.plan().to_string();
+    assert_eq!(plan.lines().collect::<Vec<_>>(), expected, "\n{plan}");
+}
+
+fn provisioned(workers: u32, code: &str) -> World {
+    let mut world = World::new();
+    world.want("api", resource(workers, code));
+    let plan = world.plan();
+    world.apply(&plan);
+    world
+}
+
+#[test]
+fn first_boot_creates_everything() {
+    let mut world = World::new();
+    world.want("b", resource(3, "x"));
+    world.want("a", resource(3, "x"));
+    check(&world, "+ create a: new\n+ create b: new\n2 to create, 0 to change, 0 to delete, 0 unchanged");
+}
+
+#[test]
+fn an_applied_plan_leaves_nothing_to_do() {
+    check(&provisioned(3, "x"), "0 to create, 0 to change, 0 to delete, 1 unchanged");
+}
+
+#[test]
+fn a_change_says_which_fields() {
+    let mut world = provisioned(3, "x");
+    world.want("api", resource(5, "y"));
+    check(
+        &world,
+        "± replace api: workersMax 3 → 5, code changed\n0 to create, 1 to change, 0 to delete, 0 unchanged",
+    );
+}
+
+#[test]
+fn a_stopped_endpoint_is_started_in_place() {
+    let mut world = provisioned(3, "x");
+    world.inventory.endpoints[0].phase = ObservedPhase::Stopped;
+    check(
+        &world,
+        "~ update api: its endpoint is stopped\n0 to create, 1 to change, 0 to delete, 0 unchanged",
+    );
+}
+
+#[test]
+fn a_removed_resource_is_deleted_by_recorded_id_and_then_forgotten() {
+    let mut world = provisioned(3, "x");
+    world.manifest.resources.clear();
+    check(&world, "- delete api: not in the manifest\n0 to create, 0 to change, 1 to delete, 0 unchanged");
+    world.inventory.endpoints.clear();
+    check(&world, "x forget api: not in the manifest\n0 to create, 0 to change, 1 to delete, 0 unchanged");
+}
+
+#[test]
+fn a_lost_record_leads_to_adoption_not_to_a_second_endpoint() {
+    let mut world = provisioned(3, "x");
+    world.state = StateSnapshot::default();
+    check(
+        &world,
+        "> adopt api: running but not recorded\n0 to create, 1 to change, 0 to delete, 0 unchanged",
+    );
+}
+
+#[test]
+fn unknown_leads_to_neither_create_nor_delete() {
+    let mut world = provisioned(3, "x");
+    world.inventory = Inventory::unknown();
+    check(&world, "0 to create, 0 to change, 0 to delete, 1 unchanged");
+    world.want("new", resource(1, "n"));
+    world.manifest.resources.remove(&name("api"));
+    check(
+        &world,
+        "? api: no longer wanted, but the provider could not list what exists
+         ? new: the provider could not list what exists
+         0 to create, 0 to change, 0 to delete, 0 unchanged",
+    );
+}
+
+#[test]
+fn an_endpoint_of_another_environment_is_not_touched() {
+    let mut world = provisioned(3, "x");
+    let mut foreign = observed("other", "foreign", "hash", ObservedPhase::Running);
+    foreign.owner.scope.environment = EnvironmentName::new("prod").unwrap();
+    world.inventory.endpoints.push(foreign);
+    check(&world, "0 to create, 0 to change, 0 to delete, 1 unchanged");
+}
+
+#[test]
+fn a_vanished_endpoint_is_made_again() {
+    let mut world = provisioned(3, "x");
+    world.inventory.endpoints.clear();
+    check(&world, "+ create api: its endpoint is gone\n1 to create, 0 to change, 0 to delete, 0 unchanged");
+}
+
+#[test]
+fn a_second_endpoint_of_one_resource_is_surplus() {
+    let mut world = provisioned(3, "x");
+    world.inventory.endpoints.push(observed("api", "zzz", "hash", ObservedPhase::Running));
+    check(&world, "- delete api: surplus endpoint\n0 to create, 0 to change, 1 to delete, 1 unchanged");
+}
+
+#[test]
+fn the_mothership_never_provisions_itself() {
+    let world = provisioned(3, "x");
+    let policy = flash_plan::Policy { own_resource: Some(name("api")), ..crate::world::policy() };
+    let plan = flash_plan::plan(&world.manifest, &StateSnapshot::default(), &world.inventory, &policy);
+    assert!(plan.steps.is_empty(), "{plan}");
+}
+
+#[test]
+fn a_crash_between_create_and_record_adopts_what_was_made() {
+    let mut world = World::new();
+    world.want("api", resource(3, "x"));
+    let first = world.plan();
+    world.apply_until_created(&first);
+    check(
+        &world,
+        "> adopt api: running but not recorded\n0 to create, 1 to change, 0 to delete, 0 unchanged",
+    );
+}
+
+#[test]
+fn an_interrupted_replacement_goes_on_with_its_successor() {
+    let mut world = provisioned(3, "x");
+    world.want("api", resource(4, "x"));
+    let first = world.plan();
+    world.apply_until_created(&first);
+    assert_eq!(world.endpoints_of("api").len(), 2);
+    let second = world.plan();
+    check(&world, "± replace api: workersMax 3 → 4\n0 to create, 1 to change, 0 to delete, 0 unchanged");
+    world.apply(&second);
+    assert_eq!(world.endpoints_of("api").len(), 1);
+    check(&world, "0 to create, 0 to change, 0 to delete, 1 unchanged");
+}
