@@ -1,1 +1,21 @@
-//! placeholder
+//! Typed HTTP client of a mothership ([`Mothership`]) and of the endpoints it keeps ([`Endpoint`]), shared by the command line,
+//! by the local provider and by endpoints calling each other.
+//!
+//! It knows nothing of where processes run, of retry loops (an [`Error`] only says whether another try makes sense:
+//! [`Error::retry`]) or of pickles (bodies of binary calls pass through as bytes).
+//!
+//! Start with `mothership.rs` and `endpoint.rs`; `transport.rs` is the one way a request is sent and an answer is read.
+
+mod endpoint;
+mod error;
+mod mothership;
+mod retry;
+mod token;
+mod transport;
+
+pub use endpoint::{Endpoint, Ping};
+pub use error::Error;
+pub use mothership::{Fetched, Mothership};
+pub use retry::Retry;
+pub use token::Token;
+pub use transport::Transport;

@@ -8,15 +8,19 @@
 //! what the world says), then `wire/` (how processes say it to each other).
 
 mod canonical;
+pub mod child_environment;
 mod code;
 mod diagnostic;
 mod function;
 mod ids;
 mod inventory;
 mod manifest;
+mod origin;
 mod record;
 mod resource;
+mod retry;
 mod routes;
+mod secret;
 pub mod wire;
 
 pub use canonical::{canonical_json, sha256_hex};
@@ -29,6 +33,9 @@ pub use ids::{
 };
 pub use inventory::{Completeness, Inventory, ObservedEndpoint, ObservedPhase, Owner};
 pub use manifest::{DEFAULT_GENERATED_AT, MANIFEST_VERSION, Manifest, ManifestError, Provisioned, Resource};
+pub use origin::is_loopback_request;
 pub use record::{Applied, Intent, IntentAction, ResourceRecord, ResourceStatus, StateSnapshot};
 pub use resource::{EndpointKind, Hardware, ResourceSpec, Scaler, ScalerType, VolumeSpec};
+pub use retry::Retry;
 pub use routes::{HttpMethod, RESERVED_PATHS, RESERVED_PREFIX, Route, RouteTable};
+pub use secret::Secret;

@@ -1,1 +1,18 @@
-//! placeholder
+//! The long-lived server of one app+environment: it keeps state, brings endpoints to the manifest, tells everybody
+//! where everybody is, and is the front door to the endpoints.
+//!
+//! It knows nothing of scanning (it is handed a manifest) and of what runs inside an endpoint. It never prints.
+//!
+//! Start with `service.rs`; `reconcile/` is the heart, `store/` what survives, `discovery.rs` what is served.
+
+mod discovery;
+mod http;
+mod reconcile;
+mod service;
+mod settings;
+pub mod store;
+
+pub use discovery::Served;
+pub use reconcile::{Desired, Event};
+pub use service::{Front, Handle, Mothership, StartError};
+pub use settings::{FrontSettings, ReconcileSettings};

@@ -75,10 +75,14 @@ impl Planner<'_> {
             None if resumed.is_some() => step(Action::Create, vec![Reason::Interrupted]),
             None => step(Action::Create, vec![Reason::New]),
             Some(endpoint) => match (endpoint.phase, endpoint.config_hash == desired.config_hash) {
-                (ObservedPhase::Running, true) if recorded == Some(&endpoint.endpoint_id) => {
-                    step(Action::NoOp, vec![Reason::Unchanged])
+                (ObservedPhase::Running, true) if recorded != Some(&endpoint.endpoint_id) => {
+                    step(Action::Adopt, vec![Reason::Unrecorded])
                 }
-                (ObservedPhase::Running, true) => step(Action::Adopt, vec![Reason::Unrecorded]),
+                // A change that was begun and then taken back: the record is to say so.
+                (ObservedPhase::Running, true) if intent.is_some() => {
+                    step(Action::Adopt, vec![Reason::Interrupted])
+                }
+                (ObservedPhase::Running, true) => step(Action::NoOp, vec![Reason::Unchanged]),
                 (ObservedPhase::Stopped, true) => step(Action::Update, vec![Reason::Stopped]),
                 (ObservedPhase::Stopped, false) => {
                     let mut reasons = vec![Reason::Stopped];

@@ -16,7 +16,7 @@ fn worlds() -> impl Strategy<Value = World> {
         for (index, before, after, applied, stopped, crashed) in parts {
             world.manifest.resources.clear();
             world.want(NAMES[index], resource(before + 1, "old"));
-            let mut scratch = world.clone();
+            let scratch = world.clone();
             let plan = scratch.plan();
             let ours = |step: &&flash_plan::Step| step.resource.as_str() == NAMES[index];
             let only = flash_plan::Plan { steps: plan.steps.iter().filter(ours).cloned().collect(), ..plan };

@@ -141,3 +141,21 @@ fn an_interrupted_replacement_goes_on_with_its_successor() {
     assert_eq!(world.endpoints_of("api").len(), 1);
     check(&world, "0 to create, 0 to change, 0 to delete, 1 unchanged");
 }
+
+#[test]
+fn a_change_taken_back_while_under_way_leaves_the_old_endpoint_alone() {
+    let mut world = provisioned(3, "x");
+    world.want("api", resource(4, "x"));
+    let change = world.plan();
+    world.apply_until_created(&change);
+    world.want("api", resource(3, "x"));
+    check(
+        &world,
+        "> adopt api: an earlier attempt was interrupted
+         - delete api: surplus endpoint
+         0 to create, 1 to change, 1 to delete, 0 unchanged",
+    );
+    let back = world.plan();
+    world.apply(&back);
+    check(&world, "0 to create, 0 to change, 0 to delete, 1 unchanged");
+}

@@ -1,0 +1,95 @@
+//! What a mothership answers to command line and children.
+
+use std::time::Duration;
+
+use flash_model::Manifest;
+use flash_model::wire::MOTHERSHIP_CALL_PATH;
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderValue, Method, StatusCode};
+use serde_json::Value;
+
+use crate::transport::{Answer, Request, base, segment};
+use crate::{Error, Token, Transport};
+
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// Beyond the asked-for wait.
+const MANIFEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// A call is bounded by the endpoint's own execution time-out; this only ends what nobody waits for any more.
+const CALL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A mothership at a base URL. Cheap to make and to clone.
+#[derive(Debug, Clone)]
+pub struct Mothership {
+    transport: Transport,
+    url: String,
+    token: Option<Token>,
+}
+
+/// Answer to a conditional `GET /manifest`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fetched {
+    NotModified,
+    Document { manifest: Box<Manifest>, etag: Option<String> },
+}
+
+impl Mothership {
+    pub fn new(url: impl Into<String>, token: Option<Token>) -> Self {
+        Self::with_transport(Transport::new(), url, token)
+    }
+
+    pub fn with_transport(transport: Transport, url: impl Into<String>, token: Option<Token>) -> Self {
+        Self { transport, url: base(url), token }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `GET /ping`; an error unless it answers 200.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.send(Method::GET, "/ping", PING_TIMEOUT).await?.success().map(drop)
+    }
+
+    /// The served manifest. With `etag` of the last one, a `wait` makes the server answer only when there is a newer one,
+    /// or [`Fetched::NotModified`] when the wait is over.
+    pub async fn manifest(&self, etag: Option<&str>, wait: Option<Duration>) -> Result<Fetched, Error> {
+        let path = match wait {
+            Some(wait) => format!("/manifest?wait={}", wait.as_secs()),
+            None => "/manifest".to_owned(),
+        };
+        let mut request = self.request(Method::GET, &path, MANIFEST_TIMEOUT + wait.unwrap_or_default());
+        if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            request.headers.insert(IF_NONE_MATCH, etag);
+        }
+        let answer = self.transport.send(request).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(Fetched::NotModified);
+        }
+        let answer = answer.success()?;
+        let text = std::str::from_utf8(&answer.body).unwrap_or_default();
+        let manifest = Manifest::from_json(text).map_err(|error| Error::Decode {
+            url: answer.url.clone(),
+            expected: "a manifest",
+            source: Some(error.into()),
+        })?;
+        let etag = answer.text_header(ETAG).map(str::to_owned);
+        Ok(Fetched::Document { manifest: Box::new(manifest), etag })
+    }
+
+    /// Calls `function` (or `Class.method`) wherever it runs, with JSON keyword arguments.
+    pub async fn call_json(&self, function: &str, kwargs: &Value) -> Result<Value, Error> {
+        let path = format!("{MOTHERSHIP_CALL_PATH}/{}", segment(function));
+        let mut request = self.request(Method::POST, &path, CALL_TIMEOUT);
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = Some(kwargs.to_string().into());
+        self.transport.send(request).await?.success()?.json("JSON")
+    }
+
+    async fn send(&self, method: Method, path: &str, timeout: Duration) -> Result<Answer, Error> {
+        self.transport.send(self.request(method, path, timeout)).await
+    }
+
+    fn request(&self, method: Method, path: &str, timeout: Duration) -> Request<'_> {
+        Request::new(method, format!("{}{path}", self.url), self.token.as_ref(), timeout)
+    }
+}

@@ -1,0 +1,24 @@
+//! Names of the environment variables that tell a child endpoint (`flash serve`) who it is.
+
+/// The manifest resource that it serves.
+pub const RESOURCE_NAME: &str = "FLASH_RESOURCE_NAME";
+pub const ENDPOINT_ID: &str = "FLASH_ENDPOINT_ID";
+pub const APP: &str = "FLASH_APP";
+pub const ENVIRONMENT: &str = "FLASH_ENV";
+pub const MOTHERSHIP_ID: &str = "FLASH_MOTHERSHIP_ID";
+pub const MOTHERSHIP_URL: &str = "FLASH_MOTHERSHIP_URL";
+/// Secret: the token of this app+environment.
+pub const TOKEN: &str = "FLASH_TOKEN";
+/// A manifest file that holds the resource.
+pub const MANIFEST_PATH: &str = "FLASH_MANIFEST_PATH";
+/// Folder that user modules are imported from.
+pub const IMPORT_ROOT: &str = "FLASH_IMPORT_ROOT";
+/// Python of the worker environment.
+pub const WORKER_PYTHON: &str = "FLASH_WORKER_PYTHON";
+/// Folder that holds the `tetra_rp` package.
+pub const SDK_PATH: &str = "FLASH_SDK_PATH";
+/// Folder of this endpoint's lock, identity, queue and route table.
+pub const ENDPOINT_DIR: &str = "FLASH_ENDPOINT_DIR";
+pub const HOST: &str = "FLASH_HOST";
+/// 0 = any free port.
+pub const PORT: &str = "FLASH_PORT";

@@ -1,0 +1,35 @@
+//! `POST /api/v1/call/{function}`: calls a function wherever it runs, by name.
+
+use axum::extract::{Path, Request, State as Extract};
+use axum::response::Response;
+use flash_model::wire::{CHILD_CALL_PATH, Problem};
+use flash_model::{Code, Manifest};
+
+use super::State;
+use super::front_door::ready_url;
+use super::problem::Refusal;
+
+/// `function` is a function's or class's name, or `Class.method`.
+pub(super) async fn call(
+    Extract(state): Extract<State>,
+    Path(function): Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let served = state.discovery.current();
+    let name = function.split_once('.').map_or(function.as_str(), |(class, _)| class);
+    let resource =
+        served.manifest.function_registry.get(name).ok_or_else(|| unknown(name, &served.manifest))?;
+    let url = ready_url(&state, resource).await?;
+    let segment = request.uri().path().rsplit('/').next().unwrap_or(name).to_owned();
+    state.forwarder.forward(format!("{url}{CHILD_CALL_PATH}/{segment}"), request, state.is_loopback).await
+}
+
+fn unknown(name: &str, manifest: &Manifest) -> Refusal {
+    let known: Vec<&str> = manifest.function_registry.keys().map(|function| function.as_str()).collect();
+    let hint = if known.is_empty() {
+        "the project is still being read, or has no functions".to_owned()
+    } else {
+        format!("there is: {}", known.join(", "))
+    };
+    Problem::new(Code::UnknownFunction, 404, format!("there is no function {name:?}")).hint(hint).into()
+}

@@ -1,0 +1,141 @@
+//! `/lb/{endpoint}/…`, `/v2/{endpoint}/…` and the project's own application at `/`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State as Extract};
+use axum::response::Response;
+use flash_model::wire::Problem;
+use flash_model::{Code, EndpointKind, Manifest, Resource, ResourceName, ResourceStatus};
+
+use super::State;
+use super::problem::Refusal;
+use crate::discovery::Served;
+
+/// A request for an endpoint that is being made waits this long for it.
+const READY_WAIT: Duration = Duration::from_secs(30);
+
+pub(super) async fn root(
+    Extract(state): Extract<State>,
+    Path(endpoint): Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    pass_on(&state, &endpoint, EndpointKind::LoadBalanced, "/lb", request).await
+}
+
+pub(super) async fn load_balanced(
+    Extract(state): Extract<State>,
+    Path((endpoint, _)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    pass_on(&state, &endpoint, EndpointKind::LoadBalanced, "/lb", request).await
+}
+
+pub(super) async fn queue(
+    Extract(state): Extract<State>,
+    Path((endpoint, _)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    pass_on(&state, &endpoint, EndpointKind::Queue, "/v2", request).await
+}
+
+/// Everything that nobody else answers belongs to the user's application, if the project has one.
+pub(super) async fn application(
+    Extract(state): Extract<State>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let served = state.discovery.current();
+    let Some((name, _)) = served.manifest.application() else {
+        let detail = format!("nothing is served at {}", request.uri().path());
+        return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(&served.manifest)).into());
+    };
+    let url = ready_url(&state, name).await?;
+    let target = format!("{url}{}", request.uri().path());
+    state.forwarder.forward(target, request, state.is_loopback).await
+}
+
+async fn pass_on(
+    state: &State,
+    endpoint: &str,
+    kind: EndpointKind,
+    door: &str,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let served = state.discovery.current();
+    let (name, resource) = find(&served.manifest, endpoint).ok_or_else(|| {
+        let detail = format!("there is no endpoint {endpoint:?}");
+        Refusal(Problem::new(Code::UnknownEndpoint, 404, detail).hint(doors(&served.manifest)))
+    })?;
+    let actual = resource.spec.kind;
+    if (actual == EndpointKind::Queue) != (kind == EndpointKind::Queue) {
+        let detail = format!("{name} is a {} endpoint", actual.label());
+        return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(&served.manifest)).into());
+    }
+    let url = ready_url(state, name).await?;
+    // The raw path, so that what is percent-encoded stays so.
+    let path = request.uri().path();
+    let path = path
+        .strip_prefix(door)
+        .and_then(|rest| rest.get(1..))
+        .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+    let target = format!("{url}{}", path.unwrap_or("/"));
+    state.forwarder.forward(target, request, state.is_loopback).await
+}
+
+/// By resource name, else by endpoint id.
+pub(super) fn find<'a>(manifest: &'a Manifest, endpoint: &str) -> Option<(&'a ResourceName, &'a Resource)> {
+    manifest.resources.get_key_value(endpoint).or_else(|| {
+        let is_it = |resource: &Resource| {
+            resource.provisioned.endpoint_id.as_ref().is_some_and(|id| id.as_str() == endpoint)
+        };
+        manifest.resources.iter().find(|(_, resource)| is_it(resource))
+    })
+}
+
+/// Waits while the endpoint is on its way; says why when it is not.
+pub(super) async fn ready_url(state: &State, name: &ResourceName) -> Result<String, Refusal> {
+    let mut changes = state.discovery.subscribe();
+    let settled = changes.wait_for(|served| !is_under_way(served, name));
+    let served: Arc<Served> = match tokio::time::timeout(READY_WAIT, settled).await {
+        Ok(Ok(served)) => Arc::clone(&served),
+        _ => state.discovery.current(),
+    };
+    let resource = served.manifest.resources.get(name);
+    let provisioned = resource.map(|resource| &resource.provisioned);
+    match provisioned.and_then(|provisioned| provisioned.endpoint_url.clone()) {
+        Some(url) => Ok(url),
+        None => {
+            let status =
+                provisioned.and_then(|provisioned| provisioned.status).unwrap_or(ResourceStatus::Pending);
+            let reason =
+                provisioned.and_then(|provisioned| provisioned.status_reason.as_deref()).unwrap_or("");
+            let separator = if reason.is_empty() { "" } else { ": " };
+            let detail = format!("{name} is {status}{separator}{reason}");
+            Err(Problem::new(Code::NotReady, 503, detail)
+                .hint("`flash status` shows what it is doing")
+                .into())
+        }
+    }
+}
+
+fn is_under_way(served: &Served, name: &ResourceName) -> bool {
+    let status = served.manifest.resources.get(name).and_then(|resource| resource.provisioned.status);
+    matches!(status, Some(ResourceStatus::Pending | ResourceStatus::Provisioning))
+}
+
+fn doors(manifest: &Manifest) -> String {
+    let doors: Vec<String> = manifest
+        .resources
+        .iter()
+        .map(|(name, resource)| match resource.spec.kind {
+            EndpointKind::Queue => format!("/v2/{name}/runsync"),
+            EndpointKind::LoadBalanced => format!("/lb/{name}/…"),
+            EndpointKind::Asgi => "/".to_owned(),
+        })
+        .collect();
+    if doors.is_empty() {
+        "the project is still being read".to_owned()
+    } else {
+        format!("there is: {}", doors.join(", "))
+    }
+}

@@ -1,0 +1,68 @@
+//! The HTTP API of a mothership, and the front door to its endpoints.
+
+mod calls;
+mod forward;
+mod front_door;
+mod guard;
+mod health;
+mod manifest;
+mod problem;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{any, get, post};
+use flash_model::{Secret, wire};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::discovery::Discovery;
+
+/// Shared by all handlers.
+#[derive(Debug, Clone)]
+pub(crate) struct State(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    discovery: Discovery,
+    token: Secret,
+    is_loopback: bool,
+    forwarder: forward::Forwarder,
+}
+
+impl State {
+    pub(crate) fn new(discovery: Discovery, token: Secret, is_loopback: bool) -> Self {
+        Self(Arc::new(Inner { discovery, token, is_loopback, forwarder: forward::Forwarder::new() }))
+    }
+}
+
+impl std::ops::Deref for State {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+pub(crate) fn router(state: State) -> Router {
+    Router::new()
+        .route("/ping", get(health::ping))
+        .route("/manifest", get(manifest::get))
+        .route(&format!("{}/{{function}}", wire::MOTHERSHIP_CALL_PATH), post(calls::call))
+        .route("/lb/{endpoint}", any(front_door::root))
+        .route("/lb/{endpoint}/{*path}", any(front_door::load_balanced))
+        .route("/v2/{endpoint}/{*path}", any(front_door::queue))
+        .fallback(front_door::application)
+        .layer(middleware::from_fn_with_state(state.clone(), guard::admit))
+        .with_state(state)
+}
+
+/// Serves until `stopped` becomes true; requests under way are finished.
+pub(crate) async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+    let until_stopped = async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until_stopped).await {
+        tracing::error!(%error, "the HTTP server ended");
+    }
+}

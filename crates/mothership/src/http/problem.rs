@@ -1,0 +1,32 @@
+//! Problem documents as responses.
+
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use flash_model::wire::{PROBLEM_CONTENT_TYPE, Problem};
+
+/// How long a caller should wait before asking for an endpoint that is not up.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) Problem);
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let mut response = (status, [(CONTENT_TYPE, PROBLEM_CONTENT_TYPE)], body).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE
+            && let Ok(seconds) = RETRY_AFTER_SECONDS.parse()
+        {
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}

@@ -1,0 +1,242 @@
+//! Carries out one step of a plan. The only place that asks a provider to change the world.
+
+use std::sync::Arc;
+
+use flash_model::{
+    Applied, IdempotencyKey, Intent, IntentAction, MothershipId, ObservedEndpoint, Owner, Resource,
+    ResourceRecord, ResourceStatus, Secret,
+};
+use flash_plan::{Action, Step};
+use flash_providers::{EndpointRequest, Health, Provider};
+
+use super::{Desired, Recorder};
+use crate::store;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("{}", chain(.0))]
+    Provider(#[from] flash_providers::Error),
+    #[error("{}", chain(.0))]
+    Store(#[from] store::Error),
+    #[error("the new endpoint did not become healthy: {reason}")]
+    Unhealthy { reason: String },
+    #[error("the step lacks {what}")]
+    Incomplete { what: &'static str },
+}
+
+/// What remains after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    /// The world is on its way; the same step comes again.
+    UnderWay,
+}
+
+/// Everything that steps share.
+#[derive(Debug, Clone)]
+pub(super) struct Applier {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) recorder: Recorder,
+    pub(super) desired: Arc<Desired>,
+    pub(super) mothership_id: MothershipId,
+    pub(super) mothership_url: String,
+    pub(super) token: Secret,
+}
+
+impl Applier {
+    /// A failure is recorded as status and reason; id, URL and applied specification stay as they were.
+    pub(super) async fn apply(&self, step: Step, record: Option<ResourceRecord>) -> Result<Outcome, Error> {
+        let resource = step.resource.clone();
+        let mut record =
+            record.unwrap_or_else(|| ResourceRecord::new(resource.clone(), self.provider.name()));
+        let result = match step.action {
+            Action::NoOp => Ok(Outcome::Done),
+            Action::Forget => {
+                self.recorder.remove(&resource, step.record_version).await.map(done).map_err(Error::from)
+            }
+            Action::Adopt => self.adopt(&step, &mut record).await,
+            Action::Create => self.create(&step, &mut record).await,
+            Action::Update => self.update(&step, &mut record).await,
+            Action::Replace => self.replace(&step, &mut record).await,
+            Action::Delete => self.delete(&step, &mut record).await,
+        };
+        if let Err(error) = &result
+            && !matches!(error, Error::Store(_))
+        {
+            record.status = ResourceStatus::Failed;
+            record.status_reason = Some(error.to_string());
+            record.attempts += 1;
+            self.recorder.write(record).await?;
+        }
+        result
+    }
+
+    /// Tells an endpoint that is as it should be where its mothership is now. Changes nothing else, and may fail:
+    /// endpoints serve and call each other without us.
+    pub(super) async fn greet(&self, step: &Step) {
+        let Ok(desired) = desired(step) else { return };
+        let Some((id, key)) =
+            step.endpoint_id.as_ref().and_then(|id| Some((id, IdempotencyKey::new(id.as_str()).ok()?)))
+        else {
+            return;
+        };
+        if let Err(error) = self.provider.adopt(id, &self.request(step, desired, &key)).await {
+            tracing::debug!(resource = %step.resource, %error, "endpoint not greeted");
+        }
+    }
+
+    async fn create(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
+        let (desired, key) = parts(step)?;
+        self.intend(record, IntentAction::Create, desired, key).await?;
+        let endpoint = self.provider.create(&self.request(step, desired, key)).await?;
+        self.settle(record, &endpoint, desired).await
+    }
+
+    async fn update(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
+        let desired = desired(step)?;
+        let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
+        record.status = ResourceStatus::Provisioning;
+        record.status_reason = None;
+        *record = self.recorder.write(record.clone()).await?;
+        let endpoint =
+            self.provider.update(id, &self.request(step, desired, &self.key(step, record)?)).await?;
+        self.settle(record, &endpoint, desired).await
+    }
+
+    async fn adopt(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
+        let desired = desired(step)?;
+        let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
+        let endpoint =
+            self.provider.adopt(id, &self.request(step, desired, &self.key(step, record)?)).await?;
+        self.settle(record, &endpoint, desired).await
+    }
+
+    /// The old endpoint serves until the new one is healthy. Repeated with the same key until then.
+    async fn replace(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
+        let (desired, key) = parts(step)?;
+        let intended = record.intent.as_ref().is_some_and(|intent| intent.idempotency_key == *key);
+        if !intended {
+            record.intent = Some(intent(IntentAction::Replace, desired, key));
+            *record = self.recorder.write(record.clone()).await?;
+        }
+        let successor = self.provider.create(&self.request(step, desired, key)).await?;
+        match self.provider.health(&successor).await? {
+            Health::Starting => Ok(Outcome::UnderWay),
+            Health::Ready => {
+                let old = step.endpoint_id.as_ref().filter(|old| **old != successor.endpoint_id);
+                self.settle(record, &successor, desired).await?;
+                if let Some(old) = old {
+                    self.provider.delete(old).await?;
+                }
+                Ok(Outcome::Done)
+            }
+            Health::Unhealthy { reason } => {
+                self.provider.delete(&successor.endpoint_id).await?;
+                Err(Error::Unhealthy { reason })
+            }
+        }
+    }
+
+    async fn delete(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
+        let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
+        let is_recorded = record.endpoint_id.as_ref() == Some(id);
+        if is_recorded && record.version > 0 {
+            record.status = ResourceStatus::Removing;
+            record.intent = None;
+            *record = self.recorder.write(record.clone()).await?;
+        }
+        self.provider.delete(id).await?;
+        if is_recorded && record.version > 0 {
+            self.recorder.remove(&record.resource, record.version).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn intend(
+        &self,
+        record: &mut ResourceRecord,
+        action: IntentAction,
+        desired: &Resource,
+        key: &IdempotencyKey,
+    ) -> Result<(), Error> {
+        record.intent = Some(intent(action, desired, key));
+        record.status = ResourceStatus::Provisioning;
+        record.status_reason = None;
+        *record = self.recorder.write(record.clone()).await?;
+        Ok(())
+    }
+
+    /// Records where the endpoint is and what it was made from. Whether it is ready is for the health check to say,
+    /// except that a replacement was asked before.
+    async fn settle(
+        &self,
+        record: &mut ResourceRecord,
+        endpoint: &ObservedEndpoint,
+        desired: &Resource,
+    ) -> Result<Outcome, Error> {
+        record.endpoint_id = Some(endpoint.endpoint_id.clone());
+        record.endpoint_url.clone_from(&endpoint.url);
+        record.applied = Some(Applied::of(desired));
+        record.intent = None;
+        record.status = match self.provider.health(endpoint).await {
+            Ok(Health::Ready) => ResourceStatus::Ready,
+            _ => ResourceStatus::Provisioning,
+        };
+        record.status_reason = None;
+        *record = self.recorder.write(record.clone()).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// For steps that make nothing new: the key that the record knows, else any.
+    fn key(&self, step: &Step, record: &ResourceRecord) -> Result<IdempotencyKey, Error> {
+        let intended = record.intent.as_ref().map(|intent| intent.idempotency_key.clone());
+        let own = step.endpoint_id.as_ref().and_then(|id| IdempotencyKey::new(id.as_str()).ok());
+        intended.or(own).ok_or(Error::Incomplete { what: "an idempotency key" })
+    }
+
+    fn request(&self, step: &Step, desired: &Resource, key: &IdempotencyKey) -> EndpointRequest {
+        let manifest = self.desired.manifest.for_resource(&step.resource).unwrap_or_else(|| {
+            let mut manifest = flash_model::Manifest::empty(self.desired.manifest.project_name.clone());
+            manifest.resources.insert(step.resource.clone(), desired.clone());
+            manifest
+        });
+        EndpointRequest {
+            owner: Owner { scope: self.recorder.scope.clone(), resource: step.resource.clone() },
+            idempotency_key: key.clone(),
+            manifest,
+            environment: self.desired.environment.get(&step.resource).cloned().unwrap_or_default(),
+            mothership_id: self.mothership_id.clone(),
+            mothership_url: self.mothership_url.clone(),
+            token: self.token.clone(),
+        }
+    }
+}
+
+fn done((): ()) -> Outcome {
+    Outcome::Done
+}
+
+fn desired(step: &Step) -> Result<&Resource, Error> {
+    step.desired.as_deref().ok_or(Error::Incomplete { what: "the desired resource" })
+}
+
+fn parts(step: &Step) -> Result<(&Resource, &IdempotencyKey), Error> {
+    let key = step.idempotency_key.as_ref().ok_or(Error::Incomplete { what: "an idempotency key" })?;
+    Ok((desired(step)?, key))
+}
+
+fn intent(action: IntentAction, desired: &Resource, key: &IdempotencyKey) -> Intent {
+    Intent { action, idempotency_key: key.clone(), config_hash: desired.config_hash.clone() }
+}
+
+/// An error with its causes on one line, for a record's reason.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,193 @@
+//! The loop: one round after the other, by change, by signal and by period.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flash_model::{Inventory, MothershipId, ResourceRecord, Secret, StateSnapshot};
+use flash_plan::{Action, Plan, Policy, Reason, Step};
+use flash_providers::Provider;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::apply::{Applier, Outcome, chain};
+use super::backoff::Backoff;
+use super::{Desired, Event, Recorder, health};
+use crate::store;
+
+/// Steps applied at the same time.
+const PARALLEL_STEPS_MAX: usize = 8;
+/// While something is under way the next round comes this soon, then later and later up to the second.
+const SOON: Duration = Duration::from_millis(40);
+const SOON_MAX: Duration = Duration::from_millis(400);
+
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) recorder: Recorder,
+    pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
+    pub(crate) mothership_id: MothershipId,
+    pub(crate) mothership_url: String,
+    pub(crate) token: Secret,
+    pub(crate) period: Duration,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the state cannot be read or written")]
+    Store(#[from] store::Error),
+    #[error("the provider cannot say what exists")]
+    Inventory(#[from] flash_providers::Error),
+}
+
+/// What one round found and left.
+struct Round {
+    under_way: bool,
+    trouble: Vec<flash_model::ResourceName>,
+}
+
+impl Driver {
+    /// Runs until `stop` becomes true, then finishes the steps that have begun.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        let mut changes = self.provider.changes();
+        let mut soon = SOON;
+        let mut greeted = false;
+        while !*self.stop.borrow() {
+            let desired = self.desired.borrow_and_update().clone();
+            changes.mark_unchanged();
+            let mut next = Instant::now() + self.period;
+            if let Some(desired) = desired {
+                match self.round(&desired, &backoff, &mut greeted).await {
+                    Ok(round) => {
+                        for resource in &round.trouble {
+                            backoff.note(resource, Instant::now(), random());
+                        }
+                        soon = if round.under_way { (soon * 3 / 2).min(SOON_MAX) } else { SOON };
+                        if round.under_way {
+                            next = Instant::now() + soon;
+                        }
+                    }
+                    Err(error) => self.recorder.tell(Event::Trouble { message: chain(&error) }),
+                }
+            }
+            next = backoff.next(Instant::now()).map_or(next, |until| until.min(next));
+            tokio::select! {
+                () = sleep_until(next) => {}
+                _ = changes.changed() => {}
+                changed = self.desired.changed() => {
+                    backoff.clear();
+                    if changed.is_err() { break }
+                }
+                _ = self.stop.changed() => {}
+            }
+        }
+    }
+
+    async fn round(
+        &self,
+        desired: &Arc<Desired>,
+        backoff: &Backoff,
+        greeted: &mut bool,
+    ) -> Result<Round, Error> {
+        let scope = &self.recorder.scope;
+        let stored = self.recorder.store.put_manifest(scope, &desired.manifest).await?;
+        self.recorder.discovery.set_manifest(&stored);
+        let (state, inventory) = self.observe().await?;
+        let policy = Policy { scope: scope.clone(), own_resource: None };
+        let plan = flash_plan::plan(&desired.manifest, &state, &inventory, &policy);
+        for deferred in &plan.deferred {
+            let message = format!("{}: {}", deferred.resource, deferred.why);
+            self.recorder.tell(Event::Trouble { message });
+        }
+        let mut round = self.apply(desired, &plan, &state, backoff, !*greeted).await;
+        *greeted = true;
+        let (state, inventory) = self.observe().await?;
+        round.under_way |= health::check(&self.provider, &self.recorder, pairs(&state, &inventory)).await;
+        Ok(round)
+    }
+
+    async fn observe(&self) -> Result<(StateSnapshot, Inventory), Error> {
+        let scope = &self.recorder.scope;
+        Ok((self.recorder.store.snapshot(scope).await?, self.provider.inventory(scope).await?))
+    }
+
+    /// Deletions wait for everything else; within each half steps are independent and run side by side.
+    async fn apply(
+        &self,
+        desired: &Arc<Desired>,
+        plan: &Plan,
+        state: &StateSnapshot,
+        backoff: &Backoff,
+        greet: bool,
+    ) -> Round {
+        let applier = Applier {
+            provider: Arc::clone(&self.provider),
+            recorder: self.recorder.clone(),
+            desired: Arc::clone(desired),
+            mothership_id: self.mothership_id.clone(),
+            mothership_url: self.mothership_url.clone(),
+            token: self.token.clone(),
+        };
+        let mut round = Round { under_way: false, trouble: Vec::new() };
+        let mut greetings = JoinSet::new();
+        let now = Instant::now();
+        let due = |step: &&Step| step.action == Action::NoOp || backoff.allows(&step.resource, now);
+        let (deletions, others): (Vec<&Step>, Vec<&Step>) =
+            plan.steps.iter().filter(due).partition(|step| step.action == Action::Delete);
+        for half in [others, deletions] {
+            let permits = Arc::new(Semaphore::new(PARALLEL_STEPS_MAX));
+            let mut running = JoinSet::new();
+            for step in half {
+                let step = step.clone();
+                if step.action == Action::NoOp {
+                    if greet {
+                        let applier = applier.clone();
+                        greetings.spawn(async move { applier.greet(&step).await });
+                    }
+                    continue;
+                }
+                self.recorder.tell(Event::Step { resource: step.resource.clone(), line: step.to_string() });
+                let record = state.records.get(&step.resource).cloned();
+                let (applier, permits, stop) = (applier.clone(), Arc::clone(&permits), self.stop.clone());
+                running.spawn(async move {
+                    let _permit = permits.acquire_owned().await;
+                    let resource = step.resource.clone();
+                    let restarted = step.reasons.contains(&Reason::Stopped);
+                    let result =
+                        if *stop.borrow() { Ok(Outcome::Done) } else { applier.apply(step, record).await };
+                    (resource, restarted, result)
+                });
+            }
+            while let Some(joined) = running.join_next().await {
+                let Ok((resource, restarted, result)) = joined else { continue };
+                match &result {
+                    Ok(outcome) => round.under_way |= *outcome == Outcome::UnderWay,
+                    Err(error) => tracing::warn!(%resource, error = %chain(error), "step failed"),
+                }
+                if restarted || result.is_err() {
+                    round.trouble.push(resource);
+                }
+            }
+        }
+        greetings.join_all().await;
+        round
+    }
+}
+
+fn pairs(
+    state: &StateSnapshot,
+    inventory: &Inventory,
+) -> Vec<(ResourceRecord, flash_model::ObservedEndpoint)> {
+    let observed = |record: &ResourceRecord| {
+        let id = record.endpoint_id.as_ref()?;
+        inventory.endpoints.iter().find(|endpoint| endpoint.endpoint_id == *id).cloned()
+    };
+    state.records.values().filter_map(|record| Some((record.clone(), observed(record)?))).collect()
+}
+
+/// In `0.0..1.0`, for jitter. No randomness at hand only means no jitter.
+fn random() -> f64 {
+    getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
+}

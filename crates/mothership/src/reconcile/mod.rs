@@ -1,0 +1,36 @@
+//! Brings endpoints to the manifest, again and again: observe, plan, apply, check health, wait.
+//!
+//! The loop takes no input but the desired state; a signal or the period only makes it look again, so the next round
+//! is the recovery from whatever went wrong in this one.
+
+mod apply;
+mod backoff;
+mod driver;
+mod health;
+mod recorder;
+
+use std::collections::BTreeMap;
+
+use flash_model::{Manifest, ResourceName, ResourceStatus, Secret};
+
+pub(crate) use driver::Driver;
+pub(crate) use recorder::Recorder;
+
+/// What the user wants now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    pub manifest: Manifest,
+    /// Values of the environment variables that resources name; never stored.
+    pub environment: BTreeMap<ResourceName, BTreeMap<String, Secret>>,
+}
+
+/// Something a person would like to read in a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A resource's status changed.
+    Status { resource: ResourceName, status: ResourceStatus, reason: Option<String> },
+    /// The line of a plan that is being applied.
+    Step { resource: ResourceName, line: String },
+    /// A round could not be completed; the next one tries again.
+    Trouble { message: String },
+}

@@ -1,0 +1,185 @@
+//! Starting, steering and stopping a mothership.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flash_model::{MothershipId, ObservedPhase, Scope, Secret};
+use flash_providers::Provider;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+
+use crate::discovery::{Discovery, Served};
+use crate::reconcile::{Desired, Driver, Event, Recorder};
+use crate::settings::{FrontSettings, ReconcileSettings};
+use crate::{http, store};
+
+const EVENTS_BUFFERED_MAX: usize = 1024;
+/// For steps under way when the mothership is asked to stop.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
+const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the state cannot be read")]
+    Store(#[from] store::Error),
+    #[error("no randomness on this machine")]
+    Random(#[from] getrandom::Error),
+}
+
+/// The HTTP side, open before anything is known of the project.
+#[derive(Debug)]
+pub struct Front {
+    discovery: Discovery,
+    token: Secret,
+    url: String,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+/// The running server: HTTP in front, reconciliation behind, one never waiting for the other.
+#[derive(Debug)]
+pub struct Mothership {
+    front: Front,
+    handle: Handle,
+    provider: Arc<dyn Provider>,
+    scope: Scope,
+    driver: JoinHandle<()>,
+}
+
+/// A cheap clone to talk to a running mothership.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    desired: Arc<watch::Sender<Option<Arc<Desired>>>>,
+    discovery: Discovery,
+    events: broadcast::Sender<Event>,
+    url: String,
+    mothership_id: MothershipId,
+}
+
+impl Handle {
+    /// Makes this the desired state; reconciliation starts at once.
+    pub fn set_desired(&self, desired: Desired) {
+        self.desired.send_replace(Some(Arc::new(desired)));
+    }
+
+    pub fn served(&self) -> Arc<Served> {
+        self.discovery.current()
+    }
+
+    /// Changes whenever what is served changes.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Served>> {
+        self.discovery.subscribe()
+    }
+
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Where this machine reaches it, without a trailing slash.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn mothership_id(&self) -> &MothershipId {
+        &self.mothership_id
+    }
+}
+
+impl Front {
+    /// The port answers when this returns. Must be called inside a tokio runtime.
+    pub fn open(settings: FrontSettings) -> std::io::Result<Self> {
+        let FrontSettings { project_name, listener, token } = settings;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let discovery = Discovery::new(&project_name);
+        let (stop, stopped) = watch::channel(false);
+        let router = http::router(http::State::new(discovery.clone(), token.clone(), address.ip().is_loopback()));
+        let server = tokio::spawn(http::serve(listener, router, stopped));
+        Ok(Self { discovery, token, url: local_url(address), stop, server })
+    }
+
+    /// Where this machine reaches it, without a trailing slash.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Starts reconciliation. Nothing happens until a desired state is set.
+    pub async fn reconcile(self, settings: ReconcileSettings) -> Result<Mothership, StartError> {
+        let ReconcileSettings { scope, store, provider, period } = settings;
+        let mothership_id = store.lineage(&scope, candidate()?).await?;
+        let (desired, wanted) = watch::channel(None);
+        let (events, _) = broadcast::channel(EVENTS_BUFFERED_MAX);
+        let driver = Driver {
+            provider: Arc::clone(&provider),
+            recorder: Recorder {
+                store,
+                scope: scope.clone(),
+                discovery: self.discovery.clone(),
+                events: events.clone(),
+            },
+            desired: wanted,
+            mothership_id: mothership_id.clone(),
+            mothership_url: self.url.clone(),
+            token: self.token.clone(),
+            period,
+            stop: self.stop.subscribe(),
+        };
+        let handle = Handle {
+            desired: Arc::new(desired),
+            discovery: self.discovery.clone(),
+            events,
+            url: self.url.clone(),
+            mothership_id,
+        };
+        Ok(Mothership { front: self, handle, provider, scope, driver: tokio::spawn(driver.run()) })
+    }
+}
+
+impl Mothership {
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Stops serving, finishes steps that have begun, and stops every endpoint without forgetting it: the next
+    /// mothership finds the same ids and queues.
+    pub async fn stop_with_endpoints(self) -> Result<(), flash_providers::Error> {
+        self.front.stop.send_replace(true);
+        let driver = self.driver.abort_handle();
+        if tokio::time::timeout(FINISH_TIMEOUT, self.driver).await.is_err() {
+            driver.abort();
+        }
+        let inventory = self.provider.inventory(&self.scope).await?;
+        let mut suspensions = tokio::task::JoinSet::new();
+        for endpoint in
+            inventory.endpoints.into_iter().filter(|endpoint| endpoint.phase == ObservedPhase::Running)
+        {
+            let provider = Arc::clone(&self.provider);
+            suspensions.spawn(async move { provider.suspend(&endpoint.endpoint_id).await });
+        }
+        let results = suspensions.join_all().await;
+        let server = self.front.server.abort_handle();
+        if tokio::time::timeout(HTTP_DRAIN_TIMEOUT, self.front.server).await.is_err() {
+            server.abort();
+        }
+        results.into_iter().collect()
+    }
+}
+
+/// An id for a scope that has none yet.
+fn candidate() -> Result<MothershipId, getrandom::Error> {
+    let id = format!("ms-{:016x}", getrandom::u64()?);
+    Ok(MothershipId::new(id).unwrap_or_else(|_| unreachable!("hex digits and a dash are an id")))
+}
+
+/// An unspecified address is reached through loopback from this machine.
+fn local_url(address: SocketAddr) -> String {
+    let ip = address.ip();
+    let ip = match (ip.is_unspecified(), ip.is_ipv6()) {
+        (true, true) => std::net::Ipv6Addr::LOCALHOST.into(),
+        (true, false) => std::net::Ipv4Addr::LOCALHOST.into(),
+        _ => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}

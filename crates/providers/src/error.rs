@@ -1,0 +1,45 @@
+//! What can go wrong between us and a world, and whether to try again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flash_model::{EndpointId, Retry};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no endpoint {endpoint_id}")]
+    NoEndpoint { endpoint_id: EndpointId },
+    #[error("cannot read or write {}", path.display())]
+    Files { path: PathBuf, source: std::io::Error },
+    #[error("{} is not what this version wrote", path.display())]
+    Document { path: PathBuf, source: serde_json::Error },
+    #[error("cannot start the process of endpoint {endpoint_id}")]
+    Spawn { endpoint_id: EndpointId, source: std::io::Error },
+    #[error("endpoint {endpoint_id} ended while starting ({status}); the end of its log:\n{log}")]
+    Exited { endpoint_id: EndpointId, status: String, log: String },
+    #[error("endpoint {endpoint_id} did not open its port within {} s", waited.as_secs())]
+    StartTimeout { endpoint_id: EndpointId, waited: Duration },
+    #[error("the process of endpoint {endpoint_id} did not end within {} s", waited.as_secs())]
+    StopTimeout { endpoint_id: EndpointId, waited: Duration },
+    #[error("the manifest entry of {0} is missing")]
+    NoResource(flash_model::ResourceName),
+    #[error("cannot prepare the Python environment")]
+    Environment(#[from] crate::local::python::environment::Error),
+    #[error("a background task failed")]
+    Task(#[from] tokio::task::JoinError),
+    /// Injected by [`crate::SimProvider`].
+    #[error("injected: {message}")]
+    Injected { message: String, retry: Retry },
+}
+
+impl Error {
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Files { .. } | Self::Spawn { .. } | Self::StartTimeout { .. } | Self::StopTimeout { .. } => {
+                Retry::Backoff
+            }
+            Self::Injected { retry, .. } => *retry,
+            _ => Retry::Never,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Endpoints as processes of this machine: `flash serve`, one per endpoint, each a folder under the run directory.
+//!
+//! An endpoint *is* its folder; the process inside it comes and goes. The process holds `endpoint.lock` for its whole
+//! life, so "does it run" is asked of the kernel and stale pid files or reused pids cannot mislead. A process outlives
+//! the mothership that started it; the next one finds it here.
+
+mod folder;
+mod process;
+pub mod python;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flash_artifact::requirements::{ProjectRequirements, RequirementSet};
+use flash_client::{Endpoint, Token, Transport};
+use flash_model::{
+    Completeness, EndpointId, IdempotencyKey, Inventory, ObservedEndpoint, ObservedPhase, Resource, ResourceName, Scope,
+};
+use tokio::sync::watch;
+
+use self::folder::{Folder, FolderRecord};
+use self::python::Environments;
+use crate::provider::{EndpointRequest, Health, Pending, Provider};
+use crate::Error;
+
+/// Where things are on this machine.
+#[derive(Debug, Clone)]
+pub struct LocalSettings {
+    /// The `flash` binary itself.
+    pub flash: PathBuf,
+    /// One folder per endpoint below this.
+    pub endpoints_dir: PathBuf,
+    /// Folder that user modules are imported from.
+    pub import_root: PathBuf,
+    /// Folder that holds `tetra_rp`.
+    pub sdk_path: PathBuf,
+    pub environments: Environments,
+    pub requirements: ProjectRequirements,
+}
+
+#[derive(Debug)]
+pub struct LocalProvider {
+    settings: Arc<LocalSettings>,
+    transport: Transport,
+    changes: watch::Sender<u64>,
+}
+
+impl LocalProvider {
+    pub fn new(settings: LocalSettings) -> Self {
+        Self { settings: Arc::new(settings), transport: Transport::new(), changes: watch::Sender::new(0) }
+    }
+
+    /// What must be installed for a resource's workers.
+    pub fn requirement_set(&self, resource: &Resource) -> RequirementSet {
+        flash_artifact::requirements::plan(resource, &self.settings.requirements)
+    }
+
+    pub fn environments(&self) -> &Environments {
+        &self.settings.environments
+    }
+
+    /// Whether this machine has a GPU that CUDA could use.
+    pub fn has_gpu() -> bool {
+        ["/dev/nvidia0", "/proc/driver/nvidia/version"].iter().any(|path| std::path::Path::new(path).exists())
+    }
+
+    fn folder(&self, endpoint_id: &EndpointId) -> Folder {
+        Folder::new(self.settings.endpoints_dir.join(endpoint_id.as_str()))
+    }
+
+    fn existing(&self, endpoint_id: &EndpointId) -> Result<Folder, Error> {
+        let folder = self.folder(endpoint_id);
+        if folder.exists() { Ok(folder) } else { Err(Error::NoEndpoint { endpoint_id: endpoint_id.clone() }) }
+    }
+
+    async fn start(&self, endpoint_id: &EndpointId, request: &EndpointRequest) -> Result<ObservedEndpoint, Error> {
+        let folder = self.folder(endpoint_id);
+        let resource = request.resource()?;
+        let requirements = self.requirement_set(resource);
+        let environments = self.settings.environments.clone();
+        let python =
+            tokio::task::spawn_blocking(move || environments.ensure(&requirements, &|_| {})).await??;
+        folder.write(
+            &FolderRecord {
+                endpoint_id: endpoint_id.clone(),
+                owner: request.owner.clone(),
+                idempotency_key: request.idempotency_key.clone(),
+                config_hash: resource.config_hash.clone(),
+            },
+            &request.manifest,
+        )?;
+        let changes = self.changes.clone();
+        let url = process::start(&folder, endpoint_id, request, &self.settings, &python, move || {
+            changes.send_modify(|count| *count += 1);
+        })
+        .await?;
+        observe(&folder)?
+            .map(|endpoint| ObservedEndpoint { url: Some(url), phase: ObservedPhase::Running, ..endpoint })
+            .ok_or_else(|| Error::NoEndpoint { endpoint_id: endpoint_id.clone() })
+    }
+}
+
+impl Provider for LocalProvider {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {
+        Box::pin(async move {
+            let mut endpoints = Vec::new();
+            for folder in Folder::all(&self.settings.endpoints_dir)? {
+                endpoints.extend(observe(&folder)?.filter(|endpoint| endpoint.owner.scope == *scope));
+            }
+            Ok(Inventory { completeness: Completeness::Complete, endpoints })
+        })
+    }
+
+    fn create<'a>(&'a self, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
+        Box::pin(async move {
+            let endpoint_id = endpoint_id(&request.owner.resource, &request.idempotency_key);
+            if let Some(endpoint) = observe(&self.folder(&endpoint_id))?
+                && endpoint.phase == ObservedPhase::Running
+                && endpoint.url.is_some()
+            {
+                return Ok(endpoint);
+            }
+            self.start(&endpoint_id, request).await
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        endpoint_id: &'a EndpointId,
+        request: &'a EndpointRequest,
+    ) -> Pending<'a, ObservedEndpoint> {
+        Box::pin(async move {
+            process::stop(&self.existing(endpoint_id)?, endpoint_id).await?;
+            self.start(endpoint_id, request).await
+        })
+    }
+
+    fn adopt<'a>(&'a self, endpoint_id: &'a EndpointId, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
+        Box::pin(async move {
+            let no_endpoint = || Error::NoEndpoint { endpoint_id: endpoint_id.clone() };
+            let endpoint = observe(&self.existing(endpoint_id)?)?.ok_or_else(no_endpoint)?;
+            let url = endpoint.url.clone().ok_or_else(no_endpoint)?;
+            let token = Token::from(request.token.expose());
+            let child = Endpoint::with_transport(self.transport.clone(), &url, Some(token));
+            if let Err(error) = child.announce_mothership(&request.mothership_url).await {
+                tracing::warn!(%endpoint_id, %error, "adopted endpoint did not take the mothership's address");
+            }
+            Ok(endpoint)
+        })
+    }
+
+    fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()> {
+        Box::pin(async move { process::stop(&self.existing(endpoint_id)?, endpoint_id).await })
+    }
+
+    fn delete<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let folder = self.folder(endpoint_id);
+            if folder.exists() {
+                process::stop(&folder, endpoint_id).await?;
+                folder.remove()?;
+            }
+            Ok(())
+        })
+    }
+
+    fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health> {
+        Box::pin(async move {
+            let Some(url) = &endpoint.url else { return Ok(Health::Starting) };
+            Ok(process::health(&Endpoint::with_transport(self.transport.clone(), url, None)).await)
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+/// What a folder says, and what the kernel says about the process in it. `None` for folders that were never finished.
+fn observe(folder: &Folder) -> Result<Option<ObservedEndpoint>, Error> {
+    let Some(record) = folder.record()? else { return Ok(None) };
+    let running = folder.is_locked()?;
+    Ok(Some(ObservedEndpoint {
+        endpoint_id: record.endpoint_id,
+        owner: record.owner,
+        idempotency_key: record.idempotency_key,
+        config_hash: record.config_hash,
+        phase: if running { ObservedPhase::Running } else { ObservedPhase::Stopped },
+        url: if running { folder.identity()?.map(|identity| identity.url) } else { None },
+    }))
+}
+
+/// Follows from resource and key, so that a repeated create finds the first one's folder.
+fn endpoint_id(resource: &ResourceName, key: &IdempotencyKey) -> EndpointId {
+    const LABEL_LENGTH_MAX: usize = 40;
+    let label: String = resource
+        .as_str()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .take(LABEL_LENGTH_MAX)
+        .collect();
+    let digest = flash_model::sha256_hex(key.as_str().as_bytes());
+    EndpointId::new(format!("{}-{}", label.trim_matches('-'), &digest[..10]))
+        .unwrap_or_else(|_| unreachable!("lower-case letters, digits and dashes are an endpoint id"))
+}

@@ -1,0 +1,133 @@
+//! Starting, stopping and asking the process of a local endpoint.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use flash_client::{Endpoint, Ping};
+use flash_model::{EndpointId, child_environment as names};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use super::LocalSettings;
+use super::folder::Folder;
+use crate::provider::{EndpointRequest, Health};
+use crate::Error;
+
+const START_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longer than an endpoint's own drain time.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_PAUSE: Duration = Duration::from_millis(5);
+const LOG_TAIL_LINES: usize = 20;
+
+/// Returns the URL once the port is open. `on_exit` is called when the process ends, however that happens.
+pub(super) async fn start(
+    folder: &Folder,
+    endpoint_id: &EndpointId,
+    request: &EndpointRequest,
+    settings: &LocalSettings,
+    python: &Path,
+    on_exit: impl FnOnce() + Send + 'static,
+) -> Result<String, Error> {
+    if !folder.is_locked()? {
+        folder.forget_identity()?;
+    }
+    let mut child = command(folder, endpoint_id, request, settings, python)
+        .and_then(|mut command| command.spawn())
+        .map_err(|source| Error::Spawn { endpoint_id: endpoint_id.clone(), source })?;
+    let deadline = Instant::now() + START_TIMEOUT;
+    let identity = loop {
+        if let Some(identity) = folder.identity()? {
+            break identity;
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            let log = folder.log_tail(LOG_TAIL_LINES);
+            return Err(Error::Exited { endpoint_id: endpoint_id.clone(), status: status.to_string(), log });
+        }
+        if Instant::now() > deadline {
+            let _ = child.start_kill();
+            return Err(Error::StartTimeout { endpoint_id: endpoint_id.clone(), waited: START_TIMEOUT });
+        }
+        sleep(POLL_PAUSE).await;
+    };
+    let endpoint_id = endpoint_id.clone();
+    tokio::spawn(async move {
+        let status = child.wait().await;
+        tracing::debug!(%endpoint_id, ?status, "endpoint process ended");
+        on_exit();
+    });
+    Ok(identity.url)
+}
+
+/// A process group of its own: the terminal's Ctrl+C is the mothership's, and stopping takes the workers along.
+fn command(
+    folder: &Folder,
+    endpoint_id: &EndpointId,
+    request: &EndpointRequest,
+    settings: &LocalSettings,
+    python: &Path,
+) -> std::io::Result<Command> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.log_path())?;
+    let mut command = Command::new(&settings.flash);
+    command
+        .arg("serve")
+        .current_dir(&settings.import_root)
+        .env_remove(names::HOST)
+        .envs(request.environment.iter().map(|(name, value)| (name, value.expose())))
+        .env(names::RESOURCE_NAME, request.owner.resource.as_str())
+        .env(names::ENDPOINT_ID, endpoint_id.as_str())
+        .env(names::APP, request.owner.scope.app.as_str())
+        .env(names::ENVIRONMENT, request.owner.scope.environment.as_str())
+        .env(names::MOTHERSHIP_ID, request.mothership_id.as_str())
+        .env(names::MOTHERSHIP_URL, &request.mothership_url)
+        .env(names::TOKEN, request.token.expose())
+        .env(names::MANIFEST_PATH, folder.manifest_path())
+        .env(names::IMPORT_ROOT, &settings.import_root)
+        .env(names::WORKER_PYTHON, python)
+        .env(names::SDK_PATH, &settings.sdk_path)
+        .env(names::ENDPOINT_DIR, folder.path())
+        .env(names::PORT, "0")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .kill_on_drop(false);
+    Ok(command)
+}
+
+/// Asks the process to end, and makes it end. Nothing to do if none runs.
+pub(super) async fn stop(folder: &Folder, endpoint_id: &EndpointId) -> Result<(), Error> {
+    let asked_until = Instant::now() + STOP_TIMEOUT;
+    let killed_until = asked_until + KILL_TIMEOUT;
+    let mut asked = false;
+    while folder.is_locked()? {
+        // A pid is only good while its process holds the lock; without one yet, the process is still starting.
+        if let Some(pid) = folder.identity()?.and_then(|identity| Pid::from_raw(identity.pid)) {
+            if !asked {
+                let _ = kill_process(pid, Signal::TERM);
+                asked = true;
+            } else if Instant::now() > asked_until {
+                let _ = kill_process_group(pid, Signal::KILL);
+            }
+        }
+        if Instant::now() > killed_until {
+            return Err(Error::StopTimeout { endpoint_id: endpoint_id.clone(), waited: STOP_TIMEOUT + KILL_TIMEOUT });
+        }
+        sleep(POLL_PAUSE).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn health(endpoint: &Endpoint) -> Health {
+    match endpoint.ping().await {
+        Ok(Ping::Healthy) => Health::Ready,
+        Ok(Ping::Starting) => Health::Starting,
+        Err(error) => {
+            let exception = error.problem().and_then(|problem| problem.exception.as_ref());
+            let reason = exception.map(|exception| format!("{}: {}", exception.kind, exception.message));
+            Health::Unhealthy { reason: reason.unwrap_or_else(|| error.to_string()) }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The trait that every world implements.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+
+use flash_model::{
+    EndpointId, IdempotencyKey, Inventory, Manifest, MothershipId, ObservedEndpoint, Owner, Resource, Scope, Secret,
+};
+use tokio::sync::watch;
+
+use crate::Error;
+
+/// A boxed future, so that providers can be used as `dyn Provider`.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Everything needed to make or change one endpoint.
+#[derive(Debug, Clone)]
+pub struct EndpointRequest {
+    pub owner: Owner,
+    pub idempotency_key: IdempotencyKey,
+    /// The manifest with this one resource.
+    pub manifest: Manifest,
+    /// Values of the variables that the resource's `env` names.
+    pub environment: BTreeMap<String, Secret>,
+    pub mothership_id: MothershipId,
+    pub mothership_url: String,
+    /// Token of the app+environment, by which its endpoints trust each other.
+    pub token: Secret,
+}
+
+impl EndpointRequest {
+    pub fn resource(&self) -> Result<&Resource, Error> {
+        self.manifest
+            .resources
+            .get(&self.owner.resource)
+            .ok_or_else(|| Error::NoResource(self.owner.resource.clone()))
+    }
+}
+
+/// What an endpoint's `/ping` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Ready,
+    Starting,
+    Unhealthy { reason: String },
+}
+
+pub trait Provider: Debug + Send + Sync {
+    /// Short name, recorded with every endpoint: `local`.
+    fn name(&self) -> &'static str;
+
+    /// Everything that carries the tag of `scope`.
+    fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory>;
+
+    /// Makes an endpoint and returns once it has an address. Idempotent by the request's key: if that endpoint exists
+    /// it is returned, started if it was stopped.
+    fn create<'a>(&'a self, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint>;
+
+    /// Brings an existing endpoint to the request's specification in place; it may be down for a moment.
+    fn update<'a>(
+        &'a self,
+        endpoint_id: &'a EndpointId,
+        request: &'a EndpointRequest,
+    ) -> Pending<'a, ObservedEndpoint>;
+
+    /// Tells a running endpoint who its mothership is now. Restarts and redeploys nothing.
+    fn adopt<'a>(&'a self, endpoint_id: &'a EndpointId, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint>;
+
+    /// Stops what runs and keeps the endpoint, its id and its queue.
+    fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()>;
+
+    /// Removes the endpoint. Removing what does not exist is success.
+    fn delete<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()>;
+
+    fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health>;
+
+    /// Changes value whenever the provider saw something happen by itself (an endpoint's process ended).
+    fn changes(&self) -> watch::Receiver<u64>;
+}
