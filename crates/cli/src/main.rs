@@ -1,1 +1,51 @@
-fn main() {}
+//! The binary `flash`. The only crate that prints, exits and reads the environment.
+//!
+//! `args.rs` is what was typed, `settings.rs` what follows from it, `commands/<verb>.rs` what is done about it,
+//! `view/` how results look. `error.rs` is how failures look.
+
+mod args;
+mod commands;
+mod environment;
+mod error;
+mod printer;
+mod project;
+mod run_dir;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Args, Command};
+use self::error::Failure;
+use self::printer::Printer;
+
+const EXIT_BUG: u8 = 70;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let printer = Printer::new();
+    match std::panic::catch_unwind(|| dispatch(args.command, printer)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            failure.print(printer);
+            ExitCode::from(failure.exit_status())
+        }
+        Err(_) => {
+            printer.error_line("this is a bug in flash; please report it with the lines above");
+            ExitCode::from(EXIT_BUG)
+        }
+    }
+}
+
+fn dispatch(command: Command, printer: Printer) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => commands::run::run(&args, printer),
+        Command::Serve => commands::serve::serve(printer),
+        Command::Build(args) => commands::build::build(&args, printer),
+        Command::Manifest(args) => commands::manifest::manifest(&args, printer),
+        Command::Call(args) => commands::call::call(&args, printer),
+        Command::Status(args) => commands::status::status(&args, printer),
+        Command::Explain(args) => commands::explain::explain(&args, printer),
+    }
+}

@@ -1,1 +1,24 @@
-//! placeholder
+//! One endpoint's process: the HTTP gateway, the durable queue and the Python workers behind them.
+//!
+//! It knows nothing of how projects are read (scan), what should exist (plan), how endpoints are made (providers) or who asks
+//! for them (mothership): it is given a manifest, a folder and a port ([`Settings`]) and serves one resource until told to stop. It
+//! reads no environment variables and prints nothing.
+//!
+//! Start with `serve.rs`, which puts the parts together; then along a request: `gateway/`, `queue/`, `worker/`.
+//! `discovery.rs` and `relay.rs` are how functions of other resources are found and called.
+
+mod discovery;
+mod endpoint_dir;
+mod functions;
+mod gateway;
+mod queue;
+mod refusal;
+mod relay;
+pub mod serve;
+mod settings;
+mod worker;
+
+pub use endpoint_dir::Announcement;
+pub use flash_client::Token;
+pub use serve::{serve, serve_until};
+pub use settings::Settings;

@@ -1,1 +1,105 @@
-//! placeholder
+//! Python source text → manifest and diagnostics.
+//!
+//! `scan` reads a project without importing it: it parses every Python file, follows names through the project's own
+//! imports, folds constants, and lowers what `@remote` says into a [`flash_model::Manifest`]. It never fails: whatever is
+//! wrong becomes a [`Diagnostic`] with its place and what to write instead, and the rest is still read.
+//!
+//! It knows nothing of files, clocks, tokio or HTTP, and never runs user code. The same tree gives the same bytes, in
+//! whatever order its files were inserted.
+//!
+//! Start with [`scan`] below, which names the steps; the modules are listed in their order.
+
+mod source;
+// One file at a time.
+mod parse;
+mod survey;
+// Across files.
+mod imports;
+mod resolve;
+// Values.
+mod arguments;
+mod fold;
+// What the framework's names mean.
+mod decorators;
+mod fields;
+mod resources;
+mod specification;
+mod suggest;
+mod validate;
+// The manifest.
+mod application;
+mod closure;
+mod lower;
+mod signature;
+mod standard_library;
+
+use std::collections::BTreeMap;
+
+use flash_model::{Code, Diagnostic, Manifest, ResourceName};
+
+pub use source::SourceTree;
+
+/// What a project declares, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scan {
+    /// Everything that could be read, also when there are errors. Serve it only if there are none.
+    pub manifest: Manifest,
+    /// Values of `env={...}` by resource. Never part of the manifest, and not to be logged.
+    pub environment: BTreeMap<ResourceName, BTreeMap<String, String>>,
+    /// Variables of `env={...}` that are read from the environment of whoever deploys (`os.environ["X"]`): resource →
+    /// variable → the variable to read. One with a default is in `environment` too.
+    pub inherited: BTreeMap<ResourceName, BTreeMap<String, String>>,
+    /// Sorted by file, line and column.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Python files read.
+    pub files: usize,
+}
+
+impl Scan {
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Reads the whole project. Total: any bytes give a result.
+pub fn scan(tree: &SourceTree) -> Scan {
+    let mut diagnostics = Vec::new();
+    let files = parse::parse(tree, &mut diagnostics);
+    let project = imports::Project::new(&files);
+    let uses = decorators::remote_uses(&project, &mut diagnostics);
+    let mut lowered = lower::lower(tree, &project, &uses, &mut diagnostics);
+    application::add_application(tree, &project, &mut lowered.manifest);
+    let mut environment = BTreeMap::new();
+    let mut inherited = BTreeMap::new();
+    for (resource, variables) in lowered.environments {
+        if !variables.values.is_empty() {
+            environment.insert(resource.clone(), variables.values);
+        }
+        if !variables.inherited.is_empty() {
+            inherited.insert(resource, variables.inherited);
+        }
+    }
+    Scan {
+        manifest: lowered.manifest,
+        environment,
+        inherited,
+        diagnostics: presentable(&files, diagnostics),
+        files: tree.python_files().count(),
+    }
+}
+
+/// In the order of the source, each problem once, and nothing but syntax errors for files that do not parse.
+fn presentable(files: &[parse::SourceFile<'_>], mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let is_broken = |path: &str| {
+        files.binary_search_by(|file| file.path.cmp(path)).is_ok_and(|index| files[index].broken)
+    };
+    diagnostics.retain(|diagnostic| {
+        diagnostic.code == Code::SyntaxError
+            || !diagnostic.span.as_ref().is_some_and(|span| is_broken(&span.file))
+    });
+    diagnostics.sort_by_cached_key(|diagnostic| (diagnostic.sort_key(), diagnostic.message.clone()));
+    diagnostics.dedup_by(|later, first| {
+        later.code == first.code && later.span == first.span && later.message == first.message
+    });
+    diagnostics
+}

@@ -1,0 +1,15 @@
+"""The same function on FastAPI."""
+
+from fastapi import Body, FastAPI
+
+app = FastAPI()
+
+
+@app.get("/ping")
+async def ping() -> dict:
+    return {"status": "healthy"}
+
+
+@app.post("/add")
+async def add(x: int = Body(embed=True), y: int = Body(embed=True)) -> int:
+    return x + y

@@ -1,0 +1,89 @@
+//! Arguments of `flash-bench`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+pub(crate) const USAGE: &str = "\
+usage: flash-bench --flash FILE --python FILE --benches DIR --work DIR [--rounds N] [--seconds N] [--starts N]
+
+  --flash FILE     the binary that is measured
+  --python FILE    interpreter that has benches/requirements.txt, for the peers
+  --benches DIR    this package's folder
+  --work DIR       scratch folder: project copy and logs
+  --rounds N       load rounds per peer and connection count, 1 to 20 [5]
+  --seconds N      seconds per load round, 1 to 30 [3]
+  --starts N       starts of each server, 1 to 50 [11]
+";
+
+#[derive(Debug)]
+pub(crate) enum Mode {
+    Help,
+    /// Serve the hyper baseline in this process.
+    Baseline {
+        port: u16,
+    },
+    Bench(Args),
+}
+
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) flash: PathBuf,
+    pub(crate) python: PathBuf,
+    pub(crate) benches: PathBuf,
+    pub(crate) work: PathBuf,
+    pub(crate) rounds: usize,
+    pub(crate) round_time: Duration,
+    pub(crate) starts: usize,
+}
+
+impl Args {
+    pub(crate) fn project(&self) -> PathBuf {
+        self.work.join("project")
+    }
+
+    pub(crate) fn log(&self, peer: &str) -> PathBuf {
+        self.work.join(format!("{peer}.log"))
+    }
+}
+
+pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Mode> {
+    let (mut flash, mut python, mut benches, mut work) = (None, None, None, None);
+    let (mut rounds, mut seconds, mut starts) = (5, 3, 11);
+    while let Some(word) = words.next() {
+        if matches!(word.as_str(), "--help" | "-h") {
+            return Ok(Mode::Help);
+        }
+        let value = words.next().with_context(|| format!("{word} needs a value"))?;
+        match word.as_str() {
+            "baseline" => {
+                return Ok(Mode::Baseline { port: value.parse().context("baseline needs a port")? });
+            }
+            "--flash" => flash = Some(PathBuf::from(value)),
+            "--python" => python = Some(PathBuf::from(value)),
+            "--benches" => benches = Some(PathBuf::from(value)),
+            "--work" => work = Some(PathBuf::from(value)),
+            "--rounds" => rounds = number(&word, &value, 20)?,
+            "--seconds" => seconds = number(&word, &value, 30)?,
+            "--starts" => starts = number(&word, &value, 50)?,
+            _ => bail!("unknown argument {word}"),
+        }
+    }
+    Ok(Mode::Bench(Args {
+        flash: flash.context("--flash is missing")?,
+        python: python.context("--python is missing")?,
+        benches: benches.context("--benches is missing")?,
+        work: work.context("--work is missing")?,
+        rounds,
+        round_time: Duration::from_secs(seconds as u64),
+        starts,
+    }))
+}
+
+fn number(name: &str, value: &str, max: usize) -> Result<usize> {
+    match value.parse() {
+        Ok(number) if (1..=max).contains(&number) => Ok(number),
+        _ => bail!("{name} {value}: a number from 1 to {max} is needed"),
+    }
+}

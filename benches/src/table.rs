@@ -1,0 +1,149 @@
+//! The result as Markdown, with goals.
+
+use std::process::Command;
+use std::thread;
+
+use anyhow::Result;
+
+use crate::args::Args;
+use crate::load::{CONNECTIONS, Load};
+use crate::peers::Peer;
+use crate::startup::Startup;
+
+const VERSION_GOAL_MS: f64 = 10.0;
+const PING_GOAL_MS: f64 = 20.0;
+const REQUESTS_GOAL_RATIO: f64 = 4.0;
+const P99_GOAL_RATIO: f64 = 1.0 / 3.0;
+
+pub(crate) fn print(args: &Args, startup: &Startup, load: &[Load]) -> Result<()> {
+    println!("{} cores; {}; medians.\n", thread::available_parallelism()?, versions(args)?);
+    print_startup(startup);
+    println!();
+    print_load(load);
+    println!(
+        "\nLoad: `POST /add` {{\"x\":1,\"y\":2}}, one worker, keep-alive, closed loop, {} rounds of {} s per row, \
+         peers in turn. Generator, servers and workers share the cores. Ratios are against FastAPI.",
+        args.rounds,
+        args.round_time.as_secs(),
+    );
+    Ok(())
+}
+
+fn print_startup(startup: &Startup) {
+    let Startup { flash_version, uvicorn_version, .. } = startup;
+    println!("| start | flash | peer | goal | |");
+    println!("|---|---:|---:|---:|---|");
+    row(&[
+        "`--version`, wall",
+        &ms(flash_version.wall_ms),
+        &format!("{} (uvicorn)", ms(uvicorn_version.wall_ms)),
+        &format!("≤ {}", ms(VERSION_GOAL_MS)),
+        verdict(flash_version.wall_ms <= VERSION_GOAL_MS),
+    ]);
+    row(&[
+        "`--version`, peak memory",
+        &mb(flash_version.peak_rss_mb),
+        &format!("{} (uvicorn)", mb(uvicorn_version.peak_rss_mb)),
+        "",
+        "",
+    ]);
+    row(&[
+        "exec → first 200 on `/ping`",
+        &ms(startup.flash_ping_ms),
+        &format!("{} (FastAPI), {} (hyper)", ms(startup.fastapi_ping_ms), ms(startup.hyper_ping_ms)),
+        &format!("≤ {}", ms(PING_GOAL_MS)),
+        verdict(startup.flash_ping_ms <= PING_GOAL_MS),
+    ]);
+    row(&["exec → every endpoint ready", &ms(startup.flash_ready_ms), "", "", ""]);
+}
+
+fn print_load(load: &[Load]) {
+    println!("| connections | server | requests/s | ratio | p50 | p99 | ratio | goal ≥ 4×, ≤ 1/3 |");
+    println!("|---:|---|---:|---:|---:|---:|---:|---|");
+    for connections in CONNECTIONS {
+        let rows: Vec<&Load> = load.iter().filter(|load| load.connections == connections).collect();
+        let Some(reference) = rows.iter().find(|load| load.peer == Peer::FastApi) else { continue };
+        for load in &rows {
+            let requests_ratio = load.requests_per_second / reference.requests_per_second;
+            let p99_ratio = load.p99_us / reference.p99_us;
+            let goals = match load.peer {
+                Peer::FlashChild | Peer::FlashFrontDoor => format!(
+                    "{}, {}",
+                    verdict(requests_ratio >= REQUESTS_GOAL_RATIO),
+                    verdict(p99_ratio <= P99_GOAL_RATIO)
+                ),
+                Peer::FastApi | Peer::Hyper => String::new(),
+            };
+            row(&[
+                &connections.to_string(),
+                load.peer.label(),
+                &thousands(load.requests_per_second),
+                &format!("{requests_ratio:.2}×"),
+                &us(load.p50_us),
+                &us(load.p99_us),
+                &format!("{p99_ratio:.2}×"),
+                &goals,
+            ]);
+        }
+    }
+}
+
+fn row(cells: &[&str]) {
+    println!("| {} |", cells.join(" | "));
+}
+
+fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "missed" }
+}
+
+fn ms(value: f64) -> String {
+    format!("{value:.1} ms")
+}
+
+fn us(value: f64) -> String {
+    format!("{value:.0} µs")
+}
+
+fn mb(value: Option<f64>) -> String {
+    value.map_or_else(|| "not known".to_owned(), |value| format!("{value:.1} MB"))
+}
+
+/// `34300.4` → `34,300`.
+fn thousands(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
+    groups.join(",")
+}
+
+fn versions(args: &Args) -> Result<String> {
+    let flash = first_line(Command::new(&args.flash).arg("--version"))?;
+    let code = "import platform, importlib.metadata as m; \
+                print(f'Python {platform.python_version()}', *(f'{n} {m.version(n)}' for n in \
+                ('fastapi', 'uvicorn', 'uvloop', 'httptools')), sep=', ')";
+    let python = first_line(Command::new(&args.python).args(["-c", code]))?;
+    Ok(format!("{flash}; {python}"))
+}
+
+fn first_line(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().next().unwrap_or("version not known").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (value, text) in [(7.0, "7"), (999.6, "1,000"), (34_300.4, "34,300"), (1_234_567.0, "1,234,567")]
+        {
+            assert_eq!(thousands(value), text);
+        }
+    }
+}

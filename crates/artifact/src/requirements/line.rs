@@ -1,0 +1,183 @@
+//! One requirement, as an installer's requirements file holds it.
+
+use std::path::{Component, Path, PathBuf};
+
+use pep508_rs::{Requirement as Pep508, VerbatimUrl, VersionOrUrl};
+
+/// Names of this SDK: the binary itself satisfies them.
+const SDK_NAMES: [&str; 2] = ["runpod-flash", "tetra-rp"];
+
+const ARCHIVE_SUFFIXES: [&str; 5] = [".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz"];
+
+/// A requirement; ordered by normalised name, those without a name first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Requirement {
+    /// Normalised (PEP 503). URLs and paths may have none.
+    pub name: Option<String>,
+    /// The line to give to an installer, `--hash` options included.
+    pub text: String,
+}
+
+impl Requirement {
+    /// Reads PEP 508 text, or a URL or path as pip takes it; relative paths are relative to `base`. The error says what
+    /// is wrong, without repeating the text.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, String> {
+        let (specifier, options) = split_options(text.trim());
+        let with_options = |text: String| if options.is_empty() { text } else { format!("{text} {options}") };
+        match Pep508::<VerbatimUrl>::parse(specifier, base) {
+            Ok(parsed) => {
+                let name = parsed.name.to_string();
+                // Printing a URL would expand the environment variables in it.
+                let text = match parsed.version_or_url {
+                    Some(VersionOrUrl::Url(_)) => specifier.to_owned(),
+                    _ => parsed.to_string(),
+                };
+                Ok(Self { name: Some(name), text: with_options(text) })
+            }
+            Err(_) if is_location(specifier) => {
+                Ok(Self { name: name_in_location(specifier), text: with_options(located(specifier, base)) })
+            }
+            Err(error) => Err(reason(&error.message.to_string())),
+        }
+    }
+
+    /// The argument of `-e`.
+    pub(super) fn editable(location: &str, base: &Path) -> Self {
+        Self { name: name_in_location(location), text: format!("-e {}", located(location, base)) }
+    }
+
+    /// A requirement that no rule could read: installers may know better, and say so if not.
+    pub(super) fn verbatim(text: &str) -> Self {
+        Self { name: None, text: text.split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+
+    pub(super) fn named(name: &str, specifier: &str) -> Self {
+        Self { name: Some(name.to_owned()), text: format!("{name}{specifier}") }
+    }
+
+    pub fn is_sdk(&self) -> bool {
+        self.name.as_deref().is_some_and(|name| SDK_NAMES.contains(&name))
+    }
+
+    /// Names a package and nothing more.
+    pub(super) fn is_bare(&self) -> bool {
+        self.name.as_deref() == Some(self.text.as_str())
+    }
+
+    pub(super) fn is_conditional(&self) -> bool {
+        self.text.contains(';')
+    }
+}
+
+/// pip's per-requirement options (`--hash=…`) begin at the first word with a dash.
+fn split_options(text: &str) -> (&str, &str) {
+    match text.find(" --") {
+        Some(at) => (text[..at].trim_end(), text[at..].trim_start()),
+        None => (text, ""),
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    text.contains("://") || text.starts_with("file:")
+}
+
+fn is_location(text: &str) -> bool {
+    let place = text.split([';', '[', '#']).next().unwrap_or(text).trim_end();
+    let has_blank = place.contains(char::is_whitespace);
+    !place.contains(" @ ")
+        && !has_blank
+        && (is_url(place)
+            || place.starts_with(['.', '/', '~'])
+            || place.contains('/')
+            || ARCHIVE_SUFFIXES.iter().any(|suffix| place.ends_with(suffix)))
+}
+
+/// Absolute, because an installer reads the line from another folder.
+fn located(location: &str, base: &Path) -> String {
+    if is_url(location) || location.starts_with(['/', '~']) {
+        return location.to_owned();
+    }
+    let segments = Path::new(location).components().filter(|segment| *segment != Component::CurDir);
+    // Collected, so that "." leaves no slash at the end.
+    let path: PathBuf = base.components().chain(segments).collect();
+    path.to_string_lossy().into_owned()
+}
+
+/// `#egg=name`, a wheel's file name, or the last segment of a repository's URL.
+fn name_in_location(location: &str) -> Option<String> {
+    let (place, fragment) = location.split_once('#').unwrap_or((location, ""));
+    if let Some(egg) = fragment.split('&').find_map(|part| part.strip_prefix("egg=")) {
+        return normalized(egg.split('[').next().unwrap_or(egg));
+    }
+    let place = place.split([';', '[']).next().unwrap_or(place).trim_end();
+    let last = place.trim_end_matches('/').rsplit('/').next()?;
+    if let Some(wheel) = last.strip_suffix(".whl") {
+        return normalized(wheel.split('-').next()?);
+    }
+    if place.starts_with("git+") {
+        let repository = last.split('@').next()?;
+        return normalized(repository.strip_suffix(".git").unwrap_or(repository));
+    }
+    None
+}
+
+/// PEP 503: lower case, runs of `-`, `_`, `.` are one dash.
+fn normalized(name: &str) -> Option<String> {
+    pep508_rs::PackageName::new(name.to_owned()).ok().map(|name| name.to_string())
+}
+
+fn reason(message: &str) -> String {
+    let first = message.lines().next().unwrap_or("not a requirement");
+    first.trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, name: Option<&str>, expected: &str) {
+        let parsed = Requirement::parse(text, Path::new("/project")).unwrap();
+        assert_eq!((parsed.name.as_deref(), parsed.text.as_str()), (name, expected), "{text}");
+    }
+
+    #[test]
+    fn equal_requirements_get_equal_text() {
+        check("Torch", Some("torch"), "torch");
+        check("torch >= 2 , < 3", Some("torch"), "torch>=2,<3");
+        check("opencv_python~=4.0", Some("opencv-python"), "opencv-python~=4.0");
+        check("foo [a, b]", Some("foo"), "foo[a,b]");
+        check(
+            "x==1 --hash=sha256:ab  --hash=sha256:cd",
+            Some("x"),
+            "x==1 --hash=sha256:ab  --hash=sha256:cd",
+        );
+    }
+
+    #[test]
+    fn locations_are_taken_as_pip_takes_them() {
+        check("./libs/a.whl", Some("a"), "/project/libs/a.whl");
+        check("libs/mine", None, "/project/libs/mine");
+        check(".", None, "/project");
+        check("git+https://h/o/tetra-rp.git@main", Some("tetra-rp"), "git+https://h/o/tetra-rp.git@main");
+        check("git+https://h/o/r#egg=My_Name[x]", Some("my-name"), "git+https://h/o/r#egg=My_Name[x]");
+        check("x @ https://h/${TOKEN}/x.whl", Some("x"), "x @ https://h/${TOKEN}/x.whl");
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_a_reason() {
+        for text in ["x=1", "torch>=", "a b", "!", "x==1 y==2", "=="] {
+            let reason = Requirement::parse(text, Path::new("/project")).unwrap_err();
+            assert!(!reason.is_empty() && !reason.contains('\n'), "{text}: {reason}");
+        }
+    }
+
+    #[test]
+    fn the_sdk_is_known_by_any_spelling() {
+        for text in
+            ["tetra_rp", "Tetra-RP>=0.18", "tetra.rp[x]", "runpod_flash==1.0", "git+https://h/o/tetra-rp"]
+        {
+            assert!(Requirement::parse(text, Path::new("/")).unwrap().is_sdk(), "{text}");
+        }
+        assert!(!Requirement::parse("runpod", Path::new("/")).unwrap().is_sdk());
+    }
+}

@@ -1,0 +1,170 @@
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use flash_artifact::{Artifact, read, select, unpack, verify, write};
+use flash_model::{Manifest, sha256_hex};
+
+use crate::project::Project;
+
+fn pack(project: &Project, destination: &Path) -> Artifact {
+    write(&select(project.root()).unwrap(), &Manifest::empty("app"), destination).unwrap()
+}
+
+fn members(archive: &Path) -> Vec<(String, u32, u64, u64, String)> {
+    let file = std::fs::File::open(archive).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut members = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
+        let header = entry.header().clone();
+        let mut content = String::new();
+        entry.read_to_string(&mut content).unwrap();
+        members.push((
+            name,
+            header.mode().unwrap(),
+            header.mtime().unwrap(),
+            header.uid().unwrap() + header.gid().unwrap(),
+            content,
+        ));
+    }
+    members
+}
+
+#[test]
+fn members_are_sorted_below_a_dot_without_times_and_owners() {
+    let project = Project::new(&[("z.py", "z"), ("a/b.py", "b"), ("flash_manifest.json", "stale")]);
+    project.write("run.sh", "echo");
+    std::fs::set_permissions(project.path("run.sh"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let archive = project.path(".flash/archive.tar.gz");
+    let artifact = pack(&project, &archive);
+    let manifest = Manifest::empty("app").to_json().unwrap();
+    let member = |name: &str, mode, content: &str| (name.to_owned(), mode, 0, 0, content.to_owned());
+    assert_eq!(
+        members(&archive),
+        [
+            member("./a/b.py", 0o644, "b"),
+            member("./flash_manifest.json", 0o644, &manifest),
+            member("./run.sh", 0o755, "echo"),
+            member("./z.py", 0o644, "z"),
+        ]
+    );
+    let bytes = std::fs::read(&archive).unwrap();
+    let expected =
+        Artifact { path: archive, digest: sha256_hex(&bytes), size_bytes: bytes.len() as u64, files: 4 };
+    assert_eq!(artifact, expected);
+    assert_eq!((&bytes[4..8], bytes[3]), (&[0; 4][..], 0), "gzip header without time and name");
+}
+
+#[test]
+fn same_files_give_the_same_bytes_and_another_file_others() {
+    let long = format!("{}/{}.py", "d".repeat(90), "é".repeat(60));
+    let files = [("a.py", "1"), ("b.py", "2"), (long.as_str(), "3")];
+    let first = Project::new(&files);
+    let mut reversed = files;
+    reversed.reverse();
+    let second = Project::new(&reversed);
+    let digest = |project: &Project| pack(project, &project.path(".flash/a.tar.gz")).digest;
+    assert_eq!(digest(&first), digest(&second));
+    second.write("b.py", "3");
+    assert_ne!(digest(&first), digest(&second));
+}
+
+#[test]
+fn unpacked_and_packed_again_gives_the_same_digest() {
+    let long = format!("{}/{}.py", "d".repeat(90), "é".repeat(60));
+    let project =
+        Project::new(&[("a.py", "1"), (long.as_str(), "2"), (".gitignore", "x.py\n"), ("empty", "")]);
+    std::fs::set_permissions(project.path("a.py"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let artifact = pack(&project, &project.path(".flash/a.tar.gz"));
+    verify(&artifact.path, &artifact.digest).unwrap();
+    let elsewhere = Project::new(&[]);
+    let unpacked = unpack(&artifact.path, &artifact.digest, &elsewhere.path("code/digest")).unwrap();
+    assert_eq!(std::fs::read_to_string(unpacked.join(&long)).unwrap(), "2");
+    let again =
+        write(&select(&unpacked).unwrap(), &Manifest::empty("app"), &elsewhere.path("b.tar.gz")).unwrap();
+    assert_eq!(again.digest, artifact.digest);
+}
+
+#[test]
+fn a_failed_build_leaves_the_previous_archive_and_nothing_else() {
+    let project = Project::new(&[("a.py", "1"), ("b.py", "2")]);
+    let archive = project.path(".flash/a.tar.gz");
+    let before = pack(&project, &archive);
+    let selection = select(project.root()).unwrap();
+    std::fs::remove_file(project.path("b.py")).unwrap();
+    let error = write(&selection, &Manifest::empty("app"), &archive).unwrap_err();
+    assert!(matches!(&error, flash_artifact::write::Error::Pack { path, .. } if path == "b.py"), "{error}");
+    verify(&archive, &before.digest).unwrap();
+    assert_eq!(std::fs::read_dir(project.path(".flash")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_wrong_digest_unpacks_nothing() {
+    let project = Project::new(&[("a.py", "1")]);
+    let artifact = pack(&project, &project.path(".flash/a.tar.gz"));
+    let target = project.path("out/code");
+    let error = unpack(&artifact.path, &"0".repeat(64), &target).unwrap_err();
+    assert!(matches!(error, read::Error::DigestMismatch { .. }), "{error}");
+    assert!(!target.exists());
+    assert_eq!(std::fs::read_dir(project.path("out")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_existing_folder_is_returned_as_it_is() {
+    let project = Project::new(&[("a.py", "1"), ("code/x", "")]);
+    let target = project.path("code");
+    assert_eq!(unpack(Path::new("/nowhere"), "", &target).unwrap(), target);
+}
+
+#[test]
+fn hostile_archives_are_refused() {
+    let header = |kind: tar::EntryType, name: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(0);
+        header
+    };
+    let check = |headers: Vec<tar::Header>, expected: &str| {
+        let folder = Project::new(&[]);
+        let file = folder.path("hostile.tar.gz");
+        let gzip = flate2::write::GzEncoder::new(std::fs::File::create(&file).unwrap(), Default::default());
+        let mut archive = tar::Builder::new(gzip);
+        for mut header in headers {
+            header.set_cksum();
+            archive.append(&header, std::io::empty()).unwrap();
+        }
+        archive.into_inner().unwrap().finish().unwrap();
+        let digest = sha256_hex(&std::fs::read(&file).unwrap());
+        let error = unpack(&file, &digest, &folder.path("inner/out")).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path("inner")).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(folder.root()).unwrap().count(), 2);
+    };
+    let regular = tar::EntryType::Regular;
+    check(vec![header(regular, "../escaped")], "leaves its root");
+    check(vec![header(regular, "a/../../escaped")], "leaves its root");
+    check(vec![header(regular, "/tmp/escaped")], "leaves its root");
+    check(vec![header(tar::EntryType::Fifo, "pipe")], "neither a file nor a directory");
+    check(vec![header(regular, "a"), header(regular, "./a")], "cannot read the archive");
+    let mut link = header(tar::EntryType::Symlink, "link");
+    link.set_link_name("/etc").unwrap();
+    check(vec![link, header(regular, "link/passwd")], "neither a file nor a directory");
+    check(vec![header(regular, "a"), header(regular, "a/b")], "cannot read the archive");
+}
+
+#[test]
+fn damaged_archives_are_errors() {
+    let project = Project::new(&[("a.py", &"x\n".repeat(5000))]);
+    let artifact = pack(&project, &project.path(".flash/a.tar.gz"));
+    let bytes = std::fs::read(&artifact.path).unwrap();
+    let cut = project.path("cut.tar.gz");
+    for length in [0, 5, bytes.len() / 2] {
+        std::fs::write(&cut, &bytes[..length]).unwrap();
+        let digest = sha256_hex(&bytes[..length]);
+        assert!(unpack(&cut, &digest, &project.path("out/code")).is_err(), "{length} bytes");
+    }
+}

@@ -1,0 +1,100 @@
+//! The command line as typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Runs Python functions as endpoints that scale, call each other and stay up.
+#[derive(Debug, Parser)]
+#[command(name = "flash", version, propagate_version = false, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a project on this machine: provision every endpoint it names and serve calls until Ctrl+C
+    Run(RunArgs),
+    /// Write the manifest and the artifact to the project's .flash folder
+    Build(BuildArgs),
+    /// Print the project's manifest as JSON
+    Manifest(ManifestArgs),
+    /// Call a function of the running project and print its result as JSON
+    Call(CallArgs),
+    /// Show what is running
+    Status(StatusArgs),
+    /// Explain an error code
+    Explain(ExplainArgs),
+    /// Serve one endpoint (started by a mothership, told by the environment who it is)
+    #[command(hide = true)]
+    Serve,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Address to listen on
+    #[arg(long, env = "FLASH_HOST", default_value = "127.0.0.1", value_parser = host)]
+    pub(crate) host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, short, env = "FLASH_PORT", default_value_t = 8888)]
+    pub(crate) port: u16,
+    /// Python interpreter for the workers
+    #[arg(long, env = "FLASH_PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BuildArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManifestArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CallArgs {
+    /// Name of the function, or Class.method
+    pub(crate) function: String,
+    /// Keyword arguments as a JSON object
+    #[arg(default_value = "{}")]
+    pub(crate) arguments: String,
+    /// The project's folder; default: the nearest running project from here upward
+    #[arg(long)]
+    pub(crate) project: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// The project's folder; default: the nearest running project from here upward
+    pub(crate) path: Option<PathBuf>,
+    /// Print the served manifest's resources as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// An error code, e.g. FL107
+    pub(crate) code: String,
+}
+
+fn host(text: &str) -> Result<IpAddr, String> {
+    match text {
+        "localhost" => Ok(std::net::Ipv4Addr::LOCALHOST.into()),
+        _ => text.parse().map_err(|_| "use an IP address (127.0.0.1, 0.0.0.0, ::1) or localhost".to_owned()),
+    }
+}

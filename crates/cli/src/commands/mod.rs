@@ -1,0 +1,75 @@
+//! One file per command.
+
+pub(crate) mod build;
+pub(crate) mod call;
+pub(crate) mod explain;
+pub(crate) mod manifest;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod status;
+
+use std::path::Path;
+
+use flash_client::{Mothership, Token};
+use flash_model::Code;
+
+use crate::error::Failure;
+use crate::printer::Printer;
+use crate::run_dir::RunDir;
+
+/// A client of the running project at `path`, or nearest to the working directory.
+fn running_mothership(path: Option<&Path>) -> Result<Mothership, Failure> {
+    let start = path.unwrap_or(Path::new("."));
+    let start = start
+        .canonicalize()
+        .map_err(|error| Failure::because(format!("there is no project at {}", start.display()), &error))?;
+    let announcement = RunDir::find_running(&start).ok_or_else(|| not_running(&start))?;
+    Ok(Mothership::new(announcement.url, Some(Token::from(announcement.token))))
+}
+
+fn not_running(place: &Path) -> Failure {
+    Failure::coded(Code::NotRunning, format!("no project is running at {} or above", place.display()))
+        .hint("start it with `flash run` in another terminal, or name its folder")
+}
+
+/// What a refused request says, as this command's failure.
+fn refused(doing: &str, error: &flash_client::Error) -> Failure {
+    match error {
+        flash_client::Error::Connect { .. } => Failure::because(doing, error)
+            .code(Code::NotRunning)
+            .hint("the mothership is not running any more; start it with `flash run`"),
+        error => match error.problem() {
+            Some(problem) => {
+                let mut failure = Failure::coded(problem.code, format!("{doing}: {}", problem.detail));
+                if let Some(hint) = &problem.hint {
+                    failure = failure.hint(hint);
+                }
+                match &problem.exception {
+                    Some(exception) => failure.exception(exception),
+                    None => failure,
+                }
+            }
+            None => Failure::because(doing, error),
+        },
+    }
+}
+
+/// For commands that ask one question: no threads beside this one.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("the async runtime cannot be started", &error))?
+        .block_on(work)
+}
+
+/// Logs of this program go to stderr; `FLASH_LOG` chooses what.
+fn log(default: &str, printer: Printer) {
+    let filter = crate::environment::text(crate::environment::LOG).unwrap_or_else(|| default.to_owned());
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(printer.is_colored())
+        .with_target(false)
+        .try_init();
+}

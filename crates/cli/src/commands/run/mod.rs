@@ -1,0 +1,212 @@
+//! `flash run [PATH]`: the whole project on this machine, in the foreground, until Ctrl+C.
+
+mod listen;
+mod port_holder;
+mod prepare;
+mod watch;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flash_model::wire::MothershipAnnouncement;
+use flash_model::{Code, EnvironmentName, Scope, Secret};
+use flash_mothership::store::SqliteStore;
+use flash_mothership::{Desired, Front, FrontSettings, Mothership, ReconcileSettings};
+use flash_providers::LocalProvider;
+use flash_scan::Scan;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::RunArgs;
+use crate::error::Failure;
+use crate::printer::Printer;
+use crate::project::Project;
+use crate::run_dir::RunDir;
+
+/// What `flash run` calls the environment it serves.
+const ENVIRONMENT: &str = "dev";
+/// A local process that died is noticed at once; this is for those that an earlier mothership started.
+const RECONCILE_PERIOD: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(args: &RunArgs, printer: Printer) -> Result<(), Failure> {
+    let started = Instant::now();
+    super::log("warn", printer);
+    let project = Project::locate(&args.path)?;
+    let run_dir = RunDir::of(&project.root);
+    run_dir.create()?;
+    let _lock = run_dir.lock()?;
+    let token = run_dir.token()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("the async runtime cannot be started", &error))?;
+    let result = runtime.block_on(async {
+        let listener = listen::bind(args.host, args.port).await?;
+        let front = Front::open(FrontSettings {
+            project_name: project.name.clone(),
+            listener,
+            token: token.clone(),
+        })
+        .map_err(|error| Failure::because("the server cannot be started", &error))?;
+        Session { args, project, run_dir: run_dir.clone(), token, printer, started }.run(front).await
+    });
+    // A package installation that was interrupted must not be waited for.
+    runtime.shutdown_background();
+    run_dir.withdraw_announcement();
+    result
+}
+
+struct Session<'a> {
+    args: &'a RunArgs,
+    project: Project,
+    run_dir: RunDir,
+    token: Secret,
+    printer: Printer,
+    started: Instant,
+}
+
+impl Session<'_> {
+    async fn run(self, front: Front) -> Result<(), Failure> {
+        let mut interrupted = Interrupts::new()?;
+        let prepared = tokio::select! {
+            prepared = self.prepare(front.url()) => prepared?,
+            () = interrupted.next() => {
+                self.printer.notice("stopped before anything was started");
+                return Ok(());
+            }
+        };
+        let Some((scan, provider)) = prepared else { return Ok(()) };
+        let mothership = self.reconcile(front, provider).await?;
+        let handle = mothership.handle();
+        let watching = watch::Watch::new(handle.clone(), self.printer, self.started);
+        handle.set_desired(desired(scan));
+        tokio::select! {
+            () = watching.run() => {}
+            () = interrupted.next() => {}
+        }
+        self.printer.notice("stopping endpoints …");
+        tokio::select! {
+            stopped = mothership.stop_with_endpoints() => {
+                stopped.map_err(|error| Failure::because("not every endpoint could be stopped", &error))?;
+                self.printer.notice("stopped");
+                Ok(())
+            }
+            () = interrupted.next() => {
+                Err(Failure::new("interrupted while stopping; some endpoints may still run")
+                    .hint("`flash run` finds them again and takes them over"))
+            }
+        }
+    }
+
+    /// Reads the project and makes everything that endpoints need, before any of them is started.
+    async fn prepare(&self, url: &str) -> Result<Option<(Scan, LocalProvider)>, Failure> {
+        let (project, printer) = (self.project.clone(), self.printer);
+        let scanned = blocking(move || {
+            let begun = Instant::now();
+            let scan = project.scan(&project.select()?, printer)?;
+            Ok((scan, begun.elapsed()))
+        });
+        let (scan, took) = scanned.await?;
+        self.printer.notice(format_args!(
+            "{} at {url}: {} in {}, read in {:.1} ms",
+            self.project.name,
+            counted(scan.manifest.function_registry.len(), "function"),
+            counted(scan.manifest.resources.len(), "resource"),
+            took.as_secs_f64() * 1000.0
+        ));
+        let provider = prepare::provider(self.args, &self.project, &self.run_dir, self.printer, &scan).await?;
+        let gpus: Vec<&str> = scan
+            .manifest
+            .resources
+            .iter()
+            .filter(|(_, resource)| resource.spec.hardware.is_gpu())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !gpus.is_empty() && !LocalProvider::has_gpu() {
+            self.printer.notice(format_args!(
+                "note[{}]: no GPU on this machine; on the CPU instead: {}",
+                Code::NoGpu,
+                gpus.join(", ")
+            ));
+        }
+        Ok(Some((scan, provider)))
+    }
+
+    async fn reconcile(&self, front: Front, provider: LocalProvider) -> Result<Mothership, Failure> {
+        let path = self.run_dir.state_path();
+        let store = blocking(move || {
+            SqliteStore::open(&path).map_err(|error| {
+                Failure::because(format!("the state at {} cannot be opened", path.display()), &error)
+                    .code(Code::StoreFailed)
+            })
+        })
+        .await?;
+        let environment =
+            EnvironmentName::new(ENVIRONMENT).map_err(|error| Failure::because("internal name", &error))?;
+        let settings = ReconcileSettings {
+            scope: Scope { app: self.project.app(), environment },
+            store: Arc::new(store),
+            provider: Arc::new(provider),
+            period: RECONCILE_PERIOD,
+        };
+        let mothership = front
+            .reconcile(settings)
+            .await
+            .map_err(|error| Failure::because("the mothership cannot be started", &error))?;
+        let handle = mothership.handle();
+        self.run_dir.announce(&MothershipAnnouncement {
+            mothership_id: handle.mothership_id().clone(),
+            url: handle.url().to_owned(),
+            pid: std::process::id(),
+            token: self.token.expose().to_owned(),
+        })?;
+        Ok(mothership)
+    }
+}
+
+/// Ctrl+C, a polite kill, and a closed terminal mean the same.
+struct Interrupts {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Interrupts {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::because("signals cannot be received", &error));
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+fn desired(scan: Scan) -> Desired {
+    let secret = |values: std::collections::BTreeMap<String, String>| {
+        values.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
+    };
+    let environment = scan.environment.into_iter().map(|(resource, values)| (resource, secret(values))).collect();
+    Desired { manifest: scan.manifest, environment }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Failure::because("a background task failed", &error)),
+    }
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}

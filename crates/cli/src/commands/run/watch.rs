@@ -1,0 +1,85 @@
+//! What a person sees while a project runs: the table once everything has settled, then a short log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flash_model::ResourceStatus;
+use flash_mothership::{Event, Handle, Served};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::printer::Printer;
+use crate::view;
+
+/// The table is shown after this long even if something is still on its way.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) struct Watch {
+    handle: Handle,
+    events: broadcast::Receiver<Event>,
+    printer: Printer,
+    started: Instant,
+}
+
+impl Watch {
+    /// Must be made before the desired state is set, so that no event is missed.
+    pub(super) fn new(handle: Handle, printer: Printer, started: Instant) -> Self {
+        Self { events: handle.events(), handle, printer, started }
+    }
+
+    /// Ends only if the mothership does.
+    pub(super) async fn run(mut self) {
+        let mut served = self.handle.subscribe();
+        let settled = async move {
+            let wait = served.wait_for(|served| is_settled(served));
+            let _ = tokio::time::timeout(SETTLE_TIMEOUT, wait).await;
+        };
+        tokio::pin!(settled);
+        let mut shown = false;
+        loop {
+            tokio::select! {
+                biased;
+                event = self.events.recv() => match event {
+                    Ok(event) => self.log(&event),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+                () = &mut settled, if !shown => {
+                    shown = true;
+                    self.show();
+                }
+            }
+        }
+    }
+
+    fn show(&self) {
+        let served: Arc<Served> = self.handle.served();
+        let url = self.handle.url();
+        self.printer.data("");
+        self.printer.data(view::resources::table(&served.manifest, url));
+        self.printer.data("");
+        for line in view::curl::lines(&served.manifest, url) {
+            self.printer.data(line);
+        }
+        self.printer.data("");
+        self.printer.notice(format_args!("ready in {:.1} s; Ctrl+C stops", self.started.elapsed().as_secs_f64()));
+    }
+
+    fn log(&self, event: &Event) {
+        let line = match event {
+            Event::Status { resource, status, reason: Some(reason) } => format!("{resource} {status}: {reason}"),
+            Event::Status { resource, status, reason: None } => format!("{resource} {status}"),
+            Event::Step { line, .. } => line.clone(),
+            Event::Trouble { message } => format!("trouble: {message}"),
+        };
+        self.printer.notice(format_args!("{:8.2}s  {line}", self.started.elapsed().as_secs_f64()));
+    }
+}
+
+fn is_settled(served: &Served) -> bool {
+    let settled = |status| {
+        matches!(status, Some(ResourceStatus::Ready | ResourceStatus::Failed | ResourceStatus::Degraded))
+    };
+    let mut statuses = served.manifest.resources.values().map(|resource| resource.provisioned.status);
+    !served.manifest.resources.is_empty() && statuses.all(settled)
+}

@@ -1,0 +1,75 @@
+//! `flash serve`: one endpoint's process, told by the environment who it is.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use flash_client::Token;
+use flash_model::{AppName, EndpointId, EnvironmentName, MothershipId, Owner, ResourceName, Scope};
+use flash_model::{InvalidName, child_environment as names};
+use flash_runtime::Settings;
+
+use crate::environment;
+use crate::error::Failure;
+use crate::printer::Printer;
+
+pub(crate) fn serve(printer: Printer) -> Result<(), Failure> {
+    super::log("info", printer);
+    let settings = settings()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("the async runtime cannot be started", &error))?;
+    runtime
+        .block_on(flash_runtime::serve(settings))
+        .map_err(|error| Failure::because("this endpoint cannot be served", &error))
+}
+
+fn settings() -> Result<Settings, Failure> {
+    let scope = Scope {
+        app: name(names::APP, AppName::new)?,
+        environment: name(names::ENVIRONMENT, EnvironmentName::new)?,
+    };
+    Ok(Settings {
+        endpoint_id: name(names::ENDPOINT_ID, EndpointId::new)?,
+        owner: Owner { scope, resource: name(names::RESOURCE_NAME, ResourceName::new)? },
+        mothership_id: name(names::MOTHERSHIP_ID, MothershipId::new)?,
+        mothership_url: environment::text(names::MOTHERSHIP_URL),
+        token: Token::from(required(names::TOKEN)?),
+        manifest_path: path(names::MANIFEST_PATH)?,
+        import_root: path(names::IMPORT_ROOT)?,
+        python: path(names::WORKER_PYTHON)?,
+        sdk_path: path(names::SDK_PATH)?,
+        endpoint_dir: path(names::ENDPOINT_DIR)?,
+        host: parsed(names::HOST, IpAddr::from(Ipv4Addr::LOCALHOST))?,
+        port: parsed(names::PORT, 0)?,
+    })
+}
+
+fn required(variable: &'static str) -> Result<String, Failure> {
+    environment::text(variable).ok_or_else(|| missing(variable))
+}
+
+fn path(variable: &'static str) -> Result<PathBuf, Failure> {
+    environment::path(variable).ok_or_else(|| missing(variable))
+}
+
+fn name<T>(
+    variable: &'static str,
+    parse: impl FnOnce(String) -> Result<T, InvalidName>,
+) -> Result<T, Failure> {
+    parse(required(variable)?).map_err(|error| Failure::because(format!("{variable} is not right"), &error))
+}
+
+fn parsed<T: FromStr>(variable: &'static str, default: T) -> Result<T, Failure> {
+    match environment::text(variable) {
+        Some(text) => text.parse().map_err(|_| Failure::new(format!("{variable} is not right: {text:?}"))),
+        None => Ok(default),
+    }
+}
+
+fn missing(variable: &str) -> Failure {
+    Failure::new(format!("{variable} is not set"))
+        .hint("`flash serve` is started by a mothership; to run a project use `flash run`")
+}

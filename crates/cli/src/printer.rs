@@ -1,0 +1,56 @@
+//! stdout is data, stderr is everything else. Nothing outside this file prints.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place")]
+
+use std::io::{IsTerminal, Write};
+
+/// Hands out the two streams. A closed pipe ends output, not the program.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    colored: bool,
+    terminal: bool,
+}
+
+impl Printer {
+    pub(crate) fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let colored = terminal && crate::environment::text("NO_COLOR").is_none();
+        Self { colored, terminal }
+    }
+
+    /// Whether notices go to a terminal, where progress may be drawn.
+    pub(crate) fn is_terminal(self) -> bool {
+        self.terminal
+    }
+
+    pub(crate) fn is_colored(self) -> bool {
+        self.colored
+    }
+
+    /// One line of data.
+    pub(crate) fn data(self, text: impl std::fmt::Display) {
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+
+    /// One line that says what is going on.
+    pub(crate) fn notice(self, text: impl std::fmt::Display) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    pub(crate) fn error_line(self, text: impl std::fmt::Display) {
+        self.labelled("error", "\x1b[1;31m", text);
+    }
+
+    pub(crate) fn warning_line(self, text: impl std::fmt::Display) {
+        self.labelled("warning", "\x1b[1;33m", text);
+    }
+
+    pub(crate) fn hint_line(self, text: impl std::fmt::Display) {
+        self.labelled("hint", "\x1b[1;36m", text);
+    }
+
+    fn labelled(self, label: &str, color: &str, text: impl std::fmt::Display) {
+        let (color, reset) = if self.colored { (color, "\x1b[0m") } else { ("", "") };
+        let _ = writeln!(std::io::stderr(), "{color}{label}{reset}: {text}");
+    }
+}

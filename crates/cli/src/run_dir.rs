@@ -1,0 +1,142 @@
+//! `.flash/` of a project: what running it leaves on disk.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use flash_model::wire::MothershipAnnouncement;
+use flash_model::{Code, Secret};
+use fs_err as fs;
+
+use crate::error::Failure;
+
+const TOKEN_BYTES: usize = 32;
+const OWNER_ONLY: u32 = 0o600;
+
+#[derive(Debug, Clone)]
+pub(crate) struct RunDir {
+    root: PathBuf,
+}
+
+/// Held for as long as this process is the project's mothership.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl RunDir {
+    pub(crate) fn of(project_root: &Path) -> Self {
+        Self { root: project_root.join(".flash") }
+    }
+
+    /// The nearest one with a running mothership, from `start` upward.
+    pub(crate) fn find_running(start: &Path) -> Option<MothershipAnnouncement> {
+        start.ancestors().find_map(|folder| Self::of(folder).announcement())
+    }
+
+    /// Makes the folders, out of git's sight.
+    pub(crate) fn create(&self) -> Result<(), Failure> {
+        let make = || -> io::Result<()> {
+            fs::create_dir_all(self.root.join("run"))?;
+            let ignore = self.root.join(".gitignore");
+            if !ignore.exists() {
+                fs::write(ignore, "*\n")?;
+            }
+            Ok(())
+        };
+        make().map_err(|error| Failure::because("the project's .flash folder cannot be written", &error))
+    }
+
+    pub(crate) fn manifest_path(&self) -> PathBuf {
+        self.root.join("flash_manifest.json")
+    }
+
+    pub(crate) fn archive_path(&self) -> PathBuf {
+        self.root.join("archive.tar.gz")
+    }
+
+    pub(crate) fn state_path(&self) -> PathBuf {
+        self.root.join("state.sqlite")
+    }
+
+    pub(crate) fn environments_dir(&self) -> PathBuf {
+        self.root.join("envs")
+    }
+
+    pub(crate) fn sdk_dir(&self) -> PathBuf {
+        self.root.join("sdk")
+    }
+
+    pub(crate) fn endpoints_dir(&self) -> PathBuf {
+        self.root.join("run/endpoints")
+    }
+
+    /// Fails if another mothership of this project runs.
+    pub(crate) fn lock(&self) -> Result<Lock, Failure> {
+        let path = self.root.join("run/mothership.lock");
+        let file = File::create(&path)
+            .map_err(|error| Failure::because(format!("{} cannot be written", path.display()), &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                let place = self.announcement().map_or_else(
+                    || "it is starting or stopping".to_owned(),
+                    |running| format!("at {} (process {})", running.url, running.pid),
+                );
+                Err(Failure::coded(Code::AlreadyRunning, format!("this project is running already: {place}"))
+                    .hint("use it (`flash status`), or stop it with Ctrl+C in its terminal"))
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(Failure::because(format!("{} cannot be locked", path.display()), &error))
+            }
+        }
+    }
+
+    /// The token of this project's development environment: 256 random bits, made once, readable by its owner only.
+    pub(crate) fn token(&self) -> Result<Secret, Failure> {
+        let path = self.root.join("run/token");
+        let failed = |error: &dyn std::error::Error| Failure::because("the project's token cannot be made", error);
+        match fs::read_to_string(&path) {
+            Ok(token) if token.trim().len() == 2 * TOKEN_BYTES => return Ok(Secret::new(token.trim())),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
+            _ => {}
+        }
+        let mut bytes = [0; TOKEN_BYTES];
+        getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
+        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        write_private(&path, token.as_bytes()).map_err(|error| failed(&error))?;
+        Ok(Secret::new(token))
+    }
+
+    pub(crate) fn announce(&self, announcement: &MothershipAnnouncement) -> Result<(), Failure> {
+        let failed = |error: &dyn std::error::Error| Failure::because("the mothership cannot be announced", error);
+        let bytes = serde_json::to_vec_pretty(announcement).map_err(|error| failed(&error))?;
+        write_private(&self.announcement_path(), &bytes).map_err(|error| failed(&error))
+    }
+
+    pub(crate) fn withdraw_announcement(&self) {
+        let _ = fs::remove_file(self.announcement_path());
+    }
+
+    fn announcement(&self) -> Option<MothershipAnnouncement> {
+        serde_json::from_slice(&fs::read(self.announcement_path()).ok()?).ok()
+    }
+
+    fn announcement_path(&self) -> PathBuf {
+        self.root.join("run/mothership.json")
+    }
+}
+
+/// Whole or not at all, and never readable by others, not even for a moment.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(OWNER_ONLY).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}

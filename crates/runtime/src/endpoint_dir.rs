@@ -1,0 +1,105 @@
+//! The endpoint's own folder: at most one process at a time, its announcement for the provider, its documents.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use flash_model::{EndpointId, Owner};
+use serde::{Deserialize, Serialize};
+
+const LOCK: &str = "endpoint.lock";
+const ANNOUNCEMENT: &str = "endpoint.json";
+const ROUTES: &str = "routes.json";
+const JOBS: &str = "jobs.sqlite";
+
+/// `endpoint.json`: there from the moment the endpoint listens until it ends in good order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    pub endpoint_id: EndpointId,
+    pub owner: Owner,
+    pub pid: u32,
+    pub url: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("another process serves this endpoint already: {} is locked", .0.display())]
+    AlreadyRunning(PathBuf),
+    #[error("cannot use {}", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Holds the folder's lock until it is dropped, or the process ends in whatever way.
+#[derive(Debug)]
+pub(crate) struct EndpointDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl EndpointDir {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { path, source }
+        };
+        std::fs::create_dir_all(path).map_err(at(path))?;
+        let lock_path = path.join(LOCK);
+        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Error::AlreadyRunning(lock_path)),
+            Err(TryLockError::Error(error)) => Err(at(&lock_path)(error)),
+        }
+    }
+
+    pub(crate) fn routes(&self) -> PathBuf {
+        self.path.join(ROUTES)
+    }
+
+    pub(crate) fn jobs(&self) -> PathBuf {
+        self.path.join(JOBS)
+    }
+
+    pub(crate) fn announce(&self, announcement: &Announcement) -> Result<(), Error> {
+        write_document(&self.path.join(ANNOUNCEMENT), announcement)
+    }
+
+    pub(crate) fn withdraw(&self) {
+        let path = self.path.join(ANNOUNCEMENT);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "cannot withdraw the announcement");
+        }
+    }
+}
+
+/// Writes beside and renames: a reader sees the old document or the new one, never a part.
+pub(crate) fn write_document<T: Serialize>(path: &Path, document: &T) -> Result<(), Error> {
+    let write = || {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        let mut file = File::create(&beside)?;
+        file.write_all(&serde_json::to_vec_pretty(document)?)?;
+        file.sync_data()?;
+        std::fs::rename(&beside, path)
+    };
+    write().map_err(|source| Error::Io { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = EndpointDir::open(folder.path()).unwrap();
+        assert!(matches!(EndpointDir::open(folder.path()), Err(Error::AlreadyRunning(_))));
+        drop(first);
+        EndpointDir::open(folder.path()).unwrap();
+    }
+}

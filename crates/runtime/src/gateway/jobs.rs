@@ -1,0 +1,179 @@
+//! The queue's API, as its existing clients expect it.
+
+use std::time::Duration;
+
+use flash_model::Code;
+use flash_model::wire::{HealthResponse, JobAccepted, JobRequest, JobStatus, JobView};
+use http::{Method, Request};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::respond::{self, Response};
+use super::{Gateway, method_not_allowed, no_route};
+use crate::queue::dispatcher::Dispatcher;
+use crate::queue::{self, Queue, Retried};
+use crate::refusal::Refusal;
+use crate::worker::Health;
+
+const RUNSYNC_WAIT_DEFAULT: Duration = Duration::from_secs(90);
+const RUNSYNC_WAIT_MAX: Duration = Duration::from_secs(300);
+const KNOWN: &str =
+    "a queue endpoint has /run, /runsync, /status/{id}, /cancel/{id}, /retry/{id}, /purge-queue and /health";
+/// Where the reference's envelope carries pickles.
+const ENVELOPE: [&str; 6] =
+    ["args", "kwargs", "method_args", "method_kwargs", "constructor_args", "constructor_kwargs"];
+
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    pub(crate) queue: Queue,
+    pub(crate) dispatcher: Dispatcher,
+}
+
+impl Gateway {
+    pub(super) async fn job_request(&self, jobs: &Jobs, request: Request<Incoming>) -> Result<Response, Refusal> {
+        let path = request.uri().path().to_owned();
+        let (verb, id) = match path.trim_start_matches('/').split_once('/') {
+            Some((verb, id)) => (verb, Some(id)),
+            None => (path.trim_start_matches('/'), None),
+        };
+        let allowed = match (verb, id) {
+            ("run" | "runsync" | "purge-queue", None) | ("cancel" | "retry", Some(_)) => Method::POST,
+            ("status", Some(_)) | ("health", None) => Method::GET,
+            _ => return Err(no_route(&path, KNOWN)),
+        };
+        if request.method() != allowed {
+            return Err(method_not_allowed(request.method(), &path, allowed.as_str()));
+        }
+        let id = id.unwrap_or_default();
+        match verb {
+            "run" => {
+                let id = self.submit(jobs, request, false).await?;
+                Ok(respond::json(&JobAccepted { id, status: JobStatus::InQueue }))
+            }
+            "runsync" => {
+                let wait = wait(request.uri().query());
+                let id = self.submit(jobs, request, true).await?;
+                view(&id, jobs.queue.wait(&id, wait).await?)
+            }
+            "status" => view(id, jobs.queue.view(id).await?),
+            "cancel" => {
+                let cancelled = jobs.queue.cancel(id).await?.ok_or_else(|| not_found(id))?;
+                if cancelled.was_running {
+                    jobs.dispatcher.interrupt(id);
+                }
+                Ok(respond::json(&JobAccepted { id: id.to_owned(), status: cancelled.status }))
+            }
+            "retry" => match jobs.queue.retry(id).await? {
+                Retried::Queued => {
+                    Ok(respond::json(&JobAccepted { id: id.to_owned(), status: JobStatus::InQueue }))
+                }
+                Retried::Unknown => Err(not_found(id)),
+                Retried::Refused(status) => {
+                    let detail = format!("job {id} is {status:?}; only failed and timed-out jobs can be retried");
+                    Err(Refusal::new(Code::StateConflict, 409, detail))
+                }
+            },
+            "purge-queue" => {
+                let removed = jobs.queue.purge().await?;
+                Ok(respond::json(&serde_json::json!({"removed": removed, "status": "completed"})))
+            }
+            _ => {
+                let health = HealthResponse { jobs: jobs.queue.counts().await?, workers: self.pool.counts() };
+                Ok(respond::json(&health))
+            }
+        }
+    }
+
+    async fn submit(&self, jobs: &Jobs, request: Request<Incoming>, is_sync: bool) -> Result<String, Refusal> {
+        let (parts, body) = request.into_parts();
+        let body = respond::read_body(body).await?;
+        let JobRequest { input } = serde_json::from_slice(&body).map_err(|error| {
+            respond::invalid_body(error).hint(r#"send a JSON object with "input""#)
+        })?;
+        if holds_pickles(input.get()) && !self.holds_token(&parts.headers) {
+            return Err(Refusal::new(Code::Unauthorized, 401, "pickled arguments are code and need a token")
+                .hint("send Authorization: Bearer <token>, or plain JSON arguments by parameter name"));
+        }
+        if let Health::Failed(failure) = self.pool.health() {
+            return Err(Refusal::cannot_load(&failure));
+        }
+        Ok(jobs.queue.submit(input.into(), is_sync).await?)
+    }
+}
+
+impl From<queue::Error> for Refusal {
+    fn from(error: queue::Error) -> Self {
+        match error {
+            queue::Error::Full => Self::new(Code::Overloaded, 429, error.to_string()).after(Duration::from_secs(1)),
+            other => {
+                tracing::error!(error = %other, "job store failed");
+                Self::new(Code::StoreFailed, 503, other.to_string())
+            }
+        }
+    }
+}
+
+fn view(id: &str, view: Option<JobView>) -> Result<Response, Refusal> {
+    view.map(|view| respond::json(&view)).ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: &str) -> Refusal {
+    Refusal::new(Code::JobNotFound, 404, format!("there is no job {id}"))
+        .hint("results are kept for 30 minutes after a job's end")
+}
+
+fn wait(query: Option<&str>) -> Duration {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let asked = pairs.filter(|(name, _)| *name == "wait").find_map(|(_, ms)| ms.parse().ok());
+    asked.map_or(RUNSYNC_WAIT_DEFAULT, Duration::from_millis).min(RUNSYNC_WAIT_MAX)
+}
+
+/// Whether a worker might unpickle some of this input. Rather says yes than no.
+fn holds_pickles(input: &str) -> bool {
+    // Like Python's reader, this one takes the last of two equal keys. What it cannot read, Python might.
+    let Ok(input) = serde_json::from_str::<Value>(input) else { return true };
+    input.get("function_name").is_some() && ENVELOPE.iter().filter_map(|key| input.get(key)).any(holds_base64)
+}
+
+fn holds_base64(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(is_base64),
+        Value::Object(values) => values.values().any(is_base64),
+        _ => false,
+    }
+}
+
+fn is_base64(value: &Value) -> bool {
+    let Value::String(text) = value else { return false };
+    let digits = text.trim_end_matches('=');
+    !digits.is_empty()
+        && text.len().is_multiple_of(4)
+        && text.len() - digits.len() <= 2
+        && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_might_be_a_pickle_is_taken_for_one() {
+        let check = |input: &str, expected: bool| assert_eq!(holds_pickles(input), expected, "{input}");
+        check(r#"{"function_name":"f","args":["gAVLAS4="],"kwargs":{}}"#, true);
+        check(r#"{"function_name":"f","args":[],"kwargs":{"x":"gAVLAS4="}}"#, true);
+        check(r#"{"function_name":"C","execution_type":"class","method_args":["gAVLAS4="]}"#, true);
+        check(r#"{"function_name":"f","kwargs":{"x":"two words"}}"#, false);
+        check(r#"{"function_name":"f","kwargs":{"x":1}}"#, false);
+        check(r#"{"text":"gAVLAS4="}"#, false);
+        check(r#"{"kwargs":{"text":"gAVLAS4="}}"#, false);
+        check("[1]", false);
+        check("null", false);
+    }
+
+    #[test]
+    fn waits_are_bounded() {
+        for (query, ms) in [(None, 90_000), (Some("wait=50"), 50), (Some("a=1&wait=999999999"), 300_000), (Some("wait=x"), 90_000)] {
+            assert_eq!(wait(query), Duration::from_millis(ms), "{query:?}");
+        }
+    }
+}

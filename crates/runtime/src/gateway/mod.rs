@@ -1,0 +1,149 @@
+//! The HTTP front of the endpoint: who may ask (`guard.rs`), what is asked for (this file), and the answers.
+//!
+//! `server.rs` accepts connections; `routes.rs` serves load-balanced functions, `jobs.rs` the queue's API, `proxy.rs` a whole web
+//! application; `control.rs` and `calls.rs` are for the other processes of Flash.
+
+mod calls;
+mod control;
+mod guard;
+mod jobs;
+mod proxy;
+mod respond;
+mod routes;
+mod server;
+
+use std::sync::Arc;
+
+use flash_client::Token;
+use flash_model::wire::{CHILD_CALL_PATH, CHILD_IDENTITY_PATH, CHILD_MOTHERSHIP_PATH};
+use flash_model::{Code, EndpointKind, HttpMethod, RESERVED_PREFIX};
+use http::{HeaderMap, Method, Request};
+use hyper::body::Incoming;
+
+pub(crate) use guard::Guard;
+pub(crate) use jobs::Jobs;
+pub(crate) use proxy::Proxy;
+pub(crate) use respond::Response;
+pub(crate) use routes::{Error as RoutesError, Routes};
+pub(crate) use server::Server;
+
+use crate::discovery::Discovery;
+use crate::functions::Functions;
+use crate::refusal::Refusal;
+use crate::worker::Pool;
+use flash_model::wire::IdentityResponse;
+
+/// What the endpoint offers its users.
+#[derive(Debug)]
+pub(crate) enum Front {
+    Routes(Routes),
+    Jobs(Jobs),
+    Application(Proxy),
+}
+
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) front: Front,
+    pub(crate) functions: Arc<Functions>,
+    pub(crate) pool: Pool,
+    pub(crate) guard: Guard,
+    pub(crate) token: Token,
+    pub(crate) discovery: Discovery,
+    pub(crate) identity: IdentityResponse,
+}
+
+impl Gateway {
+    pub(crate) fn kind(&self) -> EndpointKind {
+        match self.front {
+            Front::Routes(_) => EndpointKind::LoadBalanced,
+            Front::Jobs(_) => EndpointKind::Queue,
+            Front::Application(_) => EndpointKind::Asgi,
+        }
+    }
+
+    pub(crate) async fn serve(&self, request: Request<Incoming>) -> Response {
+        self.dispatch(request).await.unwrap_or_else(respond::refusal)
+    }
+
+    async fn dispatch(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
+        self.guard.check(request.headers())?;
+        let path = request.uri().path();
+        match &self.front {
+            Front::Application(proxy) if path == "/ping" => return Ok(self.application_ping(proxy, request).await),
+            _ if path == "/ping" => return self.ping(),
+            _ => {}
+        }
+        if path.starts_with(RESERVED_PREFIX) {
+            return self.control(request).await;
+        }
+        if !self.guard.is_loopback() {
+            self.authorize(request.headers())?;
+        }
+        match &self.front {
+            Front::Application(proxy) => proxy.forward(&self.pool, request).await,
+            _ if path == "/manifest" => Err(control::not_mothership()),
+            Front::Routes(routes) => routes.call(&self.pool, request).await,
+            Front::Jobs(jobs) => self.job_request(jobs, request).await,
+        }
+    }
+
+    async fn control(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
+        let path = request.uri().path();
+        match path {
+            CHILD_IDENTITY_PATH => {
+                require(&request, &Method::GET)?;
+                self.authorize(request.headers())?;
+                Ok(respond::json(&self.identity))
+            }
+            CHILD_MOTHERSHIP_PATH => {
+                require(&request, &Method::PUT)?;
+                self.authorize(request.headers())?;
+                self.announce_mothership(request).await
+            }
+            _ => match path.strip_prefix(CHILD_CALL_PATH).and_then(|rest| rest.strip_prefix('/')) {
+                Some(function) if !function.is_empty() => {
+                    require(&request, &Method::POST)?;
+                    let function = percent_encoding::percent_decode_str(function).decode_utf8_lossy().into_owned();
+                    self.call_function(&function, request).await
+                }
+                _ => Err(no_route(path, "nothing of Flash is there")),
+            },
+        }
+    }
+
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.holds_token(headers) {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::Unauthorized, 401, "this needs the token of the app and environment")
+            .hint("send it as Authorization: Bearer <token>"))
+    }
+
+    fn holds_token(&self, headers: &HeaderMap) -> bool {
+        headers.get(http::header::AUTHORIZATION).is_some_and(|value| {
+            let value = value.as_bytes();
+            self.token.matches(value.strip_prefix(b"Bearer ").unwrap_or(value))
+        })
+    }
+}
+
+fn require(request: &Request<Incoming>, method: &Method) -> Result<(), Refusal> {
+    if request.method() == method {
+        return Ok(());
+    }
+    Err(method_not_allowed(request.method(), request.uri().path(), method.as_str()))
+}
+
+fn method_not_allowed(method: &Method, path: &str, allowed: &str) -> Refusal {
+    let detail = format!("{method} is not allowed on {path}; allowed: {allowed}");
+    Refusal::new(Code::MethodNotAllowed, 405, detail).allow(allowed)
+}
+
+fn no_route(path: &str, known: &str) -> Refusal {
+    Refusal::new(Code::NoRoute, 404, format!("there is no route {path}")).hint(known)
+}
+
+/// Routes by a method that the manifest cannot name are nobody's.
+fn method_of(method: &Method) -> Option<HttpMethod> {
+    method.as_str().parse().ok()
+}

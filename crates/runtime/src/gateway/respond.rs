@@ -1,0 +1,101 @@
+//! Reading request bodies and making answers.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use flash_model::Code;
+use flash_model::wire::PROBLEM_CONTENT_TYPE;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use serde::Serialize;
+
+use crate::refusal::Refusal;
+use crate::worker::pool::Lease;
+
+pub(super) const BODY_BYTES_MAX: usize = 30 * 1024 * 1024;
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+pub(crate) type Response = http::Response<Either<Full<Bytes>, Streamed>>;
+
+pub(super) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
+    let too_large = || {
+        let detail = format!("a body may have {BODY_BYTES_MAX} bytes at most");
+        Refusal::new(Code::PayloadTooLarge, 413, detail)
+    };
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => {
+            Err(Refusal::new(Code::InvalidBody, 400, format!("the body ended early: {error}")))
+        }
+    }
+}
+
+pub(super) fn invalid_body(error: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Code::InvalidBody, 400, format!("the body is not what is expected: {error}"))
+}
+
+pub(super) fn bytes(content_type: HeaderValue, body: Bytes) -> Response {
+    let mut response = http::Response::new(Either::Left(Full::new(body)));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+pub(super) fn json<T: Serialize>(value: &T) -> Response {
+    // Wire bodies are structs and maps with text keys, which always serialise.
+    bytes(JSON, serde_json::to_vec(value).unwrap_or_default().into())
+}
+
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = http::Response::new(Either::Left(Full::new(Bytes::new())));
+    *response.status_mut() = status;
+    response
+}
+
+pub(super) fn refusal(refusal: Refusal) -> Response {
+    let body = serde_json::to_vec(&refusal.problem).unwrap_or_default();
+    let mut response = bytes(HeaderValue::from_static(PROBLEM_CONTENT_TYPE), body.into());
+    let status = StatusCode::from_u16(refusal.problem.status);
+    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Some(pause) = refusal.retry_after {
+        let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(allow) = refusal.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
+}
+
+/// A body passed through as it comes; the worker's slot is taken until it has ended.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    pub(super) body: Incoming,
+    pub(super) _slot: Option<Lease>,
+}
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

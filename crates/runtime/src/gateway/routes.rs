@@ -1,0 +1,199 @@
+//! Load-balanced functions: method and path to function, one HTTP request to one call.
+
+use bytes::Bytes;
+use flash_model::{Code, Function, HttpMethod, Resource};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+
+use super::respond::{self, Response};
+use super::{method_not_allowed, method_of, no_route};
+use crate::refusal::Refusal;
+use crate::worker::protocol::CallHeader;
+use crate::worker::{Answer, Pool};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("route {path} of function {function} cannot be served: {reason}")]
+    Path { function: String, path: String, reason: String },
+}
+
+#[derive(Debug)]
+pub(crate) struct Routes {
+    router: matchit::Router<Methods>,
+    /// All routes, for those who ask for one that is not there.
+    shown: String,
+}
+
+#[derive(Debug, Default)]
+struct Methods {
+    entries: Vec<Entry>,
+    allow: String,
+}
+
+#[derive(Debug)]
+struct Entry {
+    method: HttpMethod,
+    function: String,
+    is_sync: bool,
+    /// Path parameters in order; the router knows them as `p0`, `p1`, so that routes of two methods may name them differently.
+    parameters: Vec<String>,
+    /// The header of a call that needs none of the optional fields, with and without a JSON body.
+    bare_header: Bytes,
+    json_header: Bytes,
+}
+
+impl Routes {
+    pub(crate) fn of(resource: &Resource) -> Result<Self, Error> {
+        let mut by_path: std::collections::BTreeMap<String, Methods> = std::collections::BTreeMap::new();
+        let mut shown = Vec::new();
+        for function in &resource.functions {
+            let (Some(method), Some(path)) = (function.http_method, &function.http_path) else { continue };
+            let (pattern, parameters) = pattern(path);
+            let methods = by_path.entry(pattern).or_default();
+            methods.entries.push(Entry::new(function, method, parameters));
+            shown.push(format!("{method} {path}"));
+        }
+        let mut router = matchit::Router::new();
+        for (pattern, mut methods) in by_path {
+            let allowed: Vec<_> = methods.entries.iter().map(|entry| entry.method.as_str()).collect();
+            methods.allow = allowed.join(", ");
+            let function = methods.entries.first().map(|entry| entry.function.clone()).unwrap_or_default();
+            router.insert(pattern.clone(), methods).map_err(|error| Error::Path {
+                function,
+                path: pattern,
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(Self { router, shown: format!("routes: {}", shown.join(", ")) })
+    }
+
+    pub(super) async fn call(&self, pool: &Pool, request: Request<Incoming>) -> Result<Response, Refusal> {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        let decoded;
+        let path = if path.contains('%') {
+            decoded = percent_decode_str(path).decode_utf8_lossy();
+            &decoded
+        } else {
+            path
+        };
+        let Ok(found) = self.router.at(path) else { return Err(no_route(path, &self.shown)) };
+        let method = method_of(&parts.method);
+        let Some(entry) = found.value.entries.iter().find(|entry| Some(entry.method) == method) else {
+            return Err(method_not_allowed(&parts.method, path, &found.value.allow));
+        };
+        let content_type = parts.headers.get(CONTENT_TYPE);
+        let header = match (parts.uri.query(), content_type) {
+            (None | Some(""), None) if entry.parameters.is_empty() => entry.bare_header.clone(),
+            (None | Some(""), Some(kind)) if entry.parameters.is_empty() && kind == "application/json" => {
+                entry.json_header.clone()
+            }
+            (query, content_type) => {
+                let values = found.params.iter().map(|(_, value)| value.to_owned());
+                CallHeader {
+                    path: entry.parameters.iter().map(String::as_str).zip(values).collect(),
+                    query: query.map(parse_query).unwrap_or_default(),
+                    content_type: content_type.and_then(|value| value.to_str().ok()),
+                    ..entry.header()
+                }
+                .encode()
+            }
+        };
+        let body = respond::read_body(body).await?;
+        match pool.call(entry.is_sync, header, body).await? {
+            Answer::Result { header, body } => {
+                let content_type = match header.content_type {
+                    None => respond::JSON,
+                    Some(text) => HeaderValue::try_from(text).map_err(|_| unusable("content type"))?,
+                };
+                let mut response = respond::bytes(content_type, body);
+                if let Some(status) = header.status {
+                    *response.status_mut() = StatusCode::from_u16(status).map_err(|_| unusable("status"))?;
+                }
+                Ok(response)
+            }
+            Answer::Error(header) => Err(header.into()),
+            Answer::Died(death) => Err(Refusal::worker_died(&death)),
+        }
+    }
+}
+
+impl Entry {
+    fn new(function: &Function, method: HttpMethod, parameters: Vec<String>) -> Self {
+        let mut entry = Self {
+            method,
+            function: function.name.to_string(),
+            is_sync: !function.is_async,
+            parameters,
+            bare_header: Bytes::new(),
+            json_header: Bytes::new(),
+        };
+        entry.bare_header = entry.header().encode();
+        entry.json_header =
+            CallHeader { content_type: Some("application/json"), ..entry.header() }.encode();
+        entry
+    }
+
+    fn header(&self) -> CallHeader<'_> {
+        CallHeader {
+            form: "route".into(),
+            function: Some(self.function.as_str().into()),
+            ..CallHeader::default()
+        }
+    }
+}
+
+fn unusable(what: &str) -> Refusal {
+    Refusal::new(Code::ResultNotSerializable, 500, format!("the function's answer has an invalid {what}"))
+}
+
+/// `/users/{id}` → `/users/{p0}`, `/files/{rest:path}` → `/files/{*p0}`; and the names.
+fn pattern(path: &str) -> (String, Vec<String>) {
+    let (mut pattern, mut names) = (String::new(), Vec::new());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((parameter, after)) = after.split_once('}') else { break };
+        let (name, converter) = parameter.split_once(':').unwrap_or((parameter, ""));
+        let star = if converter == "path" { "*" } else { "" };
+        pattern.push_str(&format!("{before}{{{star}p{}}}", names.len()));
+        names.push(name.to_owned());
+        rest = after;
+    }
+    pattern.push_str(rest);
+    (pattern, names)
+}
+
+fn parse_query(query: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_keep_the_names_aside() {
+        let check = |path: &str, expected: &str, names: &[&str]| {
+            let (pattern, parameters) = pattern(path);
+            assert_eq!((pattern.as_str(), parameters.as_slice()), (expected, names.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice()));
+        };
+        check("/add", "/add", &[]);
+        check("/users/{id}", "/users/{p0}", &["id"]);
+        check("/a/{x:int}/b/{rest:path}", "/a/{p0}/b/{*p1}", &["x", "rest"]);
+    }
+
+    #[test]
+    fn queries_keep_order_and_repetitions() {
+        let pairs = parse_query("a=1&b=x%20y+z&a=2&flag&=v&&");
+        let expected = [("a", "1"), ("b", "x y z"), ("a", "2"), ("flag", ""), ("", "v")];
+        assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+}

@@ -1,0 +1,102 @@
+//! Accepts connections, speaks HTTP on them and lets the open ones finish at the end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::Gateway;
+
+const CONNECTIONS_MAX: usize = 4096;
+/// From the first byte of a request to the end of its headers; also how long a connection may stay silent.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// After an error of the machine, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then gives what is in flight until `limit`.
+    pub(crate) async fn run(self, gateway: Arc<Gateway>, stop: impl Future<Output = ()>, limit: Duration) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let (stopping, _) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accept = async {
+                let permit = Arc::clone(&permits).acquire_owned().await;
+                (self.listener.accept().await, permit)
+            };
+            let (accepted, permit) = tokio::select! {
+                accepted = accept => accepted,
+                () = &mut stop => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let (gateway, stopping) = (Arc::clone(&gateway), stopping.subscribe());
+                    connections.spawn(async move {
+                        converse(stream, gateway, stopping).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(self.listener);
+        stopping.send_replace(true);
+        let finished = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, finished).await.is_err() {
+            tracing::warn!("requests were still running at the end of the drain; they are cut off");
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let gateway = Arc::clone(&gateway);
+        async move { Ok::<_, Infallible>(gateway.serve(request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        result = &mut connection => return ended(result),
+        _ = stopping.wait_for(|stopping| *stopping) => connection.as_mut().graceful_shutdown(),
+    }
+    ended(connection.await);
+}
+
+fn ended(result: Result<(), hyper::Error>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
+    }
+}

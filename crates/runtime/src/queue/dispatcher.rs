@@ -1,0 +1,143 @@
+//! Brings waiting jobs to free workers, oldest first, and writes down what became of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::{Claimed, End, Outcome, Queue};
+use crate::refusal::Refusal;
+use crate::worker::pool::{self, Lease};
+use crate::worker::{Answer, Patience, Pool};
+
+/// Jobs claimed in one transaction at most.
+const CLAIM_MAX: usize = 64;
+/// After the database or the workers refused.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const JOB_HEADER: Bytes = Bytes::from_static(br#"{"form":"job"}"#);
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Dispatcher {
+    queue: Queue,
+    pool: Pool,
+    /// Whether jobs need a worker's one thread for plain functions.
+    is_sync: bool,
+    worker_prefix: Arc<str>,
+    running: Arc<Mutex<HashMap<String, oneshot::Sender<()>>>>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(queue: Queue, pool: Pool, is_sync: bool, worker_prefix: &str) -> Self {
+        Self { queue, pool, is_sync, worker_prefix: worker_prefix.into(), running: Arc::default() }
+    }
+
+    /// Dispatches until `stop`, then waits for the jobs that run.
+    pub(crate) async fn run(&self, stop: impl Future<Output = ()>) {
+        let mut jobs = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let claimed = tokio::select! {
+                () = &mut stop => break,
+                claimed = self.claim() => claimed,
+            };
+            for (slot, job) in claimed {
+                let dispatcher = self.clone();
+                let (cancel, cancelled) = oneshot::channel();
+                self.lock().insert(job.id.clone(), cancel);
+                jobs.spawn(async move { dispatcher.run_job(slot, job, cancelled).await });
+            }
+            while jobs.try_join_next().is_some() {}
+        }
+        while jobs.join_next().await.is_some() {}
+    }
+
+    /// Stops a job that a worker is running; it is already written down as cancelled.
+    pub(crate) fn interrupt(&self, id: &str) {
+        if let Some(cancel) = self.lock().remove(id) {
+            let _ = cancel.send(());
+        }
+    }
+
+    /// Slots and jobs for them. A slot comes first: a claimed job is never left without one.
+    async fn claim(&self) -> Vec<(Lease, Claimed)> {
+        let mut depth = self.queue.depth();
+        let Ok(waiting) = depth.wait_for(|waiting| *waiting > 0).await.map(|waiting| *waiting) else {
+            return std::future::pending().await;
+        };
+        let first = match self.pool.lease(self.is_sync, Patience::Endless).await {
+            Ok(slot) => slot,
+            Err(pool::Error::Failed(_, pause)) => {
+                tokio::time::sleep(pause.max(PAUSE_MIN)).await;
+                return Vec::new();
+            }
+            Err(_) => {
+                tokio::time::sleep(PAUSE_MIN).await;
+                return Vec::new();
+            }
+        };
+        let mut slots = vec![first];
+        while slots.len() < CLAIM_MAX.min(waiting as usize)
+            && let Some(slot) = self.pool.try_lease(self.is_sync)
+        {
+            slots.push(slot);
+        }
+        let workers = slots.iter().map(|slot| format!("{}-{}", self.worker_prefix, slot.worker())).collect();
+        match self.queue.claim(workers).await {
+            Ok(claimed) => slots.into_iter().zip(claimed).collect(),
+            Err(error) => {
+                tracing::error!(%error, "no job can be claimed");
+                tokio::time::sleep(PAUSE_MIN).await;
+                Vec::new()
+            }
+        }
+    }
+
+    async fn run_job(&self, slot: Lease, job: Claimed, cancelled: oneshot::Receiver<()>) {
+        let Claimed { id, attempt, input } = job;
+        let cancelled = async {
+            // A sender that is dropped without a word is one that was forgotten below.
+            if cancelled.await.is_err() {
+                std::future::pending().await
+            }
+        };
+        let result = self.pool.run_until(slot, JOB_HEADER, input.into(), cancelled).await;
+        self.lock().remove(&id);
+        let written = match self.outcome(result) {
+            Some(outcome) => self.queue.finish(&id, attempt, outcome).await,
+            None => self.queue.release(&id, attempt).await,
+        };
+        if let Err(error) = written {
+            // It stays in progress, so the next start runs it again.
+            tracing::error!(job = id, %error, "what became of a job cannot be written down");
+        }
+    }
+
+    /// `None` when the attempt does not count.
+    fn outcome(&self, result: Result<Answer, pool::Error>) -> Option<Outcome> {
+        let failed = |refusal: Refusal| Outcome { end: End::Failed, output: None, error: Some(refusal.into_text()) };
+        Some(match result {
+            Ok(Answer::Result { header, body }) => {
+                let output = String::from_utf8_lossy(&body).into_owned();
+                let end = if header.failed { End::Failed } else { End::Completed };
+                let error = header.failed.then(|| "the function reported a failure; see output".to_owned());
+                Outcome { end, output: Some(output), error }
+            }
+            Ok(Answer::Error(header)) => failed(header.into()),
+            Ok(Answer::Died(_)) if self.pool.is_draining() => return None,
+            Ok(Answer::Died(death)) => failed(Refusal::worker_died(&death)),
+            Err(error @ pool::Error::ExecutionTimeout(_)) => {
+                Outcome { end: End::TimedOut, output: None, error: Some(error.to_string()) }
+            }
+            // Cancelled is final already; nothing that is written now changes it.
+            Err(error) => failed(error.into()),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<()>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

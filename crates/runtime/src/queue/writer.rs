@@ -1,0 +1,74 @@
+//! The one thread that owns the database. What has come by the time it is free becomes one transaction with one flush to disk
+//! (group commit); nobody is answered before that.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Error;
+use super::store::Store;
+
+const STEPS_WAITING_MAX: usize = 4096;
+const STEPS_PER_COMMIT_MAX: usize = 512;
+
+type Step = Box<dyn FnOnce(&Store) -> Acknowledge + Send>;
+type Acknowledge = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    steps: mpsc::Sender<Step>,
+    depth: watch::Receiver<u64>,
+}
+
+impl Writer {
+    pub(super) fn start(store: Store) -> std::io::Result<Self> {
+        let (sender, steps) = mpsc::channel(STEPS_WAITING_MAX);
+        let (publish, depth) = watch::channel(store.depth());
+        std::thread::Builder::new().name("flash-jobs".to_owned()).spawn(move || write(&store, steps, &publish))?;
+        Ok(Self { steps: sender, depth })
+    }
+
+    /// Runs `work` in the next transaction and comes back when that is on disk.
+    pub(super) async fn execute<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Store) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let step: Step = Box::new(move |store| {
+            let result = work(store).map_err(Arc::new);
+            Box::new(move |committed| drop(reply.send(committed.and(result))))
+        });
+        self.steps.send(step).await.map_err(|_| Error::Gone)?;
+        answer.await.map_err(|_| Error::Gone)?.map_err(Error::Store)
+    }
+
+    pub(super) fn depth(&self) -> watch::Receiver<u64> {
+        self.depth.clone()
+    }
+}
+
+fn write(store: &Store, mut steps: mpsc::Receiver<Step>, depth: &watch::Sender<u64>) {
+    let mut acknowledgements: Vec<Acknowledge> = Vec::new();
+    while let Some(first) = steps.blocking_recv() {
+        let mut committed = store.begin();
+        acknowledgements.push(first(store));
+        while acknowledgements.len() < STEPS_PER_COMMIT_MAX
+            && let Ok(step) = steps.try_recv()
+        {
+            acknowledgements.push(step(store));
+        }
+        if committed.is_ok() {
+            committed = store.commit();
+        }
+        if let Err(error) = &committed {
+            tracing::error!(%error, "jobs cannot be written");
+            store.roll_back();
+        }
+        let committed = committed.map_err(Arc::new);
+        depth.send_if_modified(|depth| std::mem::replace(depth, store.depth()) != store.depth());
+        for acknowledge in acknowledgements.drain(..) {
+            acknowledge(committed.clone());
+        }
+    }
+}

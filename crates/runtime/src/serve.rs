@@ -1,0 +1,211 @@
+//! Puts an endpoint together, runs it and takes it down in order.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flash_client::Transport;
+use flash_model::wire::IdentityResponse;
+use flash_model::{EndpointKind, Manifest, ManifestError, Resource, ResourceName};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::Settings;
+use crate::discovery::Discovery;
+use crate::endpoint_dir::{Announcement, EndpointDir};
+use crate::functions::Functions;
+use crate::gateway::{Front, Gateway, Guard, Jobs, Proxy, Routes, Server};
+use crate::queue::Queue;
+use crate::queue::dispatcher::Dispatcher;
+use crate::relay::Relay;
+use crate::worker::Pool;
+use crate::worker::pool::Limits;
+use crate::worker::process::Launch;
+
+/// From the request to stop until requests and calls still running are cut off.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of that, for HTTP requests; what is left is for the workers to end.
+const REQUEST_DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    EndpointDir(#[from] crate::endpoint_dir::Error),
+    #[error("cannot read {}", path.display())]
+    ReadManifest {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} is not usable", path.display())]
+    Manifest {
+        path: PathBuf,
+        #[source]
+        source: ManifestError,
+    },
+    #[error("{} has no resource {resource}", path.display())]
+    NoResource { path: PathBuf, resource: ResourceName },
+    #[error(transparent)]
+    Routes(#[from] crate::gateway::RoutesError),
+    #[error(transparent)]
+    Queue(#[from] crate::queue::Error),
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub async fn serve(settings: Settings) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    serve_until(settings, stop).await
+}
+
+/// Serves until `stop`, then drains: nothing new is accepted, what runs may finish for a few seconds, workers are ended.
+pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let resource = read_resource(&settings)?;
+    let spec = &resource.spec;
+    let dir = EndpointDir::open(&settings.endpoint_dir)?;
+
+    let functions = Arc::new(Functions::of(&resource));
+    let transport = Transport::new();
+    let discovery = Discovery::new(dir.routes(), settings.mothership_url.clone());
+    let relay =
+        Relay::new(Arc::clone(&functions), discovery.clone(), transport.clone(), settings.token.clone());
+    let execution_timeout =
+        (spec.execution_timeout_ms > 0).then(|| Duration::from_millis(spec.execution_timeout_ms));
+    let pool = Pool::new(Limits::of(spec), execution_timeout);
+
+    let mut jobs = None;
+    let front = match spec.kind {
+        EndpointKind::LoadBalanced => Front::Routes(Routes::of(&resource)?),
+        EndpointKind::Asgi => Front::Application(Proxy::new()),
+        EndpointKind::Queue => {
+            let queue = Queue::open(&dir.jobs())?;
+            let is_sync = functions.has_sync();
+            let prefix = settings.endpoint_id.as_str();
+            let dispatcher = Dispatcher::new(queue.clone(), pool.clone(), is_sync, prefix);
+            jobs = Some((queue.clone(), dispatcher.clone()));
+            Front::Jobs(Jobs { queue, dispatcher })
+        }
+    };
+
+    let address = SocketAddr::new(settings.host, settings.port);
+    let server = Server::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    let announcement = Announcement {
+        endpoint_id: settings.endpoint_id.clone(),
+        owner: settings.owner.clone(),
+        pid: std::process::id(),
+        url: format!("http://{}", reachable(server.address())),
+    };
+    let identity = IdentityResponse {
+        endpoint_id: settings.endpoint_id.clone(),
+        owner: settings.owner.clone(),
+        pid: announcement.pid,
+    };
+    let gateway = Gateway {
+        front,
+        functions,
+        pool: pool.clone(),
+        guard: Guard::new(server.address()),
+        token: settings.token.clone(),
+        discovery: discovery.clone(),
+        identity,
+    };
+    tracing::info!(
+        endpoint = %settings.endpoint_id, resource = %settings.owner.resource, kind = gateway.kind().label(),
+        mothership = %settings.mothership_id, url = announcement.url, "endpoint listens"
+    );
+
+    // Dropped with this future, whatever way it ends.
+    let mut tasks = JoinSet::new();
+    let launch = Arc::new(launch(&settings, &resource));
+    tasks.spawn({
+        let pool = pool.clone();
+        async move { pool.supervise(launch, relay).await }
+    });
+    let token = settings.token.clone();
+    tasks.spawn(async move { discovery.follow(transport, token).await });
+    let (stopping, _) = watch::channel(false);
+    let mut dispatching = JoinSet::new();
+    if let Some((queue, dispatcher)) = jobs {
+        let mut stopping = stopping.subscribe();
+        tasks.spawn(async move { queue.sweep().await });
+        dispatching.spawn(async move {
+            dispatcher.run(async move { drop(stopping.wait_for(|stopping| *stopping).await) }).await;
+        });
+    }
+    dir.announce(&announcement)?;
+
+    let mut stopped_at = None;
+    let stop = async {
+        stop.await;
+        stopped_at = Some(tokio::time::Instant::now());
+        tracing::info!("stopping");
+        stopping.send_replace(true);
+    };
+    server.run(Arc::new(gateway), stop, REQUEST_DRAIN_TIMEOUT).await;
+
+    let spent = stopped_at.map_or(Duration::ZERO, |at| at.elapsed());
+    pool.drain(DRAIN_TIMEOUT.saturating_sub(spent)).await;
+    // Their workers are gone, so these only have to write that down.
+    let _ = tokio::time::timeout(REQUEST_DRAIN_TIMEOUT, dispatching.join_next()).await;
+    dir.withdraw();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn read_resource(settings: &Settings) -> Result<Resource, Error> {
+    let path = || settings.manifest_path.clone();
+    let text = std::fs::read_to_string(&settings.manifest_path)
+        .map_err(|source| Error::ReadManifest { path: path(), source })?;
+    let mut manifest =
+        Manifest::from_json(&text).map_err(|source| Error::Manifest { path: path(), source })?;
+    let resource = &settings.owner.resource;
+    manifest
+        .resources
+        .remove(resource)
+        .ok_or_else(|| Error::NoResource { path: path(), resource: resource.clone() })
+}
+
+fn launch(settings: &Settings, resource: &Resource) -> Launch {
+    let start = serde_json::json!({
+        "resource": settings.owner.resource,
+        "kind": resource.spec.kind,
+        "asgi": resource.spec.asgi,
+        "functions": resource.functions,
+        "import_root": settings.import_root,
+    });
+    Launch {
+        python: settings.python.clone(),
+        sdk_path: settings.sdk_path.clone(),
+        import_root: settings.import_root.clone(),
+        start: Bytes::from(start.to_string()),
+    }
+}
+
+/// Where this machine reaches a server that listens everywhere.
+fn reachable(mut bound: SocketAddr) -> SocketAddr {
+    if bound.ip().is_unspecified() {
+        bound.set_ip(match bound {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    bound
+}

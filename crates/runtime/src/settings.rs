@@ -1,0 +1,30 @@
+//! What one endpoint is told about itself.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use flash_client::Token;
+use flash_model::{EndpointId, MothershipId, Owner};
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub endpoint_id: EndpointId,
+    /// App, environment and resource; the resource is in the manifest at `manifest_path`.
+    pub owner: Owner,
+    pub mothership_id: MothershipId,
+    /// Where to learn the other endpoints' addresses. May come later, with `PUT /_flash/mothership`.
+    pub mothership_url: Option<String>,
+    /// Of this app+environment: for pickles, for identity, and for calls between endpoints.
+    pub token: Token,
+    pub manifest_path: PathBuf,
+    /// Folder that the functions' modules are imported from; working directory of the workers.
+    pub import_root: PathBuf,
+    pub python: PathBuf,
+    /// Folder that holds the package `tetra_rp`.
+    pub sdk_path: PathBuf,
+    /// Lock, announcement, route table and queue of this endpoint.
+    pub endpoint_dir: PathBuf,
+    pub host: IpAddr,
+    /// 0 = any free one.
+    pub port: u16,
+}

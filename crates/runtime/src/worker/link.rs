@@ -1,0 +1,176 @@
+//! The calls in flight on one worker: numbered, answered once, failed together when the worker dies.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Notify, oneshot};
+
+use super::pool::Lease;
+use super::protocol::{ErrorHeader, Frame, HEAD_BYTES, Kind, ResultHeader};
+
+/// Bodies up to this size are copied behind their head so that many frames leave in one write.
+const COALESCED_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Why a worker is gone, in words for a caller.
+pub(crate) type Death = Arc<str>;
+
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Result { header: ResultHeader, body: Bytes },
+    Error(ErrorHeader),
+    Died(Death),
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pending: Mutex<Pending>,
+    outbox: Mutex<Vec<Frame>>,
+    filled: Notify,
+    /// Told when the process must end now.
+    pub(super) kill: Notify,
+}
+
+#[derive(Debug)]
+struct Pending {
+    next: u32,
+    calls: HashMap<u32, PendingCall>,
+    death: Option<Death>,
+}
+
+/// The slot is held until the worker has answered, even when nobody waits for the answer any more.
+#[derive(Debug)]
+struct PendingCall {
+    caller: oneshot::Sender<Answer>,
+    _slot: Lease,
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        Self {
+            pending: Mutex::new(Pending { next: 1, calls: HashMap::new(), death: None }),
+            outbox: Mutex::new(Vec::new()),
+            filled: Notify::new(),
+            kill: Notify::new(),
+        }
+    }
+
+    pub(super) fn call(self: &Arc<Self>, slot: Lease, header: Bytes, body: Bytes) -> InFlight {
+        let (caller, answer) = oneshot::channel();
+        let id = {
+            let mut pending = lock(&self.pending);
+            if let Some(death) = pending.death.clone() {
+                // The slot goes when the guard is gone: giving it back takes other locks.
+                drop(pending);
+                let _ = caller.send(Answer::Died(death));
+                return InFlight { answer, link: Arc::clone(self), id: 0, is_open: false };
+            }
+            let id = pending.next;
+            // 0 means "no call".
+            pending.next = pending.next.checked_add(1).unwrap_or(1);
+            pending.calls.insert(id, PendingCall { caller, _slot: slot });
+            id
+        };
+        self.send(Frame::new(Kind::Call, id, header, body));
+        InFlight { answer, link: Arc::clone(self), id, is_open: true }
+    }
+
+    pub(super) fn send(&self, frame: Frame) {
+        let mut outbox = lock(&self.outbox);
+        outbox.push(frame);
+        if outbox.len() == 1 {
+            drop(outbox);
+            self.filled.notify_one();
+        }
+    }
+
+    /// RESULT or ERROR has come. One that answers nothing is dropped.
+    pub(super) fn answer(&self, frame: Frame) {
+        let call = lock(&self.pending).calls.remove(&frame.call);
+        let Some(call) = call else { return };
+        let answer = match frame.kind {
+            Kind::Error => Answer::Error(ErrorHeader::decode(&frame.header)),
+            _ => Answer::Result { header: ResultHeader::decode(&frame.header), body: frame.body },
+        };
+        let _ = call.caller.send(answer);
+    }
+
+    /// The worker is gone: all that is in flight fails, and all that still comes.
+    pub(super) fn close(&self, death: &Death) {
+        let calls = {
+            let mut pending = lock(&self.pending);
+            pending.death = Some(Arc::clone(death));
+            std::mem::take(&mut pending.calls)
+        };
+        for (_, call) in calls {
+            let _ = call.caller.send(Answer::Died(Arc::clone(death)));
+        }
+    }
+
+    /// Writes what [`Self::send`] leaves, many frames at a time; ends when the worker is gone.
+    pub(super) async fn write_to(&self, mut writer: impl AsyncWrite + Unpin) -> std::io::Result<()> {
+        let (mut buffer, mut frames) = (BytesMut::with_capacity(64 * 1024), Vec::new());
+        loop {
+            self.filled.notified().await;
+            std::mem::swap(&mut *lock(&self.outbox), &mut frames);
+            for frame in frames.drain(..) {
+                buffer.reserve(HEAD_BYTES + frame.header.len());
+                frame.encode_head(&mut buffer);
+                if frame.body.len() <= COALESCED_BODY_BYTES_MAX {
+                    buffer.extend_from_slice(&frame.body);
+                } else {
+                    writer.write_all_buf(&mut buffer).await?;
+                    writer.write_all(&frame.body).await?;
+                }
+            }
+            writer.write_all(&buffer).await?;
+            buffer.clear();
+        }
+    }
+}
+
+/// A call that was sent. Dropping it before the answer tells the worker that the caller is gone.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    answer: oneshot::Receiver<Answer>,
+    link: Arc<Link>,
+    id: u32,
+    is_open: bool,
+}
+
+impl InFlight {
+    pub(crate) fn cancel(&self) {
+        self.link.send(Frame::bare(Kind::Cancel, self.id));
+    }
+
+    /// Ends the whole worker.
+    pub(crate) fn kill(&self) {
+        self.link.kill.notify_one();
+    }
+}
+
+impl Future for InFlight {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        let answer = std::task::ready!(Pin::new(&mut self.answer).poll(context));
+        self.is_open = false;
+        Poll::Ready(answer.unwrap_or_else(|_| Answer::Died("the worker's link was closed".into())))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.cancel();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

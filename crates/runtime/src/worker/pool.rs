@@ -1,0 +1,404 @@
+//! Hands out the slots of the workers and keeps as many workers as `state.rs` says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flash_model::wire::WorkerCounts;
+use tokio::sync::{Notify, oneshot};
+
+use super::link::{Answer, InFlight, Link};
+use super::process::{self, Launch};
+use super::protocol::{Frame, Kind};
+use super::state::{Action, Failure, Health, Placement, State, Ticket, WorkerId};
+use crate::relay::Relay;
+
+pub(crate) use super::state::Limits;
+
+/// How long a call waits for a worker, start of one from nothing included.
+const DOOR_TIMEOUT: Duration = Duration::from_secs(120);
+/// Between asking a call that ran out of time to stop and ending its worker.
+const CANCEL_GRACE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("no worker became free within {} s", DOOR_TIMEOUT.as_secs())]
+    DoorTimeout,
+    #[error("too many calls are waiting for a worker")]
+    DoorFull,
+    #[error("the endpoint is shutting down")]
+    Draining,
+    #[error("the worker cannot load the code: {}: {}", .0.kind, .0.message)]
+    Failed(Failure, Duration),
+    #[error("the call ran longer than {} ms", .0.as_millis())]
+    ExecutionTimeout(Duration),
+    #[error("the call was cancelled")]
+    Cancelled,
+    #[error("arguments are larger than a worker can be sent")]
+    TooLarge,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A caller is waiting: give up after [`DOOR_TIMEOUT`].
+    Door,
+    /// The work is on disk and can wait as long as it takes.
+    Endless,
+}
+
+/// Cheap to clone; all clones are the same pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    core: Mutex<Core>,
+    /// Something happened that may call for another decision.
+    changed: Notify,
+    /// A worker is gone.
+    exited: Notify,
+    execution_timeout: Option<Duration>,
+    /// Calls that one worker runs at the same time.
+    concurrency: u32,
+}
+
+#[derive(Debug)]
+struct Core {
+    state: State,
+    links: HashMap<WorkerId, Connected>,
+    waiting: HashMap<Ticket, oneshot::Sender<Result<Lease, Error>>>,
+    /// Also of workers that are not ready.
+    running: HashMap<WorkerId, Arc<Link>>,
+}
+
+#[derive(Debug)]
+struct Connected {
+    link: Arc<Link>,
+    port: Option<u16>,
+}
+
+impl Pool {
+    pub(crate) fn new(limits: Limits, execution_timeout: Option<Duration>) -> Self {
+        let core = Core {
+            state: State::new(limits),
+            links: HashMap::new(),
+            waiting: HashMap::new(),
+            running: HashMap::new(),
+        };
+        let shared = Shared {
+            core: Mutex::new(core),
+            changed: Notify::new(),
+            exited: Notify::new(),
+            execution_timeout,
+            concurrency: limits.concurrency,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A slot of a worker, now or when one is free.
+    pub(crate) async fn lease(&self, sync: bool, patience: Patience) -> Result<Lease, Error> {
+        let (ticket, seat) = {
+            let mut core = self.lock();
+            match core.state.admit(sync, Instant::now()) {
+                Placement::Worker(id) => {
+                    if let Some(lease) = self.seat(&core, id, sync) {
+                        return Ok(lease);
+                    }
+                    return Err(Error::Draining);
+                }
+                Placement::Wait(ticket) => {
+                    let (sender, seat) = oneshot::channel();
+                    core.waiting.insert(ticket, sender);
+                    (ticket, seat)
+                }
+                Placement::Failed(failure, pause) => return Err(Error::Failed(failure, pause)),
+                Placement::DoorFull => return Err(Error::DoorFull),
+                Placement::Draining => return Err(Error::Draining),
+            }
+        };
+        self.shared.changed.notify_one();
+        let _place = PlaceAtDoor { pool: self, ticket };
+        let seated = match patience {
+            Patience::Door => tokio::time::timeout(DOOR_TIMEOUT, seat).await.map_err(|_| Error::DoorTimeout)?,
+            Patience::Endless => seat.await,
+        };
+        seated.unwrap_or(Err(Error::Draining))
+    }
+
+    /// A slot of a worker if one is free now.
+    pub(crate) fn try_lease(&self, sync: bool) -> Option<Lease> {
+        let mut core = self.lock();
+        let worker = core.state.try_admit(sync)?;
+        self.seat(&core, worker, sync)
+    }
+
+    /// Takes a slot and runs one call in it.
+    pub(crate) async fn call(&self, sync: bool, header: Bytes, body: Bytes) -> Result<Answer, Error> {
+        let lease = self.lease(sync, Patience::Door).await?;
+        self.run(lease, header, body).await
+    }
+
+    /// Runs one call in a slot, no longer than the resource allows.
+    async fn run(&self, lease: Lease, header: Bytes, body: Bytes) -> Result<Answer, Error> {
+        let mut call = begin(lease, header, body)?;
+        let Some(limit) = self.shared.execution_timeout else { return Ok(call.await) };
+        match tokio::time::timeout(limit, &mut call).await {
+            Ok(answer) => Ok(answer),
+            Err(_) => {
+                tokio::spawn(end(call));
+                Err(Error::ExecutionTimeout(limit))
+            }
+        }
+    }
+
+    /// As [`Self::call`] in a slot that is there already, and no longer than until `cancelled`.
+    pub(crate) async fn run_until(
+        &self,
+        lease: Lease,
+        header: Bytes,
+        body: Bytes,
+        cancelled: impl Future<Output = ()>,
+    ) -> Result<Answer, Error> {
+        let mut call = begin(lease, header, body)?;
+        let limit = self.shared.execution_timeout;
+        let elapsed = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let error = tokio::select! {
+            answer = &mut call => return Ok(answer),
+            () = cancelled => Error::Cancelled,
+            () = elapsed => Error::ExecutionTimeout(limit.unwrap_or_default()),
+        };
+        if matches!(error, Error::Cancelled) && self.shared.concurrency > 1 {
+            // Ending the worker would end the calls of others; a plain function runs on for nobody.
+            drop(call);
+        } else {
+            tokio::spawn(end(call));
+        }
+        Err(error)
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.lock().state.health()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.lock().state.is_draining()
+    }
+
+    /// Where some worker listens itself, without taking a slot of it.
+    pub(crate) fn any_port(&self) -> Option<u16> {
+        self.lock().links.values().find_map(|connected| connected.port)
+    }
+
+    pub(crate) fn counts(&self) -> WorkerCounts {
+        self.lock().state.counts()
+    }
+
+    /// Starts and stops workers for as long as it is polled.
+    pub(crate) async fn supervise(&self, launch: Arc<Launch>, relay: Relay) {
+        loop {
+            let (actions, next) = {
+                let mut core = self.lock();
+                let now = Instant::now();
+                let actions = core.state.decide(now);
+                self.carry_out(&mut core, &actions);
+                (actions, core.state.next_decision(now))
+            };
+            for action in actions {
+                if let Action::Spawn(id) = action {
+                    let (pool, launch, relay) = (self.clone(), Arc::clone(&launch), relay.clone());
+                    tokio::spawn(async move { pool.run_worker(id, &launch, &relay).await });
+                }
+            }
+            let changed = self.shared.changed.notified();
+            match next {
+                Some(at) => drop(tokio::time::timeout_at(at.into(), changed).await),
+                None => changed.await,
+            }
+        }
+    }
+
+    /// No new calls. Lets those in flight finish until `limit`, then ends all workers.
+    pub(crate) async fn drain(&self, limit: Duration) {
+        let (links, refused) = {
+            let mut core = self.lock();
+            let (_, tickets) = core.state.drain();
+            let refused: Vec<_> = tickets.iter().filter_map(|ticket| core.waiting.remove(ticket)).collect();
+            (core.running.values().cloned().collect::<Vec<_>>(), refused)
+        };
+        for caller in refused {
+            let _ = caller.send(Err(Error::Draining));
+        }
+        for link in &links {
+            link.send(Frame::bare(Kind::Stop, 0));
+        }
+        if tokio::time::timeout(limit, self.wait_for_exits()).await.is_err() {
+            for link in &links {
+                link.kill.notify_one();
+            }
+            let _ = tokio::time::timeout(CANCEL_GRACE, self.wait_for_exits()).await;
+        }
+    }
+
+    pub(super) fn ready(&self, id: WorkerId, link: Arc<Link>, port: Option<u16>) {
+        let mut core = self.lock();
+        core.links.insert(id, Connected { link, port });
+        core.state.ready(id, Instant::now());
+        self.seat_waiting(core);
+        self.shared.changed.notify_one();
+    }
+
+    async fn run_worker(&self, id: WorkerId, launch: &Launch, relay: &Relay) {
+        let link = self.lock().running.get(&id).cloned();
+        let Some(link) = link else { return };
+        let mut exit = process::run(id, launch, &link, self, relay).await;
+        let death = exit.death(id);
+        let failure = exit.failure(&death).map(Arc::new);
+        match &failure {
+            Some(failure) => tracing::error!(
+                worker = id, error = %failure.message, kind = %failure.kind, "worker cannot load the code"
+            ),
+            None => tracing::info!(worker = id, exit = %death, "worker gone"),
+        }
+        let mut refused = Vec::new();
+        let pause;
+        {
+            let mut core = self.lock();
+            core.links.remove(&id);
+            core.running.remove(&id);
+            let now = Instant::now();
+            for ticket in core.state.exited(id, failure.clone(), now) {
+                refused.extend(core.waiting.remove(&ticket));
+            }
+            pause = core.state.next_decision(now).map_or(Duration::ZERO, |at| at - now);
+            self.seat_waiting(core);
+        }
+        if let Some(failure) = failure {
+            for caller in refused {
+                let _ = caller.send(Err(Error::Failed(Arc::clone(&failure), pause)));
+            }
+        }
+        link.close(&death);
+        self.shared.changed.notify_one();
+        self.shared.exited.notify_waiters();
+    }
+
+    fn carry_out(&self, core: &mut Core, actions: &[Action]) {
+        for action in actions {
+            match action {
+                Action::Spawn(id) => drop(core.running.insert(*id, Arc::new(Link::new()))),
+                Action::Stop(id) => {
+                    if let Some(link) = core.running.get(id) {
+                        link.send(Frame::bare(Kind::Stop, 0));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Must not be called with a [`Lease`] about to drop inside: that takes the lock again.
+    fn seat_waiting(&self, mut core: MutexGuard<'_, Core>) {
+        let mut seated = Vec::new();
+        while let Some((ticket, id, sync)) = core.state.seat() {
+            let caller = core.waiting.remove(&ticket);
+            if let (Some(lease), Some(caller)) = (self.seat(&core, id, sync), caller) {
+                seated.push((caller, lease));
+            }
+        }
+        drop(core);
+        for (caller, lease) in seated {
+            // One that has just given up drops the lease, which frees the slot for the next.
+            let _ = caller.send(Ok(lease));
+        }
+    }
+
+    fn seat(&self, core: &Core, worker: WorkerId, sync: bool) -> Option<Lease> {
+        let connected = core.links.get(&worker)?;
+        let link = Arc::clone(&connected.link);
+        Some(Lease { pool: self.clone(), worker, sync, port: connected.port, link })
+    }
+
+    async fn wait_for_exits(&self) {
+        loop {
+            let exited = self.shared.exited.notified();
+            if self.lock().running.is_empty() {
+                return;
+            }
+            exited.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.shared.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn begin(lease: Lease, header: Bytes, body: Bytes) -> Result<InFlight, Error> {
+    if !Frame::fits(&header, &body) {
+        return Err(Error::TooLarge);
+    }
+    let link = Arc::clone(&lease.link);
+    Ok(link.call(lease, header, body))
+}
+
+/// Asks a call that ran out of time to stop, and ends its worker if it does not.
+async fn end(mut call: InFlight) {
+    call.cancel();
+    if tokio::time::timeout(CANCEL_GRACE, &mut call).await.is_err() {
+        call.kill();
+        // Not dropped before the worker is gone, so that nothing else is sent to it.
+        call.await;
+    }
+}
+
+/// One slot of one worker; dropping it gives the slot to the next caller.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pool: Pool,
+    worker: WorkerId,
+    sync: bool,
+    port: Option<u16>,
+    link: Arc<Link>,
+}
+
+impl Lease {
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// Where the worker listens itself, if it serves a web application.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut core = self.pool.lock();
+        core.state.release(self.worker, self.sync, Instant::now());
+        self.pool.seat_waiting(core);
+    }
+}
+
+/// A waiting call that goes away leaves the door.
+struct PlaceAtDoor<'a> {
+    pool: &'a Pool,
+    ticket: Ticket,
+}
+
+impl Drop for PlaceAtDoor<'_> {
+    fn drop(&mut self) {
+        let mut core = self.pool.lock();
+        core.state.leave(self.ticket);
+        let caller = core.waiting.remove(&self.ticket);
+        drop(core);
+        drop(caller);
+    }
+}

@@ -1,0 +1,217 @@
+//! One worker process, from spawn to exit.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use flash_model::wire::RemoteException;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+use super::link::{Death, Link};
+use super::pool::Pool;
+use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader};
+use super::state::WorkerId;
+use crate::relay::Relay;
+
+/// Loading a large model at import is legitimate; waiting for ever is not.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
+/// Between the end of the socket and the end of the process, and the other way round.
+const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How to start a worker.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) python: PathBuf,
+    pub(crate) sdk_path: PathBuf,
+    pub(crate) import_root: PathBuf,
+    /// Body of START.
+    pub(crate) start: Bytes,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Exit {
+    pub(super) status: Option<ExitStatus>,
+    /// What FAILED said.
+    pub(super) failed: Option<RemoteException>,
+    pub(super) was_ready: bool,
+    /// What ended it from our side, or kept it from starting.
+    pub(super) cause: Option<String>,
+}
+
+impl Launch {
+    fn spawn(&self) -> io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut python_path = self.sdk_path.clone().into_os_string();
+        python_path.push(":");
+        python_path.push(&self.import_root);
+        let child = Command::new(&self.python)
+            .args(["-X", "utf8", "-m", "tetra_rp._worker"])
+            .current_dir(&self.import_root)
+            .env("PYTHONPATH", python_path)
+            .env("PYTHONUNBUFFERED", "1")
+            .env_remove("FLASH_TOKEN")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            // Ctrl+C in a terminal is for the gateway, which then tells its workers.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok((child, UnixStream::from_std(ours)?))
+    }
+}
+
+/// Runs one worker to its end. The pool is told when it is ready; the caller tells it when it is gone.
+pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &Pool, relay: &Relay) -> Exit {
+    let (mut child, stream) = match launch.spawn() {
+        Ok(spawned) => spawned,
+        Err(error) => {
+            let cause = format!("cannot run {}: {error}", launch.python.display());
+            return Exit { cause: Some(cause), ..Exit::default() };
+        }
+    };
+    tracing::info!(worker = id, pid = child.id(), "worker started");
+    let (reader, writer) = stream.into_split();
+    link.send(Frame::new(Kind::Start, 0, Bytes::new(), launch.start.clone()));
+
+    let mut conversation = Conversation { id, link, pool, relay, exit: Exit::default() };
+    let mut reading = std::pin::pin!(conversation.read(reader));
+    let mut writing = std::pin::pin!(link.write_to(writer));
+    // A failed write means that the other side is gone; reading then ends too, with the last answers.
+    let mut is_writing = true;
+    let cause = loop {
+        tokio::select! {
+            cause = &mut reading => {
+                if tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
+                    let _ = child.start_kill();
+                }
+                break cause;
+            }
+            _ = child.wait() => break tokio::time::timeout(EXIT_TIMEOUT, &mut reading).await.unwrap_or_default(),
+            () = link.kill.notified() => {
+                let _ = child.start_kill();
+            }
+            _ = &mut writing, if is_writing => is_writing = false,
+        }
+    };
+    let status = child.wait().await.ok();
+    let exit = conversation.exit;
+    Exit { status, cause, ..exit }
+}
+
+struct Conversation<'a> {
+    id: WorkerId,
+    link: &'a Arc<Link>,
+    pool: &'a Pool,
+    relay: &'a Relay,
+    exit: Exit,
+}
+
+impl Conversation<'_> {
+    /// Reads until the worker closes its end; gives what was wrong if it was not that.
+    async fn read(&mut self, mut reader: OwnedReadHalf) -> Option<String> {
+        let mut buffer = BytesMut::with_capacity(READ_BUFFER_BYTES);
+        // Calls that this worker makes end with it.
+        let mut relayed = JoinSet::new();
+        let started = tokio::time::Instant::now();
+        loop {
+            buffer.reserve(READ_BUFFER_BYTES / 4);
+            let read = if self.exit.was_ready {
+                reader.read_buf(&mut buffer).await
+            } else {
+                match tokio::time::timeout_at(started + START_TIMEOUT, reader.read_buf(&mut buffer)).await {
+                    Ok(read) => read,
+                    Err(_) => return Some(format!("not ready after {} s", START_TIMEOUT.as_secs())),
+                }
+            };
+            if !matches!(read, Ok(1..)) {
+                return None;
+            }
+            loop {
+                match Frame::decode(&mut buffer) {
+                    Ok(Some(frame)) => self.receive(frame, &mut relayed),
+                    Ok(None) => break,
+                    Err(error) => return Some(error.to_string()),
+                }
+            }
+            while relayed.try_join_next().is_some() {}
+        }
+    }
+
+    fn receive(&mut self, frame: Frame, relayed: &mut JoinSet<()>) {
+        match frame.kind {
+            Kind::Result | Kind::Error => self.link.answer(frame),
+            Kind::Call => {
+                let (relay, pool, link) = (self.relay.clone(), self.pool.clone(), Arc::clone(self.link));
+                relayed.spawn(async move {
+                    let answer = relay.answer(&pool, frame).await;
+                    link.send(answer);
+                });
+            }
+            Kind::Ready => match serde_json::from_slice::<ReadyHeader>(&frame.header) {
+                Ok(ready) => {
+                    tracing::info!(worker = self.id, pid = ready.pid, python = ready.python, "worker ready");
+                    self.exit.was_ready = true;
+                    self.pool.ready(self.id, Arc::clone(self.link), ready.port);
+                }
+                Err(error) => tracing::warn!(worker = self.id, %error, "READY cannot be read"),
+            },
+            Kind::Failed => {
+                let ErrorHeader { kind, message, traceback, .. } = ErrorHeader::decode(&frame.header);
+                self.exit.failed = Some(RemoteException { kind, message, traceback });
+            }
+            Kind::Start | Kind::Cancel | Kind::Stop => {
+                tracing::warn!(worker = self.id, kind = ?frame.kind, "frame that only a gateway sends");
+            }
+        }
+    }
+}
+
+impl Exit {
+    /// In words for the callers whose calls it ended.
+    pub(super) fn death(&self, id: WorkerId) -> Death {
+        use std::os::unix::process::ExitStatusExt;
+        let how = match (&self.cause, self.status) {
+            (Some(cause), _) => format!("was ended: {cause}"),
+            (None, Some(status)) => match (status.signal(), status.code()) {
+                (Some(signal), _) => format!("was killed by signal {signal}{}", signal_name(signal)),
+                (None, code) => format!("exited with status {}", code.unwrap_or_default()),
+            },
+            (None, None) => "is gone".to_owned(),
+        };
+        format!("worker {id} {how}").into()
+    }
+
+    /// Why the code could not be loaded, if the worker ended before it was ready.
+    pub(super) fn failure(&mut self, death: &Death) -> Option<RemoteException> {
+        if self.was_ready {
+            return None;
+        }
+        Some(self.failed.take().unwrap_or_else(|| RemoteException {
+            kind: "WorkerStartError".to_owned(),
+            message: format!("{death} before it was ready; the endpoint's log has its output"),
+            traceback: String::new(),
+        }))
+    }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL)",
+        11 => " (SIGSEGV)",
+        15 => " (SIGTERM)",
+        _ => "",
+    }
+}

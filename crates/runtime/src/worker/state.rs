@@ -1,0 +1,345 @@
+//! Which worker gets the next call, when to start one, when to stop one. Pure: the time is told, nothing is done.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flash_model::ResourceSpec;
+use flash_model::wire::{RemoteException, WorkerCounts};
+
+/// Calls that may wait for a worker at the same time.
+pub(crate) const DOOR_CALLS_MAX: usize = 1024;
+/// A call that has waited this long although workers run is a reason to start another.
+const SCALE_UP_AFTER: Duration = Duration::from_millis(100);
+const RESTART_DELAY_MIN: Duration = Duration::from_secs(1);
+const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
+/// An idle time-out of 0 would stop a worker between two calls of one client.
+const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
+pub(crate) type WorkerId = u32;
+pub(crate) type Ticket = u64;
+pub(crate) type Failure = Arc<RemoteException>;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) workers_min: usize,
+    pub(crate) workers_max: usize,
+    pub(crate) concurrency: u32,
+    pub(crate) idle_timeout: Duration,
+}
+
+impl Limits {
+    pub(crate) fn of(spec: &ResourceSpec) -> Self {
+        let workers_max = spec.workers_max.max(1) as usize;
+        Self {
+            workers_min: (spec.workers_min as usize).min(workers_max),
+            workers_max,
+            concurrency: spec.max_concurrency.max(1),
+            idle_timeout: Duration::from_secs(spec.idle_timeout.into()).max(IDLE_TIMEOUT_MIN),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Ready,
+    Stopping,
+}
+
+#[derive(Debug)]
+struct Worker {
+    phase: Phase,
+    in_flight: u32,
+    in_flight_sync: u32,
+    idle_since: Instant,
+    has_answered: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: Ticket,
+    sync: bool,
+    since: Instant,
+}
+
+/// What to do with a call that has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    Worker(WorkerId),
+    Wait(Ticket),
+    /// The code cannot be loaded; the next try is not before the given time has passed.
+    Failed(Failure, Duration),
+    DoorFull,
+    Draining,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Spawn(WorkerId),
+    Stop(WorkerId),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Health {
+    Healthy,
+    Starting,
+    Failed(Failure),
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    limits: Limits,
+    workers: BTreeMap<WorkerId, Worker>,
+    door: VecDeque<Waiting>,
+    next_worker: WorkerId,
+    next_ticket: Ticket,
+    /// Workers in a row that ended without having answered a call.
+    streak: u32,
+    restart_at: Option<Instant>,
+    failure: Option<Failure>,
+    has_loaded: bool,
+    draining: bool,
+}
+
+impl State {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            workers: BTreeMap::new(),
+            door: VecDeque::new(),
+            next_worker: 1,
+            next_ticket: 1,
+            streak: 0,
+            restart_at: None,
+            failure: None,
+            has_loaded: false,
+            draining: false,
+        }
+    }
+
+    /// A call has come. `sync` calls also need the one thread on which a worker runs plain functions.
+    pub(crate) fn admit(&mut self, sync: bool, now: Instant) -> Placement {
+        if self.draining {
+            return Placement::Draining;
+        }
+        if let Some(id) = self.take_slot(sync) {
+            return Placement::Worker(id);
+        }
+        if let (Some(failure), Some(at)) = (&self.failure, self.restart_at)
+            && self.count(Phase::Ready) == 0
+            && at > now
+        {
+            return Placement::Failed(Arc::clone(failure), at - now);
+        }
+        if self.door.len() >= DOOR_CALLS_MAX {
+            return Placement::DoorFull;
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.door.push_back(Waiting { ticket, sync, since: now });
+        Placement::Wait(ticket)
+    }
+
+    /// A slot if one is free now.
+    pub(crate) fn try_admit(&mut self, sync: bool) -> Option<WorkerId> {
+        if self.draining { None } else { self.take_slot(sync) }
+    }
+
+    /// Gives a free slot to the first waiting call that fits one.
+    pub(crate) fn seat(&mut self) -> Option<(Ticket, WorkerId, bool)> {
+        for index in 0..self.door.len() {
+            if let Some(id) = self.take_slot(self.door[index].sync) {
+                let waiting = self.door.remove(index)?;
+                return Some((waiting.ticket, id, waiting.sync));
+            }
+        }
+        None
+    }
+
+    /// A waiting call gave up.
+    pub(crate) fn leave(&mut self, ticket: Ticket) {
+        self.door.retain(|waiting| waiting.ticket != ticket);
+    }
+
+    /// A call was answered, or its worker is gone.
+    pub(crate) fn release(&mut self, id: WorkerId, sync: bool, now: Instant) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.in_flight = worker.in_flight.saturating_sub(1);
+            worker.in_flight_sync = worker.in_flight_sync.saturating_sub(u32::from(sync));
+            worker.has_answered = true;
+            worker.idle_since = now;
+        }
+    }
+
+    pub(crate) fn ready(&mut self, id: WorkerId, now: Instant) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            if worker.phase == Phase::Starting {
+                worker.phase = Phase::Ready;
+            }
+            worker.idle_since = now;
+            self.failure = None;
+            self.has_loaded = true;
+        }
+    }
+
+    /// A worker is gone. `failure` says why it could not load the code, if it had not come to READY.
+    /// Gives the waiting calls that have nothing left to wait for.
+    pub(crate) fn exited(&mut self, id: WorkerId, failure: Option<Failure>, now: Instant) -> Vec<Ticket> {
+        let Some(worker) = self.workers.remove(&id) else { return Vec::new() };
+        match worker.phase {
+            Phase::Stopping => {}
+            Phase::Ready if worker.has_answered => (self.streak, self.restart_at) = (0, None),
+            Phase::Ready | Phase::Starting => {
+                self.streak += 1;
+                let doublings =
+                    if worker.phase == Phase::Ready { self.streak.checked_sub(2) } else { Some(self.streak - 1) };
+                self.restart_at = doublings.map(|n| {
+                    now + RESTART_DELAY_MIN.saturating_mul(1 << n.min(8)).min(RESTART_DELAY_MAX)
+                });
+            }
+        }
+        if let Some(failure) = failure {
+            self.failure = Some(failure);
+            if self.count(Phase::Ready) == 0 {
+                return self.door.drain(..).map(|waiting| waiting.ticket).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// What should be done now. Workers it names are counted as starting or stopping from here on.
+    pub(crate) fn decide(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.draining {
+            return actions;
+        }
+        let may_spawn = self.restart_at.is_none_or(|at| at <= now);
+        let wanted = self.wanted(now);
+        while may_spawn && self.active() < wanted {
+            actions.push(Action::Spawn(self.add_worker(now)));
+        }
+        let mut spare = self.active().saturating_sub(wanted);
+        for (id, worker) in self.workers.iter_mut().rev() {
+            if spare > 0 && worker.is_idle() && now >= worker.idle_since + self.limits.idle_timeout {
+                worker.phase = Phase::Stopping;
+                spare -= 1;
+                actions.push(Action::Stop(*id));
+            }
+        }
+        actions
+    }
+
+    /// When [`Self::decide`] may come to another conclusion without anything having happened.
+    pub(crate) fn next_decision(&self, now: Instant) -> Option<Instant> {
+        let restart = self.restart_at.filter(|at| *at > now);
+        let grow = self.door.front().filter(|_| self.may_grow()).map(|first| first.since + SCALE_UP_AFTER);
+        let grow = grow.map(|at| restart.map_or(at, |restart| at.max(restart)));
+        let restart = restart.filter(|_| self.active() < self.wanted(now));
+        let idle = (self.active() > self.wanted(now)).then(|| {
+            let idle = self.workers.values().filter(|worker| worker.is_idle());
+            // One that becomes idle from now on cannot be due before this, so nobody needs to tell.
+            idle.map(|worker| worker.idle_since).min().unwrap_or(now) + self.limits.idle_timeout
+        });
+        [restart, grow, idle].into_iter().flatten().min()
+    }
+
+    /// No new calls, no new workers; gives those to stop.
+    pub(crate) fn drain(&mut self) -> (Vec<WorkerId>, Vec<Ticket>) {
+        self.draining = true;
+        let tickets = self.door.drain(..).map(|waiting| waiting.ticket).collect();
+        (self.workers.keys().copied().collect(), tickets)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        match &self.failure {
+            _ if self.count(Phase::Ready) > 0 => Health::Healthy,
+            Some(failure) => Health::Failed(Arc::clone(failure)),
+            None if self.has_loaded => Health::Healthy,
+            None => Health::Starting,
+        }
+    }
+
+    pub(crate) fn counts(&self) -> WorkerCounts {
+        let ready = self.count(Phase::Ready);
+        let idle = self.workers.values().filter(|worker| worker.is_idle()).count() as u32;
+        WorkerCounts {
+            idle,
+            initializing: self.count(Phase::Starting),
+            ready,
+            running: ready - idle,
+            throttled: 0,
+            unhealthy: u32::from(self.failure.is_some() && ready == 0),
+        }
+    }
+
+    /// How many workers there should be, those that stop not counted.
+    fn wanted(&self, now: Instant) -> usize {
+        // At boot one is started whatever the minimum: only so a broken import shows at once.
+        let floor = if self.has_loaded { self.limits.workers_min } else { self.limits.workers_min.max(1) };
+        let Some(first) = self.door.front() else { return floor };
+        let grows = self.may_grow() && now >= first.since + SCALE_UP_AFTER;
+        floor.max(1).max(if grows { self.active() + 1 } else { 0 })
+    }
+
+    /// One at a time: a worker on its way may be all that is needed.
+    fn may_grow(&self) -> bool {
+        let active = self.active();
+        active > 0 && active < self.limits.workers_max && self.count(Phase::Starting) == 0
+    }
+
+    fn take_slot(&mut self, sync: bool) -> Option<WorkerId> {
+        let can_start_more = self.active() < self.limits.workers_max;
+        let concurrency = self.limits.concurrency;
+        let (id, worker) = self
+            .workers
+            .iter_mut()
+            .filter(|(_, worker)| worker.phase == Phase::Ready && worker.in_flight < concurrency)
+            .min_by_key(|(_, worker)| (if sync { worker.in_flight_sync } else { 0 }, worker.in_flight))?;
+        // Behind another plain function only where no worker can be added that would run it now.
+        if sync && worker.in_flight_sync > 0 && can_start_more {
+            return None;
+        }
+        worker.in_flight += 1;
+        worker.in_flight_sync += u32::from(sync);
+        Some(*id)
+    }
+
+    fn add_worker(&mut self, now: Instant) -> WorkerId {
+        let id = self.next_worker;
+        self.next_worker += 1;
+        self.workers.insert(
+            id,
+            Worker {
+                phase: Phase::Starting,
+                in_flight: 0,
+                in_flight_sync: 0,
+                idle_since: now,
+                has_answered: false,
+            },
+        );
+        id
+    }
+
+    fn active(&self) -> usize {
+        self.workers.values().filter(|worker| worker.phase != Phase::Stopping).count()
+    }
+
+    fn count(&self, phase: Phase) -> u32 {
+        self.workers.values().filter(|worker| worker.phase == phase).count() as u32
+    }
+}
+
+impl Worker {
+    fn is_idle(&self) -> bool {
+        self.phase == Phase::Ready && self.in_flight == 0
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

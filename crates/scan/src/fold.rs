@@ -1,0 +1,545 @@
+//! Constant folding: the value an expression has whenever the module is imported, worked out from the source alone.
+
+use flash_model::Code;
+use ruff_python_ast::{
+    BoolOp, CmpOp, ConversionFlag, Expr, ExprBinOp, ExprCall, ExprFString, FStringPart,
+    InterpolatedStringElement, Number, Operator, Stmt, StmtFunctionDef, UnaryOp,
+};
+use ruff_text_size::Ranged;
+
+use crate::imports::{FileIndex, Project};
+use crate::resolve::{Entity, Unresolved, framework_symbol};
+use crate::resources::{NestedClass, ResourceClass, Symbol};
+use crate::suggest;
+
+/// Names and factories followed inside one another.
+const DEPTH_MAX: usize = 64;
+/// Steps for one value; constants that double each other run into it.
+const STEPS_MAX: usize = 20_000;
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    /// Lists, tuples and sets.
+    List(Vec<Value<'a>>),
+    Dict(Vec<(Value<'a>, Value<'a>)>),
+    /// An enumeration's member, by its value.
+    Member(&'static str, &'static str),
+    Resource(ResourceCall<'a>),
+    Nested(NestedCall<'a>),
+    /// A variable of the environment, with the value it has when it is not set.
+    Environment(String, Option<Box<Value<'a>>>),
+}
+
+/// A resource's constructor call. Two are the same resource if they are the same place in the source.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResourceCall<'a> {
+    pub(crate) class: &'static ResourceClass,
+    pub(crate) file: FileIndex,
+    pub(crate) call: &'a ExprCall,
+}
+
+impl PartialEq for ResourceCall<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file && self.call.range() == other.call.range()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NestedCall<'a> {
+    pub(crate) class: &'static NestedClass,
+    pub(crate) file: FileIndex,
+    pub(crate) call: &'a ExprCall,
+}
+
+impl PartialEq for NestedCall<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file && self.call.range() == other.call.range()
+    }
+}
+
+impl<'a> Value<'a> {
+    /// A variable of the environment counts as its default.
+    pub(crate) fn settled(self) -> Self {
+        match self {
+            Self::Environment(_, Some(default)) => default.settled(),
+            other => other,
+        }
+    }
+
+    /// For messages: what kind of thing this is.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::None => "None".to_owned(),
+            Self::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
+            Self::Int(value) => value.to_string(),
+            Self::Float(value) => format!("{value:?}"),
+            Self::Text(value) => format!("\"{}\"", value.escape_debug()),
+            Self::List(_) => "a list".to_owned(),
+            Self::Dict(_) => "a dictionary".to_owned(),
+            Self::Member(enumeration, value) => format!("{enumeration} {value}"),
+            Self::Resource(resource) => format!("a {}", resource.class.name),
+            Self::Nested(nested) => format!("a {}", nested.class.name),
+            Self::Environment(variable, _) => format!("the environment variable {variable}"),
+        }
+    }
+
+    fn truth(&self) -> Option<bool> {
+        Some(match self {
+            Self::None => false,
+            Self::Bool(value) => *value,
+            Self::Int(value) => *value != 0,
+            Self::Float(value) => *value != 0.0,
+            Self::Text(value) => !value.is_empty(),
+            Self::List(items) => !items.is_empty(),
+            Self::Dict(items) => !items.is_empty(),
+            Self::Member(..) | Self::Resource(_) | Self::Nested(_) => true,
+            Self::Environment(..) => return None,
+        })
+    }
+
+    /// What `str()` and f-strings make of it, where that is beyond doubt.
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::None | Self::Bool(_) | Self::Int(_) => Some(self.describe()),
+            Self::Float(value) if value.abs() < 1e15 && (value.abs() >= 1e-4 || *value == 0.0) => {
+                Some(self.describe())
+            }
+            Self::Text(value) => Some(value.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Folds expressions; one for each value asked for, so that the budget is per value.
+#[derive(Debug)]
+pub(crate) struct Folder<'p, 'a> {
+    project: &'p Project<'a>,
+    steps: usize,
+}
+
+type Folded<'a> = Result<Value<'a>, Unresolved>;
+
+pub(crate) fn fold<'a>(project: &Project<'a>, file: FileIndex, expression: &'a Expr) -> Folded<'a> {
+    Folder { project, steps: 0 }.fold(file, expression, 0)
+}
+
+impl<'a> Folder<'_, 'a> {
+    fn fold(&mut self, file: FileIndex, expression: &'a Expr, depth: usize) -> Folded<'a> {
+        self.steps += 1;
+        if depth > DEPTH_MAX || self.steps > STEPS_MAX {
+            return Err(Unresolved::new(file, expression.range(), "it is too deep or refers to itself"));
+        }
+        let depth = depth + 1;
+        match expression {
+            Expr::NoneLiteral(_) => Ok(Value::None),
+            Expr::BooleanLiteral(literal) => Ok(Value::Bool(literal.value)),
+            Expr::StringLiteral(literal) => Ok(Value::Text(literal.value.to_str().to_owned())),
+            Expr::NumberLiteral(literal) => match &literal.value {
+                Number::Int(value) => value.as_i64().map(Value::Int),
+                Number::Float(value) => Some(Value::Float(*value)),
+                Number::Complex { .. } => None,
+            }
+            .ok_or_else(|| Unresolved::new(file, literal.range, "this number is out of range")),
+            Expr::FString(text) => self.f_string(file, text, depth),
+            Expr::List(list) => self.list(file, &list.elts, depth),
+            Expr::Tuple(tuple) => self.list(file, &tuple.elts, depth),
+            Expr::Set(set) => self.list(file, &set.elts, depth),
+            Expr::Dict(dict) => {
+                let mut items = Vec::new();
+                for item in &dict.items {
+                    let value = self.fold(file, &item.value, depth)?;
+                    match (&item.key, value) {
+                        (Some(key), value) => insert(&mut items, self.fold(file, key, depth)?.settled(), value),
+                        (None, Value::Dict(more)) => {
+                            more.into_iter().for_each(|(key, value)| insert(&mut items, key, value));
+                        }
+                        (None, _) => return Err(unknown(file, &item.value)),
+                    }
+                }
+                Ok(Value::Dict(items))
+            }
+            Expr::BinOp(operation) => self.operation(file, operation, depth),
+            Expr::UnaryOp(operation) => {
+                let operand = self.fold(file, &operation.operand, depth)?.settled();
+                match (operation.op, operand) {
+                    (UnaryOp::USub, Value::Int(value)) => value.checked_neg().map(Value::Int),
+                    (UnaryOp::USub, Value::Float(value)) => Some(Value::Float(-value)),
+                    (UnaryOp::UAdd, value @ (Value::Int(_) | Value::Float(_))) => Some(value),
+                    (UnaryOp::Not, value) => value.truth().map(|truth| Value::Bool(!truth)),
+                    _ => None,
+                }
+                .ok_or_else(|| unknown(file, expression))
+            }
+            Expr::BoolOp(operation) => {
+                let mut last = Value::None;
+                for value in &operation.values {
+                    last = self.fold(file, value, depth)?.settled();
+                    let truth = last.truth().ok_or_else(|| unknown(file, value))?;
+                    if truth == (operation.op == BoolOp::Or) {
+                        break;
+                    }
+                }
+                Ok(last)
+            }
+            Expr::Compare(comparison) => match (&*comparison.ops, &*comparison.comparators) {
+                ([op], [right]) => {
+                    let left = self.fold(file, &comparison.left, depth)?.settled();
+                    let right = self.fold(file, right, depth)?.settled();
+                    compare(*op, &left, &right).map(Value::Bool).ok_or_else(|| unknown(file, expression))
+                }
+                _ => Err(unknown(file, expression)),
+            },
+            Expr::If(choice) => {
+                let test = self.fold(file, &choice.test, depth)?.settled();
+                match test.truth() {
+                    Some(true) => self.fold(file, &choice.body, depth),
+                    Some(false) => self.fold(file, &choice.orelse, depth),
+                    None => Err(unknown(file, &choice.test)),
+                }
+            }
+            Expr::Named(named) => self.fold(file, &named.value, depth),
+            Expr::Subscript(subscript) => {
+                if let Ok(Entity::External(name)) = self.project.resolve(file, &subscript.value)
+                    && name == "os.environ"
+                {
+                    let variable = self.text(file, &subscript.slice, depth)?;
+                    return Ok(Value::Environment(variable, None));
+                }
+                let container = self.fold(file, &subscript.value, depth)?.settled();
+                let index = self.fold(file, &subscript.slice, depth)?.settled();
+                subscripted(container, &index)
+                    .ok_or_else(|| Unresolved::new(file, expression.range(), "there is no such element"))
+            }
+            Expr::Name(_) | Expr::Attribute(_) => self.reference(file, expression, depth),
+            Expr::Call(call) => self.call(file, expression, call, depth),
+            _ => Err(unknown(file, expression)),
+        }
+    }
+
+    fn list(&mut self, file: FileIndex, elements: &'a [Expr], depth: usize) -> Folded<'a> {
+        let mut items = Vec::with_capacity(elements.len());
+        for element in elements {
+            match element {
+                Expr::Starred(starred) => match self.fold(file, &starred.value, depth)?.settled() {
+                    Value::List(more) => items.extend(more),
+                    _ => return Err(unknown(file, element)),
+                },
+                element => items.push(self.fold(file, element, depth)?),
+            }
+        }
+        Ok(Value::List(items))
+    }
+
+    fn f_string(&mut self, file: FileIndex, text: &'a ExprFString, depth: usize) -> Folded<'a> {
+        let mut folded = String::new();
+        for part in text.value.as_slice() {
+            match part {
+                FStringPart::Literal(literal) => folded.push_str(&literal.value),
+                FStringPart::FString(part) => {
+                    for element in part.elements.iter() {
+                        match element {
+                            InterpolatedStringElement::Literal(literal) => folded.push_str(&literal.value),
+                            InterpolatedStringElement::Interpolation(element) => {
+                                let value = self.fold(file, &element.expression, depth)?.settled();
+                                let plain = element.format_spec.is_none()
+                                    && element.debug_text.is_none()
+                                    && matches!(element.conversion, ConversionFlag::None | ConversionFlag::Str);
+                                let text = value.text().filter(|_| plain);
+                                folded.push_str(&text.ok_or_else(|| unknown(file, &element.expression))?);
+                            }
+                        }
+                    }
+                }
+            }
+            if folded.len() > TEXT_BYTES_MAX {
+                return Err(Unresolved::new(file, text.range, "the text is too long"));
+            }
+        }
+        Ok(Value::Text(folded))
+    }
+
+    fn text(&mut self, file: FileIndex, expression: &'a Expr, depth: usize) -> Result<String, Unresolved> {
+        match self.fold(file, expression, depth)?.settled() {
+            Value::Text(text) => Ok(text),
+            _ => Err(unknown(file, expression)),
+        }
+    }
+
+    fn operation(&mut self, file: FileIndex, operation: &'a ExprBinOp, depth: usize) -> Folded<'a> {
+        let left = self.fold(file, &operation.left, depth)?.settled();
+        let right = self.fold(file, &operation.right, depth)?.settled();
+        let result = match (left, operation.op, right) {
+            (Value::Text(left), Operator::Add, Value::Text(right)) => {
+                (left.len() + right.len() <= TEXT_BYTES_MAX).then(|| Value::Text(left + &right))
+            }
+            (Value::List(mut left), Operator::Add, Value::List(right)) => {
+                self.steps += left.len() + right.len();
+                left.extend(right);
+                Some(Value::List(left))
+            }
+            (Value::Dict(mut left), Operator::BitOr, Value::Dict(right)) => {
+                right.into_iter().for_each(|(key, value)| insert(&mut left, key, value));
+                Some(Value::Dict(left))
+            }
+            (Value::Int(left), op, Value::Int(right)) => integers(left, op, right),
+            (left, op, right) => match (number(&left), number(&right)) {
+                (Some(left), Some(right)) => floats(left, op, right),
+                _ => None,
+            },
+        };
+        result.ok_or_else(|| Unresolved::new(file, operation.range, "this operation is not a constant"))
+    }
+
+    fn reference(&mut self, file: FileIndex, expression: &'a Expr, depth: usize) -> Folded<'a> {
+        // `GpuGroup.ADA_24.value` and `.name` of an enumeration's member.
+        if let Expr::Attribute(attribute) = expression
+            && matches!(attribute.attr.as_str(), "value" | "name")
+            && let Ok(Value::Member(_, value)) = self.fold(file, &attribute.value, depth)
+        {
+            return Ok(Value::Text(value.to_owned()));
+        }
+        match self.project.resolve(file, expression)? {
+            Entity::Value { file, expression } => self.fold(file, expression, depth),
+            Entity::Framework(path) => framework_value(file, expression, &path),
+            Entity::Module(path) => Err(Unresolved::new(
+                file,
+                expression.range(),
+                format!("`{}` is a module", path.replace('/', ".")),
+            )),
+            Entity::External(name) => Err(Unresolved::new(
+                file,
+                expression.range(),
+                format!("`{name}` comes from outside the project"),
+            )),
+            Entity::Function { definition, .. } => Err(Unresolved::new(
+                file,
+                expression.range(),
+                format!("`{}` is a function", definition.name),
+            )),
+            Entity::Class { definition, .. } => Err(Unresolved::new(
+                file,
+                expression.range(),
+                format!("`{}` is a class of the project", definition.name),
+            )),
+        }
+    }
+
+    fn call(&mut self, file: FileIndex, expression: &'a Expr, call: &'a ExprCall, depth: usize) -> Folded<'a> {
+        if let Some(symbol) = self.project.symbol(file, &call.func) {
+            match symbol {
+                Symbol::Resource(class) => return Ok(Value::Resource(ResourceCall { class, file, call })),
+                Symbol::Nested(class) => return Ok(Value::Nested(NestedCall { class, file, call })),
+                Symbol::Endpoint => {
+                    return Err(Unresolved::new(file, call.range(), "`Endpoint` declarations are not read yet")
+                        .hint("use a resource class and `@remote(...)`, as in `LiveServerless(name=\"...\")`"));
+                }
+                Symbol::Enumeration(_) | Symbol::FlashApp | Symbol::Remote | Symbol::Other => {
+                    return Err(unknown(file, expression));
+                }
+            }
+        }
+        let name = match self.project.resolve(file, &call.func) {
+            Ok(Entity::External(name)) => name,
+            Ok(Entity::Function { file: home, definition }) => {
+                return match factory_result(definition).filter(|_| call.arguments.is_empty()) {
+                    Some(result) => self.fold(home, result, depth),
+                    None => Err(Unresolved::new(
+                        file,
+                        expression.range(),
+                        format!("`{}()` is known only when the code runs", definition.name),
+                    )),
+                };
+            }
+            Ok(Entity::Framework(path)) => return framework_value(file, &call.func, &path),
+            _ => match &*call.func {
+                Expr::Name(name) => name.id.to_string(),
+                _ => return Err(unknown(file, expression)),
+            },
+        };
+        self.known_function(file, expression, &name, call, depth)
+    }
+
+    /// Functions of Python's own whose results are as constant as their arguments.
+    fn known_function(
+        &mut self,
+        file: FileIndex,
+        expression: &'a Expr,
+        name: &str,
+        call: &'a ExprCall,
+        depth: usize,
+    ) -> Folded<'a> {
+        let arguments = &*call.arguments.args;
+        match (name, arguments) {
+            ("os.getenv" | "os.environ.get", [variable, rest @ ..]) => {
+                let variable = self.text(file, variable, depth)?;
+                let keyword = call.arguments.keywords.iter().find(|keyword| {
+                    keyword.arg.as_ref().is_some_and(|argument| argument.as_str() == "default")
+                });
+                let default = match rest.first().or(keyword.map(|keyword| &keyword.value)) {
+                    Some(default) => Some(Box::new(self.fold(file, default, depth)?)),
+                    None => None,
+                };
+                Ok(Value::Environment(variable, default))
+            }
+            ("dict", []) => {
+                let mut items = Vec::new();
+                for keyword in &call.arguments.keywords {
+                    let value = self.fold(file, &keyword.value, depth)?;
+                    match (&keyword.arg, value) {
+                        (Some(name), value) => insert(&mut items, Value::Text(name.to_string()), value),
+                        (None, Value::Dict(more)) => {
+                            more.into_iter().for_each(|(key, value)| insert(&mut items, key, value));
+                        }
+                        (None, _) => return Err(unknown(file, &keyword.value)),
+                    }
+                }
+                Ok(Value::Dict(items))
+            }
+            ("list" | "tuple" | "int" | "str" | "float" | "bool", [argument])
+                if call.arguments.keywords.is_empty() =>
+            {
+                let value = self.fold(file, argument, depth)?.settled();
+                match (name, value) {
+                    ("list" | "tuple", value @ Value::List(_)) => Some(value),
+                    ("int", Value::Int(value)) => Some(Value::Int(value)),
+                    ("int", Value::Bool(value)) => Some(Value::Int(i64::from(value))),
+                    ("int", Value::Text(text)) => text.trim().parse().ok().map(Value::Int),
+                    ("float", value) => match value {
+                        Value::Text(text) => text.trim().parse().ok().map(Value::Float),
+                        value => number(&value).map(Value::Float),
+                    },
+                    ("str", value) => value.text().map(Value::Text),
+                    ("bool", value) => value.truth().map(Value::Bool),
+                    _ => None,
+                }
+                .ok_or_else(|| unknown(file, expression))
+            }
+            _ => Err(Unresolved::new(
+                file,
+                expression.range(),
+                format!("`{name}()` is known only when the code runs"),
+            )),
+        }
+    }
+}
+
+/// What a function without parameters returns, if returning it is all that it does.
+fn factory_result(definition: &StmtFunctionDef) -> Option<&Expr> {
+    if definition.is_async || !definition.decorator_list.is_empty() || definition.parameters.iter().next().is_some() {
+        return None;
+    }
+    let is_docstring =
+        |statement: &Stmt| matches!(statement, Stmt::Expr(text) if text.value.is_string_literal_expr());
+    let body: &[Stmt] = &definition.body;
+    match body.split_first() {
+        Some((first, [Stmt::Return(result)])) if is_docstring(first) => result.value.as_deref(),
+        Some((Stmt::Return(result), [])) => result.value.as_deref(),
+        _ => None,
+    }
+}
+
+fn framework_value<'a>(file: FileIndex, expression: &'a Expr, path: &[String]) -> Folded<'a> {
+    let at = |reason: String| Unresolved::new(file, expression.range(), reason);
+    match framework_symbol(path) {
+        Some((Symbol::Enumeration(enumeration), [member, ..])) => match enumeration.value_of(member) {
+            Some(value) => Ok(Value::Member(enumeration.name, value)),
+            None => Err(at(format!("`{}` has no member `{member}`", enumeration.name))
+                .hint(suggest::hint(member, enumeration.member_names()))
+                .code(Code::UnknownMember)),
+        },
+        Some((_, _)) => {
+            let name = path.last().map_or("it", String::as_str);
+            Err(at(format!("`{name}` is not a value")))
+        }
+        None => {
+            let name = path.last().map_or("", String::as_str);
+            Err(at(format!("the package has no `{name}`"))
+                .hint(suggest::hint(name, crate::resources::class_names())))
+        }
+    }
+}
+
+fn unknown(file: FileIndex, expression: &Expr) -> Unresolved {
+    Unresolved::new(file, expression.range(), "this is known only when the code runs")
+}
+
+fn insert<'a>(items: &mut Vec<(Value<'a>, Value<'a>)>, key: Value<'a>, value: Value<'a>) {
+    match items.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, slot)) => *slot = value,
+        None => items.push((key, value)),
+    }
+}
+
+fn subscripted<'a>(container: Value<'a>, index: &Value<'a>) -> Option<Value<'a>> {
+    match (container, index) {
+        (Value::Dict(items), key) => items.into_iter().find(|(known, _)| known == key).map(|(_, value)| value),
+        (Value::List(mut items), Value::Int(index)) => {
+            let length = i64::try_from(items.len()).ok()?;
+            let index = if *index < 0 { index.checked_add(length)? } else { *index };
+            let index = usize::try_from(index).ok().filter(|index| *index < items.len())?;
+            Some(items.swap_remove(index))
+        }
+        _ => None,
+    }
+}
+
+fn compare(op: CmpOp, left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
+    let simple = |value: &Value<'_>| {
+        matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::Member(..))
+    };
+    if !simple(left) || !simple(right) {
+        return None;
+    }
+    match (op, number(left), number(right)) {
+        (CmpOp::Eq | CmpOp::Is, Some(left), Some(right)) => Some(left == right),
+        (CmpOp::NotEq | CmpOp::IsNot, Some(left), Some(right)) => Some(left != right),
+        (CmpOp::Lt, Some(left), Some(right)) => Some(left < right),
+        (CmpOp::LtE, Some(left), Some(right)) => Some(left <= right),
+        (CmpOp::Gt, Some(left), Some(right)) => Some(left > right),
+        (CmpOp::GtE, Some(left), Some(right)) => Some(left >= right),
+        (CmpOp::Eq | CmpOp::Is, ..) => Some(left == right),
+        (CmpOp::NotEq | CmpOp::IsNot, ..) => Some(left != right),
+        _ => None,
+    }
+}
+
+fn number(value: &Value<'_>) -> Option<f64> {
+    match value {
+        Value::Int(value) => Some(*value as f64),
+        Value::Float(value) => Some(*value),
+        _ => None,
+    }
+}
+
+fn integers<'a>(left: i64, op: Operator, right: i64) -> Option<Value<'a>> {
+    match op {
+        Operator::Add => left.checked_add(right).map(Value::Int),
+        Operator::Sub => left.checked_sub(right).map(Value::Int),
+        Operator::Mult => left.checked_mul(right).map(Value::Int),
+        // Python rounds down; for divisors above zero that is what `div_euclid` and `rem_euclid` do.
+        Operator::FloorDiv if right > 0 => Some(Value::Int(left.div_euclid(right))),
+        Operator::Mod if right > 0 => Some(Value::Int(left.rem_euclid(right))),
+        Operator::Pow => {
+            u32::try_from(right).ok().and_then(|right| left.checked_pow(right)).map(Value::Int)
+        }
+        Operator::Div => floats(left as f64, op, right as f64),
+        _ => None,
+    }
+}
+
+fn floats<'a>(left: f64, op: Operator, right: f64) -> Option<Value<'a>> {
+    let result = match op {
+        Operator::Add => left + right,
+        Operator::Sub => left - right,
+        Operator::Mult => left * right,
+        Operator::Div => left / right,
+        _ => return None,
+    };
+    result.is_finite().then_some(Value::Float(result))
+}

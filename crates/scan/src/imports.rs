@@ -1,0 +1,183 @@
+//! Where an import leads: into the framework, to another file of the project, or outside.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::parse::SourceFile;
+use crate::resources::FRAMEWORK_PACKAGES;
+use crate::survey::{Import, Survey, survey};
+
+/// Number of a file in [`Project::files`].
+pub(crate) type FileIndex = usize;
+
+/// All files of a project with what one walk over each found, and the map from module paths to files.
+#[derive(Debug)]
+pub(crate) struct Project<'a> {
+    pub(crate) files: &'a [SourceFile<'a>],
+    pub(crate) surveys: Vec<Survey<'a>>,
+    /// `workers/gpu` → `workers/gpu.py` or `workers/gpu/__init__.py`.
+    modules: HashMap<&'a str, FileIndex>,
+    /// Directories that hold Python files at any depth: packages, with or without `__init__.py`.
+    directories: HashSet<&'a str>,
+}
+
+/// What a dotted module name means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Located {
+    /// The framework; segments after its package name.
+    Framework(Vec<String>),
+    /// A module or directory of the project, as a path without suffix.
+    Project(String),
+    /// Python's own or a third party's, dotted.
+    External(String),
+    /// More leading dots than the file has parents.
+    BeyondRoot,
+}
+
+impl<'a> Project<'a> {
+    pub(crate) fn new(files: &'a [SourceFile<'a>]) -> Self {
+        let mut modules = HashMap::new();
+        let mut directories = HashSet::new();
+        for (index, file) in files.iter().enumerate() {
+            let path = module_path(file.path);
+            // A package wins over a module of the same name, as in Python.
+            if file.path.ends_with("/__init__.py") || !modules.contains_key(path) {
+                modules.insert(path, index);
+            }
+            let mut directory = parent(file.path);
+            while !directory.is_empty() && directories.insert(directory) {
+                directory = parent(directory);
+            }
+        }
+        let surveys = files.iter().map(survey).collect();
+        Self { files, surveys, modules, directories }
+    }
+
+    pub(crate) fn file_of_module(&self, path: &str) -> Option<FileIndex> {
+        self.modules.get(path).copied()
+    }
+
+    pub(crate) fn is_module(&self, path: &str) -> bool {
+        self.modules.contains_key(path) || self.directories.contains(path)
+    }
+
+    /// `level` leading dots and a dotted name, as written in `from`.
+    pub(crate) fn locate(&self, from: FileIndex, level: u32, dotted: &str) -> Located {
+        let relative = dotted.replace('.', "/");
+        let path = self.files[from].path;
+        if level > 0 {
+            let mut base = path;
+            for dot in 0..level {
+                if base.is_empty() && dot > 0 {
+                    return Located::BeyondRoot;
+                }
+                base = parent(base);
+            }
+            return Located::Project(join(base, &relative));
+        }
+        let (first, rest) = dotted.split_once('.').unwrap_or((dotted, ""));
+        // The worker's code may have a copy of the package beside it; the name means the framework all the same.
+        if FRAMEWORK_PACKAGES.contains(&first) {
+            return Located::Framework(rest.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect());
+        }
+        match self.import_roots(path).find(|root| self.is_module(&join(root, first))) {
+            Some(root) => Located::Project(join(root, &relative)),
+            None => Located::External(dotted.to_owned()),
+        }
+    }
+
+    /// Directories that absolute imports of a file are looked up in: the root, `src`, then the file's own parents from the
+    /// nearest up, so that projects within a project find their modules.
+    fn import_roots(&self, path: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let parents = std::iter::successors(Some(parent(path)), |directory| {
+            (!directory.is_empty()).then(|| parent(directory))
+        });
+        ["", "src"].into_iter().chain(parents)
+    }
+
+    /// Project files that running an import statement of `from` runs.
+    pub(crate) fn files_of_import(&self, from: FileIndex, import: &Import<'_>) -> Vec<FileIndex> {
+        let Located::Project(path) = self.locate(from, import.level, import.module) else { return Vec::new() };
+        let mut files = self.files_on_the_way(&path);
+        if let Some(name) = import.name {
+            files.extend(self.file_of_module(&join(&path, name)));
+        }
+        files
+    }
+
+    /// The module's own file and the `__init__.py` of every package above it.
+    pub(crate) fn files_on_the_way(&self, path: &str) -> Vec<FileIndex> {
+        let ancestors =
+            std::iter::successors(Some(path), |path| (!path.is_empty()).then(|| parent(path)));
+        let is_package = |file: &FileIndex| self.files[*file].path.ends_with("__init__.py");
+        ancestors
+            .filter_map(|ancestor| Some((ancestor, self.file_of_module(ancestor)?)))
+            .filter(|(ancestor, file)| *ancestor == path || is_package(file))
+            .map(|(_, file)| file)
+            .collect()
+    }
+}
+
+/// `workers/gpu/__init__.py` → `workers/gpu`; `a/b.py` → `a/b`. The root's `__init__.py` is the empty path.
+pub(crate) fn module_path(path: &str) -> &str {
+    match path.strip_suffix("/__init__.py") {
+        Some(package) => package,
+        None if path == "__init__.py" => "",
+        None => path.strip_suffix(".py").unwrap_or(path),
+    }
+}
+
+pub(crate) fn join(directory: &str, name: &str) -> String {
+    match (directory, name) {
+        ("", name) => name.to_owned(),
+        (directory, "") => directory.to_owned(),
+        (directory, name) => format!("{directory}/{name}"),
+    }
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SourceTree, parse::parse};
+
+    fn check(from: &str, level: u32, module: &str, expect: Located) {
+        let mut tree = SourceTree::new("p");
+        for path in [
+            "main.py",
+            "config.py",
+            "workers/__init__.py",
+            "workers/gpu/__init__.py",
+            "workers/gpu/endpoint.py",
+            "src/lib/core.py",
+            "01_app/tools.py",
+            "01_app/main.py",
+        ] {
+            tree.insert(path, Vec::new());
+        }
+        let files = parse(&tree, &mut Vec::new());
+        let project = Project::new(&files);
+        let index = files.iter().position(|file| file.path == from).unwrap();
+        assert_eq!(project.locate(index, level, module), expect, "{from} {level} {module}");
+    }
+
+    #[test]
+    fn imports_lead_where_python_would_go() {
+        let project = |path: &str| Located::Project(path.to_owned());
+        check("main.py", 0, "workers.gpu", project("workers/gpu"));
+        check("main.py", 0, "workers.nothing", project("workers/nothing"));
+        check("workers/gpu/endpoint.py", 1, "", project("workers/gpu"));
+        check("workers/gpu/endpoint.py", 2, "", project("workers"));
+        check("workers/gpu/__init__.py", 1, "endpoint", project("workers/gpu/endpoint"));
+        check("workers/gpu/endpoint.py", 3, "config", project("config"));
+        check("workers/gpu/endpoint.py", 4, "config", Located::BeyondRoot);
+        check("main.py", 0, "lib.core", project("src/lib/core"));
+        check("01_app/main.py", 0, "tools", project("01_app/tools"));
+        check("main.py", 0, "tools", Located::External("tools".to_owned()));
+        check("main.py", 0, "torch.nn", Located::External("torch.nn".to_owned()));
+        check("main.py", 0, "tetra_rp", Located::Framework(vec![]));
+        check("main.py", 0, "runpod_flash.core", Located::Framework(vec!["core".to_owned()]));
+    }
+}

@@ -1,0 +1,259 @@
+//! From what was found to the manifest: resources with their functions, routes, closures and hashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flash_model::{
+    Code, Diagnostic, Function, FunctionName, HttpMethod, Manifest, Provisioned, Resource, ResourceName, Span,
+    sha256_hex,
+};
+use ruff_text_size::{Ranged, TextSize};
+
+use crate::closure::Closures;
+use crate::decorators::RemoteUse;
+use crate::fold::ResourceCall;
+use crate::imports::{FileIndex, Project};
+use crate::source::SourceTree;
+use crate::specification::{Environment, Specified, specify};
+use crate::survey::{Binding, Definition};
+use crate::{signature, validate};
+
+/// The manifest under construction.
+#[derive(Debug)]
+pub(crate) struct Lowered {
+    pub(crate) manifest: Manifest,
+    pub(crate) environments: BTreeMap<ResourceName, Environment>,
+}
+
+pub(crate) fn lower(
+    tree: &SourceTree,
+    project: &Project<'_>,
+    uses: &[RemoteUse<'_>],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Lowered {
+    let closures = Closures::new(project);
+    let routes = routes(project, uses, diagnostics);
+    let unique = unique_functions(project, uses, diagnostics);
+    let mut lowered =
+        Lowered { manifest: Manifest::empty(tree.project_name()), environments: BTreeMap::new() };
+    let mut name_spans: BTreeMap<ResourceName, Span> = BTreeMap::new();
+    for (resource, users) in by_resource(uses) {
+        let Some(specified) = specify(project, resource, diagnostics) else { continue };
+        if let Some(first) = name_spans.get(&specified.name) {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::DuplicateResource,
+                    format!("two configurations have the name \"{}\"", specified.name),
+                )
+                .at(specified.name_span)
+                .related(first.clone(), "the name is taken here")
+                .hint("give each a name of its own, or share one configuration object between the functions"),
+            );
+            continue;
+        }
+        name_spans.insert(specified.name.clone(), specified.name_span.clone());
+        let users: Vec<usize> = users.into_iter().filter(|user| unique.contains_key(user)).collect();
+        if users.is_empty() {
+            continue;
+        }
+        let functions = users
+            .iter()
+            .filter_map(|user| {
+                let name = unique.get(user)?.clone();
+                Some(function(project, &uses[*user], name, routes.get(user).cloned()))
+            })
+            .collect();
+        let roots: BTreeSet<FileIndex> =
+            users.iter().map(|user| uses[*user].file).chain([resource.file]).collect();
+        add_resource(tree, project, &closures, &mut lowered, resource, specified, functions, roots);
+    }
+    name_handlers(&mut lowered.manifest);
+    lowered
+}
+
+/// The calls that functions are decorated with, in the order of files and lines, each with the numbers of its users.
+fn by_resource<'a>(uses: &[RemoteUse<'a>]) -> Vec<(ResourceCall<'a>, Vec<usize>)> {
+    let mut grouped: BTreeMap<(FileIndex, TextSize), (ResourceCall<'a>, Vec<usize>)> = BTreeMap::new();
+    for (user, remote) in uses.iter().enumerate() {
+        let resource = remote.resource;
+        let place = (resource.file, resource.call.range().start());
+        grouped.entry(place).or_insert_with(|| (resource, Vec::new())).1.push(user);
+    }
+    grouped.into_values().collect()
+}
+
+fn routes(
+    project: &Project<'_>,
+    uses: &[RemoteUse<'_>],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BTreeMap<usize, (HttpMethod, String)> {
+    let mut routes = BTreeMap::new();
+    for (resource, users) in by_resource(uses) {
+        let mut taken = validate::Taken::new();
+        for user in users {
+            if !resource.class.is_load_balanced() {
+                validate::ignored_route(project, &uses[user], diagnostics);
+            } else if let Some(route) = validate::route(project, &uses[user], &mut taken, diagnostics) {
+                routes.insert(user, route);
+            }
+        }
+    }
+    routes
+}
+
+/// Functions whose name nobody before them has.
+fn unique_functions(
+    project: &Project<'_>,
+    uses: &[RemoteUse<'_>],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BTreeMap<usize, FunctionName> {
+    let mut unique = BTreeMap::new();
+    let mut first: BTreeMap<FunctionName, Span> = BTreeMap::new();
+    for (user, remote) in uses.iter().enumerate() {
+        let identifier = remote.definition.name();
+        let span = project.files[remote.file].span(identifier.range);
+        let name = match FunctionName::new(identifier.as_str()) {
+            Ok(name) => name,
+            Err(error) => {
+                diagnostics.push(
+                    Diagnostic::error(Code::InvalidName, format!("invalid function name `{identifier}`"))
+                        .at(span)
+                        .hint(error.rule),
+                );
+                continue;
+            }
+        };
+        if let Some(first) = first.get(&name) {
+            diagnostics.push(
+                Diagnostic::error(Code::DuplicateFunction, format!("`{name}` is the name of two deployed functions"))
+                    .at(span)
+                    .related(first.clone(), format!("`{name}` is defined here first"))
+                    .hint("rename one of them: functions are called by name across the project"),
+            );
+            continue;
+        }
+        first.insert(name.clone(), span);
+        unique.insert(user, name);
+    }
+    unique
+}
+
+fn function(
+    project: &Project<'_>,
+    remote: &RemoteUse<'_>,
+    name: FunctionName,
+    route: Option<(HttpMethod, String)>,
+) -> Function {
+    let file = &project.files[remote.file];
+    let (is_async, is_class, body) = match remote.definition {
+        Definition::Function(function) => (function.is_async, false, &function.body),
+        Definition::Class(class) => (false, true, &class.body),
+    };
+    let (parameters, returns, methods) = match remote.definition {
+        Definition::Function(function) => {
+            (signature::parameters(file, &function.parameters), signature::returns(file, function), Vec::new())
+        }
+        Definition::Class(class) => (signature::constructor(file, class), None, signature::methods(file, class)),
+    };
+    let class = remote.resource.class;
+    let (http_method, http_path) = route.unzip();
+    Function {
+        name,
+        module: project.dotted_module(remote.file),
+        is_async,
+        is_class,
+        is_load_balanced: class.is_load_balanced(),
+        is_live_resource: class.is_load_balanced() && class.live,
+        config_variable: config_variable(project, remote.resource),
+        http_method,
+        http_path,
+        file: file.path.to_owned(),
+        line: file.line(remote.definition.name().range.start()),
+        parameters,
+        returns,
+        methods,
+        doc: signature::documentation(body),
+        dependencies: remote.dependencies.clone(),
+        system_dependencies: remote.system_dependencies.clone(),
+    }
+}
+
+/// The name that the configuration's own module binds it to.
+fn config_variable(project: &Project<'_>, resource: ResourceCall<'_>) -> Option<String> {
+    let survey = &project.surveys[resource.file];
+    let is_it = |binding: &Binding<'_>| {
+        matches!(binding, Binding::Value(expression) if expression.range() == resource.call.range())
+    };
+    let names = survey.bindings.iter().filter(|(_, bindings)| bindings.iter().any(|(_, binding)| is_it(binding)));
+    names.map(|(name, _)| (*name).to_owned()).min()
+}
+
+#[expect(clippy::too_many_arguments)]
+fn add_resource(
+    tree: &SourceTree,
+    project: &Project<'_>,
+    closures: &Closures<'_, '_>,
+    lowered: &mut Lowered,
+    resource: ResourceCall<'_>,
+    specified: Specified,
+    mut functions: Vec<Function>,
+    roots: BTreeSet<FileIndex>,
+) {
+    let Specified { name, mut spec, environment, .. } = specified;
+    functions.sort_by(|left, right| left.name.cmp(&right.name));
+    let union = |pick: fn(&Function) -> &Vec<String>| {
+        functions.iter().flat_map(pick).cloned().collect::<BTreeSet<String>>().into_iter().collect::<Vec<String>>()
+    };
+    spec.dependencies = union(|function| &function.dependencies);
+    spec.system_dependencies = union(|function| &function.system_dependencies);
+    let manifest = &mut lowered.manifest;
+    for function in &functions {
+        manifest.function_registry.insert(function.name.clone(), name.clone());
+        if let (Some(method), Some(path)) = (function.http_method, &function.http_path) {
+            let routes = manifest.routes.entry(name.clone()).or_default();
+            routes.insert(format!("{method} {path}"), function.name.clone());
+        }
+    }
+    let files = closures.of(roots);
+    let entry = Resource {
+        spec,
+        resource_type: resource.class.name.to_owned(),
+        handler_file: String::new(),
+        functions,
+        is_load_balanced: resource.class.is_load_balanced(),
+        is_live_resource: resource.class.is_load_balanced() && resource.class.live,
+        config_variable: config_variable(project, resource),
+        files: closures.paths(&files),
+        imports: closures.packages(&files),
+        code_digest: closures.digest(tree, &files),
+        config_hash: String::new(),
+        provisioned: Provisioned::default(),
+    };
+    manifest.resources.insert(name.clone(), with_hash(entry));
+    lowered.environments.insert(name, environment);
+}
+
+/// Serialising a resource cannot fail: it holds no maps with keys other than text.
+pub(crate) fn with_hash(mut resource: Resource) -> Resource {
+    resource.config_hash = resource.compute_config_hash().unwrap_or_default();
+    resource
+}
+
+/// `handler_{name}.py`, made safe for file systems; names that become equal by this get a digest of their own.
+fn name_handlers(manifest: &mut Manifest) {
+    let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+    for name in manifest.resources.keys() {
+        *owners.entry(sanitised(name.as_str())).or_default() += 1;
+    }
+    for (name, resource) in &mut manifest.resources {
+        let safe = sanitised(name.as_str());
+        let shared = owners.get(&safe).is_some_and(|owners| *owners > 1);
+        let mut digest = sha256_hex(name.as_str().as_bytes());
+        digest.truncate(8);
+        resource.handler_file =
+            if shared { format!("handler_{safe}_{digest}.py") } else { format!("handler_{safe}.py") };
+    }
+}
+
+fn sanitised(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+}

@@ -1,0 +1,312 @@
+//! Source text → syntax tree, one file at a time. A broken file is reported and its readable parts are kept, so that
+//! it never hides what is wrong elsewhere.
+
+use std::cell::OnceCell;
+
+use flash_model::{Code, Diagnostic, Span};
+use ruff_python_ast::token::TokenKind;
+use ruff_python_ast::{ModModule, PySourceType};
+use ruff_python_parser::{Mode, lexer, parse_unchecked_source};
+use ruff_text_size::{TextRange, TextSize};
+
+use crate::source::SourceTree;
+
+/// Syntax errors shown per file; the ones after the first few are mostly echoes.
+const SYNTAX_ERRORS_MAX: usize = 5;
+/// Nesting of one expression or block. CPython refuses 200 parentheses and 100 indents.
+const NESTING_MAX: usize = 500;
+/// Columns of indentation that are not worth a second look.
+const INDENT_MAX: usize = 100;
+/// Offsets in the syntax tree are 32 bit.
+const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct SourceFile<'t> {
+    pub(crate) path: &'t str,
+    pub(crate) text: &'t str,
+    pub(crate) syntax: ModModule,
+    /// Has syntax errors: what is missing in it is not worth a second report.
+    pub(crate) broken: bool,
+    line_starts: OnceCell<Vec<u32>>,
+}
+
+impl<'t> SourceFile<'t> {
+    fn new(path: &'t str, text: &'t str, syntax: ModModule, broken: bool) -> Self {
+        Self { path, text, syntax, broken, line_starts: OnceCell::new() }
+    }
+
+    pub(crate) fn span(&self, range: TextRange) -> Span {
+        let (line, column) = self.position(range.start());
+        let (end_line, end_column) = self.position(range.end());
+        Span { file: self.path.to_owned(), line, column, end_line, end_column }
+    }
+
+    /// 1-based line of an offset.
+    pub(crate) fn line(&self, offset: TextSize) -> u32 {
+        let starts = self.line_starts.get_or_init(|| line_starts(self.text));
+        starts.partition_point(|start| *start <= offset.to_u32()) as u32
+    }
+
+    /// Source text of a range, on one line.
+    pub(crate) fn source(&self, range: TextRange) -> String {
+        let text = self.text.get(range.start().to_usize()..range.end().to_usize()).unwrap_or_default();
+        if text.contains(['\n', '\r']) {
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn position(&self, offset: TextSize) -> (u32, u32) {
+        let line = self.line(offset);
+        let starts = self.line_starts.get_or_init(|| line_starts(self.text));
+        let start = starts.get(line.saturating_sub(1) as usize).copied().unwrap_or(0) as usize;
+        let before = self.text.get(start..offset.to_usize()).unwrap_or_default();
+        (line, before.chars().count() as u32 + 1)
+    }
+}
+
+/// All Python files that are text, in the order of their paths.
+pub(crate) fn parse<'t>(tree: &'t SourceTree, diagnostics: &mut Vec<Diagnostic>) -> Vec<SourceFile<'t>> {
+    tree.python_files().filter_map(|(path, bytes)| parse_file(path, bytes, diagnostics)).collect()
+}
+
+fn parse_file<'t>(path: &'t str, bytes: &'t [u8], diagnostics: &mut Vec<Diagnostic>) -> Option<SourceFile<'t>> {
+    if bytes.len() > FILE_BYTES_MAX {
+        diagnostics.push(
+            Diagnostic::error(Code::UnreadableFile, format!("`{path}` is larger than 64 MiB"))
+                .at(start_of(path))
+                .hint("keep data out of Python files, or exclude the file in .flashignore"),
+        );
+        return None;
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            diagnostics.push(not_utf8(path, bytes, error.valid_up_to()));
+            return None;
+        }
+    };
+    if let Some(offset) = nested_too_deeply(text) {
+        let file = SourceFile::new(path, text, empty_module(), true);
+        let position = TextSize::new(offset as u32);
+        diagnostics.push(
+            Diagnostic::error(Code::SyntaxError, "nested too deeply")
+                .at(file.span(TextRange::empty(position)))
+                .hint("split the expression into several, each bound to a name"),
+        );
+        return Some(file);
+    }
+    let parsed = parse_unchecked_source(text, PySourceType::Python);
+    let mut errors: Vec<(TextRange, String)> =
+        parsed.errors().iter().map(|error| (error.location, error.error.to_string())).collect();
+    let file = SourceFile::new(path, text, parsed.into_syntax(), !errors.is_empty());
+    errors.sort_by_key(|(range, _)| (range.start(), range.end()));
+    errors.dedup_by_key(|(range, _)| file.line(range.start()));
+    for (range, message) in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
+        diagnostics.push(
+            Diagnostic::error(Code::SyntaxError, message)
+                .at(file.span(range))
+                .hint("correct the syntax; nothing else in this file is checked until it parses"),
+        );
+    }
+    Some(file)
+}
+
+fn not_utf8(path: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
+    let readable = bytes.get(..valid_up_to).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+    let file = SourceFile::new(path, readable, empty_module(), true);
+    let span = file.span(TextRange::empty(TextSize::new(valid_up_to as u32)));
+    Diagnostic::error(Code::UnreadableFile, format!("`{path}` is not UTF-8 text"))
+        .at(span)
+        .hint("save the file as UTF-8, or exclude it in .flashignore")
+}
+
+fn start_of(path: &str) -> Span {
+    Span { file: path.to_owned(), line: 1, column: 1, end_line: 1, end_column: 1 }
+}
+
+fn empty_module() -> ModModule {
+    parse_unchecked_source("", PySourceType::Python).into_syntax()
+}
+
+/// `\n`, `\r\n` and a lone `\r` end a line, as in Python.
+fn line_starts(text: &str) -> Vec<u32> {
+    let bytes = text.as_bytes();
+    let ends = bytes.iter().enumerate().filter(|(index, byte)| match byte {
+        b'\n' => true,
+        b'\r' => bytes.get(index + 1) != Some(&b'\n'),
+        _ => false,
+    });
+    std::iter::once(0).chain(ends.map(|(index, _)| index as u32 + 1)).collect()
+}
+
+/// Near which offset a text nests deeper than a syntax tree may be for code that walks or drops it recursively. The cheap
+/// look at the bytes lets nearly every file pass without being read token by token.
+fn nested_too_deeply(text: &str) -> Option<usize> {
+    let suspect = first_suspect(text.as_bytes())?;
+    let mut tokens = lexer::lex(text, Mode::Module);
+    let mut levels = vec![Level::default()];
+    let mut depth = 0_usize;
+    loop {
+        let kind = tokens.next_token();
+        match kind {
+            TokenKind::EndOfFile => return None,
+            TokenKind::Newline | TokenKind::Semi => {
+                depth -= levels.last().map_or(0, |level| level.depth).min(depth);
+                if let Some(level) = levels.last_mut() {
+                    *level = Level::default();
+                }
+            }
+            TokenKind::Lpar
+            | TokenKind::Lsqb
+            | TokenKind::Lbrace
+            | TokenKind::FStringStart
+            | TokenKind::TStringStart
+            | TokenKind::Indent => {
+                depth += 1;
+                levels.push(Level::default());
+            }
+            TokenKind::Rpar
+            | TokenKind::Rsqb
+            | TokenKind::Rbrace
+            | TokenKind::FStringEnd
+            | TokenKind::TStringEnd
+            | TokenKind::Dedent => {
+                let closed = levels.pop().map_or(0, |level| level.depth + 1);
+                depth = depth.saturating_sub(closed);
+                // What follows a closing bracket builds on it: `f()()`, `a[0][0]`.
+                if let Some(level) = levels.last_mut() {
+                    level.depth += 1;
+                    depth += 1;
+                }
+            }
+            TokenKind::Comma => {
+                if let Some(level) = levels.last_mut().filter(|level| !level.lambda) {
+                    depth = depth.saturating_sub(level.depth);
+                    level.depth = 0;
+                }
+            }
+            TokenKind::Comment | TokenKind::NonLogicalNewline | TokenKind::String => {}
+            _ => {
+                depth += 1;
+                if let Some(level) = levels.last_mut() {
+                    level.depth += 1;
+                    level.lambda |= kind == TokenKind::Lambda;
+                }
+            }
+        }
+        if depth > NESTING_MAX * 2 {
+            return Some(suspect);
+        }
+    }
+}
+
+/// What one bracket adds to the depth of what comes next inside it.
+#[derive(Debug, Default)]
+struct Level {
+    depth: usize,
+    lambda: bool,
+}
+
+/// Where a line, or lines joined by brackets or backslashes, has more characters that can nest than a tree may be deep; or
+/// where one is indented that far.
+fn first_suspect(bytes: &[u8]) -> Option<usize> {
+    let mut open = 0_usize;
+    let mut operators = 0_usize;
+    let mut indent = 0_usize;
+    let mut at_line_start = true;
+    let mut previous = b'\n';
+    let mut in_word = false;
+    for (index, byte) in bytes.iter().copied().enumerate() {
+        let word = byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
+        match byte {
+            b'(' | b'[' | b'{' => open += 1,
+            b')' | b']' | b'}' => {
+                open = open.saturating_sub(1);
+                operators += 1;
+            }
+            b'\n' | b'\r' => {
+                if open == 0 && previous != b'\\' {
+                    operators = 0;
+                }
+                indent = 0;
+            }
+            b' ' | b'\t' if at_line_start => indent += 1,
+            b',' | b' ' | b'\t' | b'"' | b'\'' => {}
+            _ if word => operators += usize::from(!in_word),
+            _ => operators += 1,
+        }
+        if byte.is_ascii() && (open + operators > NESTING_MAX || (at_line_start && indent > INDENT_MAX)) {
+            return Some(index);
+        }
+        at_line_start = matches!(byte, b'\n' | b'\r') || (at_line_start && matches!(byte, b' ' | b'\t'));
+        if byte != b'\r' || previous != b'\\' {
+            previous = byte;
+        }
+        in_word = word;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &[u8], expect: &[(&str, u32, u32)]) {
+        let mut tree = SourceTree::new("p");
+        tree.insert("a.py", source.to_vec());
+        let mut diagnostics = Vec::new();
+        parse(&tree, &mut diagnostics);
+        let found: Vec<_> = diagnostics
+            .iter()
+            .map(|d| (d.code.as_str(), d.span.as_ref().unwrap().line, d.span.as_ref().unwrap().column))
+            .collect();
+        assert_eq!(found, expect, "{diagnostics:?}");
+    }
+
+    #[test]
+    fn good_files_pass() {
+        check(b"x = 1\n", &[]);
+        check(b"", &[]);
+        check("\u{feff}x = 'é'\r\ny = 2\r\n".as_bytes(), &[]);
+    }
+
+    #[test]
+    fn broken_files_have_exact_positions() {
+        check(b"x = 1\ndef f(:\n    pass\n", &[("FL101", 2, 7)]);
+        check(b"x = (1,\n", &[("FL101", 2, 1)]);
+        check("é = 'é' +\n".as_bytes(), &[("FL101", 1, 10)]);
+        check(b"x = 1\ny = '\xff'\n", &[("FL102", 2, 6)]);
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_not_a_crash() {
+        for (open, close) in [("[", "]"), ("(", ")"), ("{1:", "}"), ("f(", ")"), ("not ", ""), ("-", ""), ("lambda: ", "")] {
+            for closed in [close, ""] {
+                let source = format!("x = {}1{}\n", open.repeat(50_000), closed.repeat(50_000));
+                check(source.as_bytes(), &[("FL101", 1, error_column(source.as_bytes()))]);
+            }
+        }
+        for chain in [" + 1", ".a", "()", "[0]", " if x else 1"] {
+            let source = format!("x = 1{}\n", chain.repeat(50_000));
+            check(source.as_bytes(), &[("FL101", 1, error_column(source.as_bytes()))]);
+        }
+        let indents: String = (0..3_000).map(|depth| format!("{}if x:\n", " ".repeat(depth))).collect();
+        assert!(nested_too_deeply(&indents).is_some());
+    }
+
+    fn error_column(source: &[u8]) -> u32 {
+        nested_too_deeply(std::str::from_utf8(source).unwrap()).unwrap() as u32 + 1
+    }
+
+    #[test]
+    fn long_is_not_deep() {
+        let list = format!("x = [{}]\n", "(1, 'a', {2: 3}), ".repeat(20_000));
+        check(list.as_bytes(), &[]);
+        let lines = "def f(a, b):\n    return a.b + b[0]\n".repeat(5_000);
+        check(lines.as_bytes(), &[]);
+        let sum = format!("x = 1{}\n", " + 1".repeat(200));
+        check(sum.as_bytes(), &[]);
+    }
+}

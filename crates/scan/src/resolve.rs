@@ -1,0 +1,342 @@
+//! What a name or a dotted name means: follows bindings and imports through the project's modules.
+
+use flash_model::{Code, Diagnostic};
+use ruff_python_ast::{Expr, StmtClassDef, StmtFunctionDef};
+use ruff_text_size::{Ranged, TextRange, TextSize};
+
+use crate::imports::{FileIndex, Located, Project, join, module_path};
+use crate::resources::{self, Symbol};
+use crate::suggest;
+use crate::survey::{Binding, FromImport};
+
+/// Imports of imports followed before a circle is assumed.
+const HOPS_MAX: usize = 16;
+
+#[derive(Debug, Clone)]
+pub(crate) enum Entity<'a> {
+    /// Dotted name inside the framework's package.
+    Framework(Vec<String>),
+    /// Module or directory of the project, as a path without suffix.
+    Module(String),
+    /// Dotted name of something outside the project.
+    External(String),
+    Value { file: FileIndex, expression: &'a Expr },
+    Function { file: FileIndex, definition: &'a StmtFunctionDef },
+    Class { file: FileIndex, definition: &'a StmtClassDef },
+}
+
+/// Why something could not be followed, and where it stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unresolved {
+    pub(crate) file: FileIndex,
+    pub(crate) range: TextRange,
+    pub(crate) reason: String,
+    pub(crate) hint: Option<String>,
+    /// The more exact code, where the reason has one of its own.
+    pub(crate) code: Option<Code>,
+    /// A file with syntax errors is the cause, which is reported already.
+    pub(crate) broken: bool,
+}
+
+impl Unresolved {
+    pub(crate) fn new(file: FileIndex, range: TextRange, reason: impl Into<String>) -> Self {
+        Self { file, range, reason: reason.into(), hint: None, code: None, broken: false }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn code(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// As a diagnostic at the place of use; where it stopped elsewhere is shown as related.
+    pub(crate) fn diagnostic(
+        self,
+        project: &Project<'_>,
+        code: Code,
+        what: &str,
+        use_site: (FileIndex, TextRange),
+        hint: &str,
+    ) -> Option<Diagnostic> {
+        if self.broken {
+            return None;
+        }
+        let (file, range) = use_site;
+        let inside = self.file == file && range.contains_range(self.range);
+        let at = if inside { self.range } else { range };
+        let code = self.code.unwrap_or(code);
+        let mut diagnostic = Diagnostic::error(code, format!("{what}: {}", self.reason))
+            .at(project.files[file].span(at))
+            .hint(self.hint.unwrap_or_else(|| hint.to_owned()));
+        if !inside {
+            diagnostic = diagnostic.related(project.files[self.file].span(self.range), "it comes from here");
+        }
+        Some(diagnostic)
+    }
+}
+
+impl<'a> Project<'a> {
+    /// A name or attribute chain as an entity.
+    pub(crate) fn resolve(&self, file: FileIndex, expression: &'a Expr) -> Result<Entity<'a>, Unresolved> {
+        match expression {
+            Expr::Name(name) => self.name(file, name.id.as_str(), name.range),
+            Expr::Attribute(attribute) => {
+                let base = self.resolve(file, &attribute.value)?;
+                self.attribute(base, attribute.attr.as_str(), file, expression.range(), 0)
+            }
+            _ => Ok(Entity::Value { file, expression }),
+        }
+    }
+
+    /// A name used at module level: the last binding before its use, else the module's final one.
+    fn name(&self, file: FileIndex, name: &str, range: TextRange) -> Result<Entity<'a>, Unresolved> {
+        match self.lookup(file, name, Some(range.start()), range, 0)? {
+            Some(entity) => Ok(entity),
+            None => {
+                let known: Vec<&str> = self.bound_names(file);
+                let mut unresolved =
+                    Unresolved::new(file, range, format!("`{name}` is not defined in this file"));
+                if let Some(candidate) = suggest::closest(name, known) {
+                    unresolved = unresolved.hint(format!("did you mean `{candidate}`?"));
+                } else if resources::symbol(name).is_some() {
+                    unresolved = unresolved.hint(format!("add `from tetra_rp import {name}`"));
+                }
+                unresolved.broken = self.files[file].broken;
+                Err(unresolved)
+            }
+        }
+    }
+
+    fn lookup(
+        &self,
+        file: FileIndex,
+        name: &str,
+        before: Option<TextSize>,
+        use_range: TextRange,
+        hops: usize,
+    ) -> Result<Option<Entity<'a>>, Unresolved> {
+        if hops > HOPS_MAX {
+            return Err(Unresolved::new(file, use_range, format!("`{name}` is imported in a circle")));
+        }
+        if let Some(binding) = self.bound(file, name, before) {
+            return self.binding(file, name, binding, hops).map(Some);
+        }
+        // `from x import *`, and what `x` takes in the same way.
+        let mut files = vec![file];
+        let mut next = 0;
+        while let Some(&importer) = files.get(next) {
+            next += 1;
+            for (level, module) in &self.surveys[importer].stars {
+                match self.locate(importer, *level, module) {
+                    Located::Framework(mut path) if resources::symbol(name).is_some() => {
+                        path.push(name.to_owned());
+                        return Ok(Some(Entity::Framework(path)));
+                    }
+                    Located::Project(path) => {
+                        let Some(target) = self.file_of_module(&path) else { continue };
+                        if files.contains(&target) {
+                            continue;
+                        }
+                        if let Some(binding) = self.bound(target, name, None) {
+                            return self.binding(target, name, binding, hops + 1).map(Some);
+                        }
+                        files.push(target);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn bound(&self, file: FileIndex, name: &str, before: Option<TextSize>) -> Option<&Binding<'a>> {
+        let bindings = self.surveys[file].bindings.get(name)?;
+        let earlier = before.and_then(|before| bindings.iter().rev().find(|(offset, _)| *offset <= before));
+        earlier.or(bindings.last()).map(|(_, binding)| binding)
+    }
+
+    fn binding(
+        &self,
+        file: FileIndex,
+        name: &str,
+        binding: &Binding<'a>,
+        hops: usize,
+    ) -> Result<Entity<'a>, Unresolved> {
+        match *binding {
+            // `a = b` is followed, so that an alias is the thing itself.
+            Binding::Value(expression) => Ok(Entity::Value { file, expression }),
+            Binding::Function(definition) => Ok(Entity::Function { file, definition }),
+            Binding::Class(definition) => Ok(Entity::Class { file, definition }),
+            Binding::Opaque(range, why) => {
+                Err(Unresolved::new(file, range, format!("`{name}` cannot be followed: {why}")))
+            }
+            Binding::Module(dotted) => Ok(match self.locate(file, 0, dotted) {
+                Located::Framework(path) => Entity::Framework(path),
+                Located::Project(path) => Entity::Module(path),
+                Located::External(dotted) => Entity::External(dotted),
+                Located::BeyondRoot => Entity::External(dotted.to_owned()),
+            }),
+            Binding::From(from) => self.imported(file, from, hops),
+        }
+    }
+
+    fn imported(&self, file: FileIndex, from: FromImport<'a>, hops: usize) -> Result<Entity<'a>, Unresolved> {
+        match self.locate(file, from.level, from.module) {
+            Located::Framework(mut path) => {
+                path.push(from.name.to_owned());
+                Ok(Entity::Framework(path))
+            }
+            Located::External(dotted) => Ok(Entity::External(format!("{dotted}.{}", from.name))),
+            Located::Project(path) => self.member(&path, from.name, (file, from.range), hops + 1),
+            Located::BeyondRoot => Err(Unresolved::new(file, from.range, "the import goes beyond the project's root")
+                .hint("remove leading dots, or run `flash` in the directory that holds the whole package")),
+        }
+    }
+
+    /// `name` of the project module at `path`: something bound in it, or a module below it.
+    fn member(
+        &self,
+        path: &str,
+        name: &str,
+        use_site: (FileIndex, TextRange),
+        hops: usize,
+    ) -> Result<Entity<'a>, Unresolved> {
+        let (file, range) = use_site;
+        let module = self.file_of_module(path);
+        if let Some(module) = module {
+            // `from . import x` in an `__init__.py` means the module `x`, not the name that the import itself binds.
+            let bound_by_itself = module == file && self.is_module(&join(path, name));
+            if !bound_by_itself
+                && let Some(entity) = self.lookup(module, name, None, range, hops)?
+            {
+                return Ok(entity);
+            }
+        }
+        let below = join(path, name);
+        if self.is_module(&below) {
+            return Ok(Entity::Module(below));
+        }
+        let mut unresolved = match module {
+            Some(module) => {
+                let defined = self.files[module].path;
+                let unresolved = Unresolved::new(file, range, format!("`{defined}` does not define `{name}`"));
+                match suggest::closest(name, self.bound_names(module)) {
+                    Some(candidate) => unresolved.hint(format!("did you mean `{candidate}`?")),
+                    None => unresolved,
+                }
+            }
+            None if self.is_module(path) => {
+                Unresolved::new(file, range, format!("`{path}/` holds no module `{name}`"))
+            }
+            None => Unresolved::new(file, range, format!("the project has no module `{}`", path.replace('/', ".")))
+                .hint(format!("create `{path}.py`, or correct the import")),
+        };
+        unresolved.broken = module.is_some_and(|module| self.files[module].broken);
+        Err(unresolved)
+    }
+
+    fn attribute(
+        &self,
+        base: Entity<'a>,
+        name: &str,
+        use_file: FileIndex,
+        range: TextRange,
+        hops: usize,
+    ) -> Result<Entity<'a>, Unresolved> {
+        if hops > HOPS_MAX {
+            return Err(Unresolved::new(use_file, range, "it refers to itself"));
+        }
+        match base {
+            Entity::Framework(mut path) => {
+                path.push(name.to_owned());
+                Ok(Entity::Framework(path))
+            }
+            Entity::External(dotted) => Ok(Entity::External(format!("{dotted}.{name}"))),
+            Entity::Module(path) => self.member(&path, name, (use_file, range), 0),
+            Entity::Class { file, definition } => class_attribute(file, definition, name, use_file, range),
+            Entity::Value { file, expression: expression @ (Expr::Name(_) | Expr::Attribute(_)) } => {
+                let base = self.resolve_within(file, expression, hops + 1)?;
+                self.attribute(base, name, use_file, range, hops + 1)
+            }
+            Entity::Value { .. } | Entity::Function { .. } => {
+                Err(Unresolved::new(use_file, range, format!("the attribute `{name}` is known only when the code runs")))
+            }
+        }
+    }
+
+    /// `resolve` for an alias of an alias, which may go in a circle.
+    fn resolve_within(&self, file: FileIndex, expression: &'a Expr, hops: usize) -> Result<Entity<'a>, Unresolved> {
+        match expression {
+            Expr::Attribute(attribute) => {
+                if hops > HOPS_MAX {
+                    return Err(Unresolved::new(file, expression.range(), "it refers to itself"));
+                }
+                let base = self.resolve_within(file, &attribute.value, hops + 1)?;
+                self.attribute(base, attribute.attr.as_str(), file, expression.range(), hops + 1)
+            }
+            _ => self.resolve(file, expression),
+        }
+    }
+
+    /// The framework's symbol that a decorator, base or callee is, if it is one.
+    pub(crate) fn symbol(&self, file: FileIndex, expression: &'a Expr) -> Option<Symbol> {
+        let mut entity = self.resolve(file, expression).ok()?;
+        for _ in 0..HOPS_MAX {
+            match entity {
+                Entity::Framework(path) => return framework_symbol(&path).map(|(symbol, _)| symbol),
+                Entity::Value { file, expression: expression @ (Expr::Name(_) | Expr::Attribute(_)) } => {
+                    entity = self.resolve(file, expression).ok()?;
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    pub(crate) fn dotted_module(&self, file: FileIndex) -> String {
+        match module_path(self.files[file].path) {
+            "" => "__init__".to_owned(),
+            path => path.replace('/', "."),
+        }
+    }
+
+    fn bound_names(&self, file: FileIndex) -> Vec<&'a str> {
+        let mut names: Vec<&str> = self.surveys[file].bindings.keys().copied().collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// The first segment that is a public name, and what follows it: `core.resources.GpuGroup.ADA_24`.
+pub(crate) fn framework_symbol(path: &[String]) -> Option<(Symbol, &[String])> {
+    path.iter()
+        .enumerate()
+        .find_map(|(index, segment)| Some((resources::symbol(segment)?, path.get(index + 1..).unwrap_or_default())))
+}
+
+fn class_attribute<'a>(
+    file: FileIndex,
+    definition: &'a StmtClassDef,
+    name: &str,
+    use_file: FileIndex,
+    range: TextRange,
+) -> Result<Entity<'a>, Unresolved> {
+    let is_name = |target: &Expr| matches!(target, Expr::Name(target) if target.id == name);
+    let value = definition.body.iter().rev().find_map(|statement| match statement {
+        ruff_python_ast::Stmt::Assign(assign) if assign.targets.iter().any(is_name) => Some(&*assign.value),
+        ruff_python_ast::Stmt::AnnAssign(assign) if is_name(&assign.target) => assign.value.as_deref(),
+        _ => None,
+    });
+    match value {
+        Some(expression) => Ok(Entity::Value { file, expression }),
+        None => Err(Unresolved::new(
+            use_file,
+            range,
+            format!("class `{}` has no plain attribute `{name}`", definition.name),
+        )),
+    }
+}

@@ -1,0 +1,383 @@
+//! One walk over a file's statements: which names its module binds to what, what it imports, and which definitions carry
+//! decorators.
+
+use std::collections::HashMap;
+
+use ruff_python_ast::{Decorator, Expr, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_text_size::{Ranged, TextRange, TextSize};
+
+use crate::parse::SourceFile;
+
+/// What a name stands for, from where it is bound on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Binding<'a> {
+    Value(&'a Expr),
+    /// `import a.b as c` (whole path) or `import a.b` (first segment).
+    Module(&'a str),
+    From(FromImport<'a>),
+    Function(&'a StmtFunctionDef),
+    Class(&'a StmtClassDef),
+    /// Bound in a way that only running the code could follow; the text says how.
+    Opaque(TextRange, &'static str),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FromImport<'a> {
+    /// Leading dots.
+    pub(crate) level: u32,
+    pub(crate) module: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) range: TextRange,
+}
+
+/// One import statement's module, with the name taken from it where there is one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Import<'a> {
+    pub(crate) level: u32,
+    pub(crate) module: &'a str,
+    pub(crate) name: Option<&'a str>,
+    /// Runs when the module is imported, and the module cannot do without.
+    pub(crate) required: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Definition<'a> {
+    Function(&'a StmtFunctionDef),
+    Class(&'a StmtClassDef),
+}
+
+impl<'a> Definition<'a> {
+    pub(crate) fn name(self) -> &'a ruff_python_ast::Identifier {
+        match self {
+            Self::Function(function) => &function.name,
+            Self::Class(class) => &class.name,
+        }
+    }
+
+    pub(crate) fn decorators(self) -> &'a [Decorator] {
+        match self {
+            Self::Function(function) => &function.decorator_list,
+            Self::Class(class) => &class.decorator_list,
+        }
+    }
+}
+
+/// A definition with decorators; `nested_in` names what it is inside of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decorated<'a> {
+    pub(crate) definition: Definition<'a>,
+    pub(crate) nested_in: Option<&'static str>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Survey<'a> {
+    /// In the order of the source.
+    pub(crate) bindings: HashMap<&'a str, Vec<(TextSize, Binding<'a>)>>,
+    /// `from x import *`: level and module.
+    pub(crate) stars: Vec<(u32, &'a str)>,
+    pub(crate) imports: Vec<Import<'a>>,
+    pub(crate) decorated: Vec<Decorated<'a>>,
+}
+
+pub(crate) fn survey<'a>(file: &'a SourceFile<'_>) -> Survey<'a> {
+    let mut survey = Survey::default();
+    survey.block(&file.syntax.body, Place::default());
+    survey
+}
+
+/// Where a statement stands.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// Innermost thing around it that is not the module.
+    nested_in: Option<&'static str>,
+    /// Inside a function or class: binds no module name.
+    local: bool,
+    /// Inside a function: does not run at import.
+    deferred: bool,
+    /// Type checking only, or guarded by an `except ImportError`.
+    optional: bool,
+    /// Why a value bound here cannot be known.
+    opaque: Option<&'static str>,
+    /// Bind only names that are still free: the fallback branch of a `try`.
+    fallback: bool,
+}
+
+impl<'a> Survey<'a> {
+    fn block(&mut self, body: &'a [Stmt], place: Place) {
+        for statement in body {
+            self.statement(statement, place);
+        }
+    }
+
+    fn statement(&mut self, statement: &'a Stmt, place: Place) {
+        match statement {
+            Stmt::FunctionDef(function) => {
+                self.definition(Definition::Function(function), place);
+                self.bind(function.name.as_str(), function.range, Binding::Function(function), place);
+                let inside = Place { nested_in: Some("function"), local: true, deferred: true, ..place };
+                self.block(&function.body, inside);
+            }
+            Stmt::ClassDef(class) => {
+                self.definition(Definition::Class(class), place);
+                self.bind(class.name.as_str(), class.range, Binding::Class(class), place);
+                self.block(&class.body, Place { nested_in: Some("class"), local: true, ..place });
+            }
+            Stmt::Assign(assign) => {
+                for target in &assign.targets {
+                    self.target(target, Some(&assign.value), place);
+                }
+                self.expression(&assign.value, place);
+            }
+            Stmt::AnnAssign(assign) => {
+                if let Some(value) = &assign.value {
+                    self.target(&assign.target, Some(value), place);
+                    self.expression(value, place);
+                }
+            }
+            Stmt::AugAssign(assign) => {
+                let changed = Place { opaque: Some("it is changed in place"), ..place };
+                self.target(&assign.target, None, changed);
+            }
+            Stmt::Expr(expression) => self.expression(&expression.value, place),
+            Stmt::Import(_) | Stmt::ImportFrom(_) => self.import(statement, place),
+            _ => self.compound(statement, place),
+        }
+    }
+
+    /// Statements with blocks inside.
+    fn compound(&mut self, statement: &'a Stmt, place: Place) {
+        match statement {
+            Stmt::If(branch) => {
+                let place = Place { nested_in: place.nested_in.or(Some("`if`")), ..place };
+                match constant_test(&branch.test) {
+                    Some(Test::Never) => {}
+                    Some(Test::Always) => return self.block(&branch.body, place),
+                    Some(Test::TypeChecking) => self.block(&branch.body, Place { optional: true, ..place }),
+                    // What runs only as a script binds nothing that others could import.
+                    None if is_script_test(&branch.test) => {
+                        self.block(&branch.body, Place { local: true, optional: true, ..place });
+                    }
+                    None => {
+                        let opaque = place.opaque.or(Some("which value it has depends on a condition"));
+                        self.expression(&branch.test, place);
+                        self.block(&branch.body, Place { opaque, ..place });
+                    }
+                }
+                let decided = constant_test(&branch.test).is_some() || is_script_test(&branch.test);
+                for clause in &branch.elif_else_clauses {
+                    let undecided = !decided || clause.test.is_some();
+                    let depends = undecided.then_some("which value it has depends on a condition");
+                    self.block(&clause.body, Place { opaque: place.opaque.or(depends), ..place });
+                }
+            }
+            Stmt::Try(attempt) => {
+                let place = Place { nested_in: place.nested_in.or(Some("`try`")), ..place };
+                let guarded = attempt.handlers.iter().any(catches_import_error);
+                self.block(&attempt.body, Place { optional: place.optional || guarded, ..place });
+                self.block(&attempt.orelse, place);
+                for handler in &attempt.handlers {
+                    let ruff_python_ast::ExceptHandler::ExceptHandler(handler) = handler;
+                    self.block(&handler.body, Place { optional: true, fallback: true, ..place });
+                }
+                self.block(&attempt.finalbody, place);
+            }
+            Stmt::With(with) => {
+                let place = Place { nested_in: place.nested_in.or(Some("`with`")), ..place };
+                for item in &with.items {
+                    if let Some(target) = &item.optional_vars {
+                        self.target(target, None, Place { opaque: Some("it is bound by `with`"), ..place });
+                    }
+                }
+                self.block(&with.body, place);
+            }
+            Stmt::For(each) => {
+                let place = Place {
+                    nested_in: place.nested_in.or(Some("`for`")),
+                    opaque: Some("it is assigned in a loop"),
+                    ..place
+                };
+                self.target(&each.target, None, place);
+                self.block(&each.body, place);
+                self.block(&each.orelse, place);
+            }
+            Stmt::While(repeat) => {
+                let place = Place {
+                    nested_in: place.nested_in.or(Some("`while`")),
+                    opaque: Some("it is assigned in a loop"),
+                    ..place
+                };
+                self.block(&repeat.body, place);
+                self.block(&repeat.orelse, place);
+            }
+            Stmt::Match(choice) => {
+                let place = Place {
+                    nested_in: place.nested_in.or(Some("`match`")),
+                    opaque: Some("which value it has depends on a condition"),
+                    ..place
+                };
+                for case in &choice.cases {
+                    self.block(&case.body, place);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn definition(&mut self, definition: Definition<'a>, place: Place) {
+        if !definition.decorators().is_empty() {
+            self.decorated.push(Decorated { definition, nested_in: place.nested_in });
+        }
+    }
+
+    fn target(&mut self, target: &'a Expr, value: Option<&'a Expr>, place: Place) {
+        match (target, value) {
+            (Expr::Name(name), Some(value)) => {
+                // From the end of the value on: in `x = f(x)` the argument is the earlier `x`.
+                self.bind(name.id.as_str(), value.range(), Binding::Value(value), place);
+            }
+            (Expr::Name(name), None) => {
+                let reason = place.opaque.unwrap_or("it is taken apart from another value");
+                self.bind(name.id.as_str(), name.range, Binding::Opaque(name.range, reason), place);
+            }
+            (Expr::Starred(starred), _) => self.target(&starred.value, None, place),
+            (Expr::Tuple(_) | Expr::List(_), value) => {
+                let targets = elements(target);
+                let values = value.map(elements).unwrap_or_default();
+                let plain = targets.len() == values.len()
+                    && !targets.iter().chain(values).any(|element| element.is_starred_expr());
+                for (index, target) in targets.iter().enumerate() {
+                    self.target(target, values.get(index).filter(|_| plain), place);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn bind(&mut self, name: &'a str, range: TextRange, binding: Binding<'a>, place: Place) {
+        if place.local || (place.fallback && self.bindings.contains_key(name)) {
+            return;
+        }
+        let binding = match (place.opaque, binding) {
+            (Some(reason), Binding::Value(_) | Binding::Opaque(..)) => Binding::Opaque(range, reason),
+            (_, binding) => binding,
+        };
+        self.bindings.entry(name).or_default().push((range.end(), binding));
+    }
+
+    fn import(&mut self, statement: &'a Stmt, place: Place) {
+        let required = !place.deferred && !place.optional;
+        match statement {
+            Stmt::Import(import) => {
+                for alias in &import.names {
+                    let module = alias.name.as_str();
+                    self.imports.push(Import { level: 0, module, name: None, required });
+                    let (name, target) = match &alias.asname {
+                        Some(asname) => (asname.as_str(), module),
+                        None => {
+                            let first = module.split('.').next().unwrap_or(module);
+                            (first, first)
+                        }
+                    };
+                    self.bind(name, alias.range, Binding::Module(target), place);
+                }
+            }
+            Stmt::ImportFrom(import) => {
+                let module = import.module.as_ref().map_or("", |module| module.as_str());
+                for alias in &import.names {
+                    let name = alias.name.as_str();
+                    let star = name == "*";
+                    let taken = (!star).then_some(name);
+                    self.imports.push(Import { level: import.level, module, name: taken, required });
+                    if star {
+                        if !place.local {
+                            self.stars.push((import.level, module));
+                        }
+                        continue;
+                    }
+                    let bound = alias.asname.as_ref().map_or(name, |asname| asname.as_str());
+                    let from = FromImport { level: import.level, module, name, range: alias.range };
+                    self.bind(bound, alias.range, Binding::From(from), place);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Expressions are not walked; only what commonly stands as a whole statement or right-hand side counts: an import by
+    /// function call with a literal name, and `name := value`.
+    fn expression(&mut self, expression: &'a Expr, place: Place) {
+        match expression {
+            Expr::Named(named) => {
+                self.target(&named.target, Some(&named.value), place);
+                self.expression(&named.value, place);
+            }
+            Expr::Call(call) => {
+                let function = match &*call.func {
+                    Expr::Name(name) => name.id.as_str(),
+                    Expr::Attribute(attribute) => attribute.attr.as_str(),
+                    _ => return,
+                };
+                if !matches!(function, "__import__" | "import_module") {
+                    return;
+                }
+                if let Some(Expr::StringLiteral(module)) = call.arguments.args.first() {
+                    let module = module.value.to_str();
+                    if !module.starts_with('.') {
+                        self.imports.push(Import { level: 0, module, name: None, required: false });
+                    }
+                }
+            }
+            Expr::Attribute(attribute) => self.expression(&attribute.value, place),
+            Expr::Await(awaited) => self.expression(&awaited.value, place),
+            _ => {}
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Test {
+    Always,
+    Never,
+    TypeChecking,
+}
+
+fn constant_test(test: &Expr) -> Option<Test> {
+    match test {
+        Expr::BooleanLiteral(literal) => Some(if literal.value { Test::Always } else { Test::Never }),
+        Expr::Name(name) if name.id == "TYPE_CHECKING" => Some(Test::TypeChecking),
+        Expr::Attribute(attribute) if attribute.attr.as_str() == "TYPE_CHECKING" => Some(Test::TypeChecking),
+        _ => None,
+    }
+}
+
+/// `__name__ == "__main__"`, either way round.
+fn is_script_test(test: &Expr) -> bool {
+    let is_name = |side: &Expr| matches!(side, Expr::Name(name) if name.id == "__name__");
+    match test {
+        Expr::Compare(compare) => is_name(&compare.left) || compare.comparators.iter().any(is_name),
+        _ => false,
+    }
+}
+
+fn catches_import_error(handler: &ruff_python_ast::ExceptHandler) -> bool {
+    let ruff_python_ast::ExceptHandler::ExceptHandler(handler) = handler;
+    let catches = |kind: &Expr| match kind {
+        Expr::Name(name) => {
+            matches!(name.id.as_str(), "ImportError" | "ModuleNotFoundError" | "Exception" | "BaseException")
+        }
+        _ => false,
+    };
+    match handler.type_.as_deref() {
+        None => true,
+        Some(Expr::Tuple(tuple)) => tuple.elts.iter().any(catches),
+        Some(kind) => catches(kind),
+    }
+}
+
+fn elements(expression: &Expr) -> &[Expr] {
+    match expression {
+        Expr::Tuple(tuple) => &tuple.elts,
+        Expr::List(list) => &list.elts,
+        _ => &[],
+    }
+}

@@ -1,0 +1,107 @@
+//! Every folder of `tests/projects/` holds a Python project (`project/`) and what scanning it gives: `manifest.json`,
+//! `diagnostics.txt`, `environment.txt`. A missing file means "nothing to expect": no diagnostics, no environment, and no
+//! look at the manifest. `UPDATE_EXPECT=1 cargo test -p flash-scan` rewrites them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use flash_model::{Diagnostic, Manifest, Severity, Span};
+use flash_scan::{Scan, SourceTree, scan};
+
+const CASES_MIN: usize = 30;
+
+#[test]
+fn every_project_scans_as_expected() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/projects");
+    let mut cases: Vec<PathBuf> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.retain(|case| case.join("project").is_dir());
+    cases.sort();
+    assert!(cases.len() >= CASES_MIN, "only {} cases below {}", cases.len(), root.display());
+    let failures: Vec<String> = cases.iter().flat_map(|case| check(case)).collect();
+    assert!(failures.is_empty(), "{}\n(UPDATE_EXPECT=1 rewrites)", failures.join("\n"));
+}
+
+fn check(case: &Path) -> Vec<String> {
+    let mut tree = SourceTree::new(case.file_name().unwrap().to_string_lossy());
+    read_tree(&case.join("project"), "", &mut tree);
+    let scanned = scan(&tree);
+    let manifest = scanned.manifest.to_json().unwrap();
+    assert_eq!(Manifest::from_json(&manifest).unwrap(), scanned.manifest, "{}", case.display());
+    let errors = scanned.diagnostics.iter().any(Diagnostic::is_error);
+    [
+        // What a broken project's manifest says is not promised.
+        compare(&case.join("manifest.json"), if errors { String::new() } else { manifest }),
+        compare(&case.join("diagnostics.txt"), render_all(&scanned.diagnostics)),
+        compare(&case.join("environment.txt"), render_environment(&scanned)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn compare(file: &Path, found: String) -> Option<String> {
+    let expected = fs::read_to_string(file).unwrap_or_default();
+    if expected == found {
+        return None;
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        match found.is_empty() {
+            true => fs::remove_file(file).unwrap(),
+            false => fs::write(file, found).unwrap(),
+        }
+        return None;
+    }
+    Some(format!("--- {} differs; found:\n{found}", file.display()))
+}
+
+fn read_tree(directory: &Path, prefix: &str, tree: &mut SourceTree) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            read_tree(&path, &format!("{prefix}{name}/"), tree);
+        } else {
+            tree.insert(format!("{prefix}{name}"), fs::read(&path).unwrap());
+        }
+    }
+}
+
+fn render_all(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(render).collect()
+}
+
+fn render(diagnostic: &Diagnostic) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let place = diagnostic.span.as_ref().map_or("-".to_owned(), position);
+    let mut text = format!("{severity}[{}] {place}: {}\n", diagnostic.code, diagnostic.message);
+    for related in &diagnostic.related {
+        writeln!(text, "  related: {}: {}", position(&related.span), related.message).unwrap();
+    }
+    if let Some(hint) = &diagnostic.hint {
+        writeln!(text, "  hint: {hint}").unwrap();
+    }
+    text
+}
+
+fn position(span: &Span) -> String {
+    format!("{}:{}:{}-{}:{}", span.file, span.line, span.column, span.end_line, span.end_column)
+}
+
+fn render_environment(scanned: &Scan) -> String {
+    let mut text = String::new();
+    for (resource, variables) in &scanned.environment {
+        for (name, value) in variables {
+            writeln!(text, "{resource}: {name} = {value}").unwrap();
+        }
+    }
+    for (resource, variables) in &scanned.inherited {
+        for (name, variable) in variables {
+            writeln!(text, "{resource}: {name} from {variable}").unwrap();
+        }
+    }
+    text
+}

@@ -1,0 +1,161 @@
+"""`@remote`: a function or class that runs wherever its resource is.
+
+Decoration only records; where a call runs is decided when it is made, by the process's context:
+own resource → here, any other → through the transport.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from tetra_rp import _context
+from tetra_rp._fields import did_you_mean
+from tetra_rp._resources import ServerlessResource
+
+TYPE_CHECKING = False  # importing `typing` would double the time that this package takes to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+HTTP_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
+
+_PARAMETERS = (
+    "resource_config", "dependencies", "system_dependencies", "accelerate_downloads", "local", "method", "path",
+)
+
+
+def remote(
+    resource_config: ServerlessResource,
+    dependencies: list[str] | None = None,
+    system_dependencies: list[str] | None = None,
+    accelerate_downloads: bool = True,
+    local: bool = False,
+    method: str | None = None,
+    path: str | None = None,
+    **unknown: Any,
+) -> Callable[[Any], Any]:
+    """Decorates a function or class to run on `resource_config`.
+
+    `dependencies` are pip requirements and `system_dependencies` apt packages of the worker's environment.
+    `method` (GET, POST, PUT, DELETE, PATCH) and `path` (from `/` on) are the route on a load-balanced resource.
+    With `local=True` the object itself is returned and runs in the calling process.
+
+    A decorated function is awaited, whatever it was before. Of a decorated class, the methods are.
+    """
+    for name in unknown:
+        raise TypeError(f"remote() has no argument {name!r}; {did_you_mean(name, _PARAMETERS)}")
+    config = {
+        "resource_config": resource_config,
+        "method": method,
+        "path": path,
+        "dependencies": _texts("dependencies", dependencies),
+        "system_dependencies": _texts("system_dependencies", system_dependencies),
+    }
+
+    def decorate(target: Any) -> Any:
+        _check_target(target)
+        _check_route(target, resource_config, method, path)
+        if local:
+            target.__remote_config__ = config
+            return target
+        if isinstance(target, type):
+            from tetra_rp._remote_class import RemoteClass
+
+            return RemoteClass(target, config)
+        return _remote_function(target, config)
+
+    return decorate
+
+
+def _remote_function(function: Callable[..., Any], config: dict[str, Any]) -> Callable[..., Any]:
+    name = function.__name__
+    signature = _LazySignature(function)
+
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        context = _context.current()
+        if name in context.own:
+            return await run_here(function, args, kwargs)
+        signature.check(args, kwargs)
+        return await context.transport.call(name, {"args": args, "kwargs": kwargs})
+
+    call.__remote_config__ = config  # type: ignore[attr-defined]
+    call.__flash_original__ = function  # type: ignore[attr-defined]
+    return call
+
+
+async def run_here(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Calls a sync or async function without holding up the event loop."""
+    import asyncio
+    import inspect
+
+    if inspect.iscoroutinefunction(function):
+        return await function(*args, **kwargs)
+    result = await asyncio.to_thread(function, *args, **kwargs)
+    return await result if inspect.isawaitable(result) else result
+
+
+class _LazySignature:
+    """Refuses arguments that cannot fit before they travel; worked out at the first call, since `inspect` loads slowly."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._bind: Callable[..., Any] | None = None
+
+    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._bind is None:
+            import inspect
+
+            self._bind = inspect.signature(self._function).bind
+        try:
+            self._bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self._function.__name__}(): {error}") from None
+
+
+def _check_target(target: Any) -> None:
+    if not callable(target) or not hasattr(target, "__name__"):
+        raise TypeError(f"@remote(...) decorates a function or class, not {target!r}")
+    if isinstance(target, (staticmethod, classmethod)):
+        raise TypeError("@remote(...) decorates functions and whole classes, not methods")
+    if hasattr(target, "__flash_original__") or (not isinstance(target, type) and hasattr(target, "__remote_config__")):
+        raise TypeError(f"{target.__name__} is decorated with @remote(...) twice")
+
+
+def _check_route(target: Any, resource: Any, method: str | None, path: str | None) -> None:
+    name = target.__name__
+    if not isinstance(resource, ServerlessResource):
+        hint = " (the class; make one with a name)" if isinstance(resource, type) else ""
+        raise TypeError(
+            f"@remote on {name}: resource_config is {resource!r}{hint}; "
+            'it has to be a resource, for example LiveServerless(name="model")'
+        )
+    kind = type(resource).__name__
+    if not resource.is_load_balanced:
+        if method is not None or path is not None:
+            import warnings
+
+            warnings.warn(
+                f"@remote on {name}: method={method!r} and path={path!r} are ignored, because {kind} is a queue resource",
+                stacklevel=3,
+            )
+        return
+    if not method or not path:
+        raise ValueError(
+            f"@remote on {name}: {kind} is load-balanced and needs method and path, got method={method!r}, path={path!r}; "
+            f'for example @remote(api, method="POST", path="/{name}")'
+        )
+    if method not in HTTP_METHODS:
+        hint = f"; did you mean {method.upper()!r}?" if str(method).upper() in HTTP_METHODS else ""
+        raise ValueError(f"@remote on {name}: method is {method!r}; allowed: {', '.join(HTTP_METHODS)}{hint}")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError(f"@remote on {name}: path is {path!r}; it has to start with '/'")
+
+
+def _texts(name: str, value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, (list, tuple)) or not all(isinstance(x, str) for x in value):
+        raise TypeError(f"remote() argument {name} is a list of text, not {value!r}")
+    return list(value)
+

@@ -1,0 +1,76 @@
+"""The user's own web application, served by uvicorn in this process behind the gateway."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Coroutine, Iterator
+from typing import TYPE_CHECKING, Any
+
+from tetra_rp._worker import _load
+
+if TYPE_CHECKING:
+    from tetra_rp._worker._loop import Worker
+
+# How long open connections may take to end after STOP.
+GRACEFUL_SHUTDOWN_SECONDS_MAX = 30
+
+
+class ServerMissing(Exception):
+    """uvicorn is not in the worker's environment."""
+
+
+class StartupFailed(Exception):
+    """The application's own start-up went wrong; uvicorn has logged why."""
+
+
+def serve_application(worker: Worker, reference: str, import_root: str) -> Coroutine[Any, Any, None]:
+    """Imports `module:variable` and returns what serves it until STOP. READY tells the port."""
+    application = _load.load_variable(reference, import_root)
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise ServerMissing(
+            f"{reference} is a web application, and serving it needs uvicorn in the workers' environment; "
+            "add `uvicorn` to the project's requirements.txt or pyproject.toml"
+        ) from error
+
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    class Server(uvicorn.Server):
+        """Tells the gateway when requests may come, and leaves signals alone."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            if self.started and not self.should_exit:
+                worker.ready(port=listener.getsockname()[1])
+
+    config = uvicorn.Config(
+        application,
+        log_level="warning",
+        access_log=False,
+        lifespan="auto",
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS_MAX,
+    )
+    server = Server(config)
+
+    async def serve() -> None:
+        worker.open()
+        stop = worker.loop.create_task(_exit_on_stop(worker, server))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            stop.cancel()
+        if not server.started:
+            raise StartupFailed(f"the start-up of {reference} failed; see the endpoint's log")
+
+    return serve()
+
+
+async def _exit_on_stop(worker: Worker, server: Any) -> None:
+    await worker.stopped()
+    server.should_exit = True

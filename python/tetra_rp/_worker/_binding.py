@@ -1,0 +1,322 @@
+"""Input → keyword arguments of a function.
+
+Two ways in: a route (path, query and HTTP body; mismatches become FastAPI's 422) and a plain object of keyword arguments.
+Everything that depends on the function alone is worked out once, when the code is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import urllib.parse
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from tetra_rp._worker import _convert
+from tetra_rp._worker._convert import Convert, Detail, Mismatch
+from tetra_rp._worker._frames import Body
+
+_QUERY_ONLY = frozenset(("GET", "DELETE", "HEAD", "OPTIONS"))
+_EXACT_TYPES = frozenset((int, float, bool, str))
+_NOTHING: Any = object()
+
+
+class Unprocessable(Exception):
+    """Arguments that do not fit; `details` is what FastAPI puts under `detail`."""
+
+    def __init__(self, details: list[Detail]) -> None:
+        super().__init__("; ".join(f"{_place(detail.loc)}: {detail.msg}" for detail in details))
+        self.details = details
+
+    def document(self) -> dict[str, Any]:
+        return {"detail": [detail.document() for detail in self.details]}
+
+
+class Parameter:
+    """A parameter that can be filled by name."""
+
+    __slots__ = ("annotation", "convert", "exact", "many", "name", "object", "required")
+
+    def __init__(self, name: str, annotation: Any, required: bool) -> None:
+        self.name = name
+        self.annotation = annotation
+        self.required = required
+        self.convert: Convert | None = _convert.converter(annotation)
+        # A value of exactly this type needs no conversion: the usual case, decided without a call.
+        self.exact: type | None = annotation if annotation in _EXACT_TYPES else None
+        self.many = _convert.takes_many(annotation)
+        self.object = _convert.takes_object(annotation)
+
+    def of(self, value: Any) -> Any:
+        if self.convert is None or type(value) is self.exact:
+            return value
+        return self.convert(value)
+
+
+class Binding:
+    """How a function, method or class is given its arguments by name."""
+
+    def __init__(self, function: Callable[..., Any], *, skip_first: bool = False) -> None:
+        """`skip_first`: the function is a method looked up on its class, so its first parameter is `self`."""
+        hints = _convert.annotations(function.__init__ if isinstance(function, type) else function)
+        self.parameters: list[Parameter] = []
+        self.takes_any = False
+        positional_only: list[str] = []
+        for name, parameter in _parameters(function, skip_first):
+            if parameter.kind is parameter.VAR_KEYWORD:
+                self.takes_any = True
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                required = parameter.default is parameter.empty
+                self.parameters.append(Parameter(name, hints.get(name, Any), required))
+                if parameter.kind is parameter.POSITIONAL_ONLY:
+                    positional_only.append(name)
+        self.names = frozenset(parameter.name for parameter in self.parameters)
+        self.positional_only = tuple(positional_only)
+
+    def keywords(self, given: Any) -> dict[str, Any]:
+        """A plain object of keyword arguments, converted. Raises `Unprocessable`."""
+        if not isinstance(given, dict):
+            raise Unprocessable([Detail("dict_type", (), "Input should be an object of keyword arguments", given)])
+        arguments: dict[str, Any] = {}
+        details: list[Detail] = []
+        for parameter in self.parameters:
+            if parameter.name in given:
+                _fill(arguments, details, parameter, given[parameter.name], ())
+            elif parameter.required:
+                details.append(Detail("missing", (parameter.name,), "Field required", given))
+        if len(given) > len(arguments):
+            for name in given.keys() - self.names:
+                if self.takes_any:
+                    arguments[name] = given[name]
+                else:
+                    details.append(Detail("unexpected_keyword_argument", (name,), self._unexpected(name), given[name]))
+        if details:
+            raise Unprocessable(details)
+        return arguments
+
+    def route(self, method: str, path: Mapping[str, str], query: Iterable[tuple[str, str]]) -> Route:
+        """Arguments for one combination of path and query; the body comes with `Route.bind`."""
+        return Route(self, method, path, query)
+
+    def _unexpected(self, name: str) -> str:
+        close = difflib.get_close_matches(name, self.names, n=1)
+        known = ", ".join(parameter.name for parameter in self.parameters) or "none"
+        hint = f"did you mean {close[0]!r}?" if close else f"the parameters are: {known}"
+        return f"Unexpected argument; {hint}"
+
+
+class Route:
+    """A function's arguments as far as path and query tell; reusable for calls that share them."""
+
+    def __init__(
+        self, binding: Binding, method: str, path: Mapping[str, str], query: Iterable[tuple[str, str]]
+    ) -> None:
+        self._binding = binding
+        self._path = path
+        self._query: dict[str, list[str]] = {}
+        for name, text in query:
+            self._query.setdefault(name, []).append(text)
+        self._rest = [parameter for parameter in binding.parameters if parameter.name not in path]
+        self._reads_body = method not in _QUERY_ONLY
+        self._whole = self._whole_body() if self._reads_body else None
+        self._raw = self._rest[0] if len(self._rest) == 1 and self._rest[0].annotation is bytes else None
+        # Field by field is enough: the body is an object and nothing else supplies arguments.
+        self._simple = (
+            self._reads_body
+            and not path
+            and not self._query
+            and self._whole is None
+            and self._raw is None
+            and not binding.takes_any
+        )
+        self._fields = [(field.name, field.exact, field.convert, field.required) for field in self._rest]
+
+    def bind(self, body: Body, content_type: str) -> dict[str, Any]:
+        """The keyword arguments. Raises `Unprocessable`."""
+        if self._simple:
+            try:
+                given = _loads(body)
+            except ValueError:
+                given = None  # the long way round explains it
+            if type(given) is dict:
+                arguments: dict[str, Any] = {}
+                for name, exact, convert, required in self._fields:
+                    value = given.get(name, _NOTHING)
+                    if value is _NOTHING:
+                        if required:
+                            break
+                    elif convert is None or type(value) is exact:
+                        arguments[name] = value
+                    else:
+                        try:
+                            arguments[name] = convert(value)
+                        except Mismatch:
+                            break
+                else:
+                    return arguments
+        return self._bind_slowly(body, content_type)
+
+    def _bind_slowly(self, body: Body, content_type: str) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        details: list[Detail] = []
+        for parameter in self._binding.parameters:
+            if parameter.name in self._path:
+                _fill(arguments, details, parameter, self._path[parameter.name], ("path",))
+        if not self._reads_body:
+            self._from_query(arguments, details)
+        elif self._raw is not None:
+            arguments[self._raw.name] = bytes(body)
+        elif self._rest or self._binding.takes_any:
+            given = _read(body, content_type)
+            if self._whole is None or given is _NOTHING or not self._take_whole(arguments, details, given):
+                self._from_body(arguments, details, given)
+        if details:
+            raise Unprocessable(details)
+        return arguments
+
+    def _whole_body(self) -> Parameter | None:
+        """The parameter that stands for the whole body, if one does."""
+        if len(self._rest) == 1:
+            return self._rest[0] if self._rest[0].object or self._rest[0].many else None
+        objects = [parameter for parameter in self._rest if parameter.object]
+        others = [parameter for parameter in self._rest if not parameter.object]
+        # FastAPI's rule: beside one object, scalars come from the query.
+        if len(objects) == 1 and all(not other.required or other.name in self._query for other in others):
+            return objects[0]
+        return None
+
+    def _take_whole(self, arguments: dict[str, Any], details: list[Detail], given: Any) -> bool:
+        whole = self._whole
+        assert whole is not None
+        alone = len(self._rest) == 1
+        if isinstance(given, dict):
+            if not whole.object:
+                return False  # a list parameter, sent by name
+            if not alone and any(other.name in given for other in self._rest):
+                return False  # sent field by field
+        elif not whole.many and not (given is None and not whole.required):
+            if not alone:
+                return False
+        try:
+            arguments[whole.name] = whole.of(given)
+        except Mismatch as mismatch:
+            if isinstance(given, dict) and alone and given.keys() == {whole.name}:
+                try:
+                    arguments[whole.name] = whole.of(given[whole.name])
+                    return True
+                except Mismatch as wrapped:
+                    details.extend(detail.under("body", whole.name) for detail in wrapped.details)
+                    return True
+            details.extend(detail.under("body") for detail in mismatch.details)
+            return True
+        if not alone:
+            self._from_query(arguments, details, skip=whole)
+        return True
+
+    def _from_query(self, arguments: dict[str, Any], details: list[Detail], skip: Parameter | None = None) -> None:
+        for parameter in self._rest:
+            if parameter is skip:
+                continue
+            texts = self._query.get(parameter.name)
+            if texts is not None:
+                _fill(arguments, details, parameter, _from_texts(parameter, texts), ("query",))
+            elif parameter.required:
+                details.append(Detail("missing", ("query", parameter.name), "Field required", None))
+        if self._binding.takes_any:
+            for name, texts in self._query.items():
+                if name not in self._binding.names:
+                    arguments.setdefault(name, texts[-1])
+
+    def _from_body(self, arguments: dict[str, Any], details: list[Detail], given: Any) -> None:
+        fields = given if isinstance(given, dict) else {}
+        if given is not _NOTHING and given is not None and not isinstance(given, dict):
+            details.append(Detail("model_attributes_type", ("body",), "Input should be a valid dictionary or object to extract fields from", given))
+            return
+        shown = None if given is _NOTHING else given
+        for parameter in self._rest:
+            if parameter.name in fields:
+                _fill(arguments, details, parameter, fields[parameter.name], ("body",))
+            elif parameter.name in self._query:
+                texts = self._query[parameter.name]
+                _fill(arguments, details, parameter, _from_texts(parameter, texts), ("query",))
+            elif parameter.required:
+                details.append(Detail("missing", ("body", parameter.name), "Field required", shown))
+        if self._binding.takes_any:
+            for name, texts in self._query.items():
+                if name not in self._binding.names:
+                    arguments[name] = texts[-1]
+            for name, value in fields.items():
+                if name not in self._binding.names:
+                    arguments[name] = value
+
+
+def _parameters(function: Callable[..., Any], skip_first: bool) -> list[tuple[str, inspect.Parameter]]:
+    try:
+        found = list(inspect.signature(function).parameters.items())
+    except (TypeError, ValueError):  # a callable written in C without a signature
+        return [("arguments", inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD))]
+    return found[1:] if skip_first else found
+
+
+def _fill(
+    arguments: dict[str, Any], details: list[Detail], parameter: Parameter, value: Any, place: tuple[str, ...]
+) -> None:
+    try:
+        arguments[parameter.name] = parameter.of(value)
+    except Mismatch as mismatch:
+        details.extend(detail.under(*place, parameter.name) for detail in mismatch.details)
+
+
+def _from_texts(parameter: Parameter, texts: list[str]) -> Any:
+    """Query values of one name: all of them for a list, else the last; an object is JSON text."""
+    if parameter.many:
+        return texts
+    if parameter.object:
+        try:
+            return _loads(texts[-1].encode())
+        except ValueError:
+            return texts[-1]
+    return texts[-1]
+
+
+def _read(body: Body, content_type: str) -> Any:
+    """The body's JSON value, or its form fields; `_NOTHING` if empty. Raises `Unprocessable`."""
+    if not body:
+        return _NOTHING
+    try:
+        return _loads(body)
+    except ValueError as error:
+        if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+            fields = urllib.parse.parse_qsl(str(body, "utf-8", "replace"), keep_blank_values=True)
+            return dict(fields)
+        at = error.pos if isinstance(error, json.JSONDecodeError) else 0
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise Unprocessable([Detail("json_invalid", ("body", at), f"JSON decode error: {reason}", {})]) from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_raw_decode = _DECODER.raw_decode
+
+
+def _loads(body: Body) -> Any:
+    """Strict JSON. Raises `ValueError`."""
+    text = str(body, "utf-8")
+    try:
+        value, end = _raw_decode(text)
+    except json.JSONDecodeError:
+        return _DECODER.decode(text)  # white space in front, or a real error
+    if end != len(text):
+        return _DECODER.decode(text)
+    return value
+
+
+loads = _loads
+
+
+def _place(loc: tuple[Any, ...]) -> str:
+    return ".".join(map(str, loc)) or "input"

@@ -1,0 +1,469 @@
+"""One value from JSON, or from the text of a path or query, → what an annotation says.
+
+The rules, error types and messages are those of pydantic's lax mode, which users know from FastAPI; pydantic itself is used
+only for its own models, and for annotations unknown here when the user's code has imported it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import pathlib
+import sys
+import types
+import typing
+import uuid
+from collections import abc
+from collections.abc import Callable
+from typing import Any, Union
+
+Convert = Callable[[Any], Any]
+"""Raises `Mismatch`."""
+
+_TRUE = frozenset(("1", "true", "t", "yes", "y", "on"))
+_FALSE = frozenset(("0", "false", "f", "no", "n", "off"))
+_NONE_TYPE = type(None)
+
+
+class Detail(typing.NamedTuple):
+    """One entry of a 422's `detail`; `loc` is relative to the value."""
+
+    type: str
+    loc: tuple[Any, ...]
+    msg: str
+    input: Any
+
+    def under(self, *outer: Any) -> Detail:
+        return self._replace(loc=(*outer, *self.loc))
+
+    def document(self) -> dict[str, Any]:
+        return {"type": self.type, "loc": list(self.loc), "msg": self.msg, "input": self.input}
+
+
+class Mismatch(Exception):
+    """The value is not what the annotation says."""
+
+    def __init__(self, *details: Detail) -> None:
+        super().__init__("; ".join(detail.msg for detail in details))
+        self.details = details
+
+
+def converter(annotation: Any) -> Convert | None:
+    """How to convert to `annotation`; None where any value is taken as it is."""
+    if annotation in (Any, object) or isinstance(annotation, typing.TypeVar):
+        return None
+    simple = _SIMPLE.get(annotation) if isinstance(annotation, abc.Hashable) else None
+    if simple is not None:
+        return simple
+    origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _by_pydantic(annotation) or converter(arguments[0])
+    if origin in (Union, types.UnionType):
+        return _union(arguments)
+    if origin is typing.Literal:
+        return _literal(arguments)
+    if origin is not None:
+        return _container(origin, arguments)
+    if hasattr(annotation, "__supertype__"):  # NewType
+        return converter(annotation.__supertype__)
+    if isinstance(annotation, type):
+        return _class(annotation)
+    return _by_pydantic(annotation)
+
+
+def is_model(annotation: Any) -> bool:
+    """A pydantic model."""
+    return isinstance(annotation, type) and hasattr(annotation, "model_validate") and hasattr(annotation, "model_fields")
+
+
+def takes_object(annotation: Any) -> bool:
+    """The annotation describes a whole JSON object: dict, pydantic model, dataclass, TypedDict, or Optional of one."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return takes_object(typing.get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        members = [member for member in typing.get_args(annotation) if member is not _NONE_TYPE]
+        return bool(members) and all(takes_object(member) for member in members)
+    if annotation in (dict, abc.Mapping, abc.MutableMapping) or origin in (dict, abc.Mapping, abc.MutableMapping):
+        return True
+    if not isinstance(annotation, type):
+        return False
+    return is_model(annotation) or dataclasses.is_dataclass(annotation) or issubclass(annotation, dict)
+
+
+def takes_many(annotation: Any) -> bool:
+    """The annotation describes a list, set or tuple, or Optional of one."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return takes_many(typing.get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        members = [member for member in typing.get_args(annotation) if member is not _NONE_TYPE]
+        return bool(members) and all(takes_many(member) for member in members)
+    many = (list, set, frozenset, tuple, abc.Sequence, abc.Iterable, abc.Collection, abc.Set)
+    return annotation in many or origin in many
+
+
+def _fail(kind: str, msg: str, value: Any) -> typing.NoReturn:
+    raise Mismatch(Detail(kind, (), msg, value))
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if value.is_integer():
+            return int(value)
+        _fail("int_from_float", "Input should be a valid integer, got a number with a fractional part", value)
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            _fail("int_parsing", "Input should be a valid integer, unable to parse string as an integer", value)
+    _fail("int_type", "Input should be a valid integer", value)
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            _fail("float_parsing", "Input should be a valid number, unable to parse string as a number", value)
+    _fail("float_type", "Input should be a valid number", value)
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = value.lower() if isinstance(value, str) else str(value) if isinstance(value, (int, float)) else None
+    if text is None:
+        _fail("bool_type", "Input should be a valid boolean", value)
+    if text in _TRUE or text == "1.0":
+        return True
+    if text in _FALSE or text == "0.0":
+        return False
+    _fail("bool_parsing", "Input should be a valid boolean, unable to interpret input", value)
+
+
+def _to_str(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    _fail("string_type", "Input should be a valid string", value)
+
+
+def _to_bytes(value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, memoryview)):
+        return bytes(value)
+    _fail("bytes_type", "Input should be a valid bytes", value)
+
+
+def _to_none(value: Any) -> None:
+    if value is not None:
+        _fail("none_required", "Input should be None", value)
+
+
+def _to_list(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    _fail("list_type", "Input should be a valid list", value)
+
+
+def _to_dict(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    _fail("dict_type", "Input should be a valid dictionary", value)
+
+
+def _from_text(kind: str, name: str, parse: Callable[[str], Any]) -> Convert:
+    def convert(value: Any) -> Any:
+        if not isinstance(value, str):
+            _fail(f"{kind}_type", f"Input should be a valid {name}", value)
+        try:
+            return parse(value)
+        except (ValueError, ArithmeticError):
+            _fail(f"{kind}_parsing", f"Input should be a valid {name}", value)
+
+    return convert
+
+
+def _zulu(text: str) -> str:
+    # Python 3.10's fromisoformat does not know the suffix.
+    return text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
+
+
+def _to_decimal(value: Any) -> decimal.Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        _fail("decimal_type", "Decimal input should be an integer, float, string or Decimal object", value)
+    try:
+        return decimal.Decimal(str(value))
+    except decimal.InvalidOperation:
+        _fail("decimal_parsing", "Input should be a valid decimal", value)
+
+
+def _to_timedelta(value: Any) -> datetime.timedelta:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        _fail("time_delta_type", "Input should be a valid timedelta", value)
+    try:
+        return datetime.timedelta(seconds=float(value))
+    except (ValueError, OverflowError):
+        _fail("time_delta_parsing", "Input should be a valid timedelta: a number of seconds", value)
+
+
+_SIMPLE: dict[Any, Convert] = {
+    int: _to_int,
+    float: _to_float,
+    bool: _to_bool,
+    str: _to_str,
+    bytes: _to_bytes,
+    None: _to_none,
+    _NONE_TYPE: _to_none,
+    list: _to_list,
+    dict: _to_dict,
+    datetime.datetime: _from_text("datetime", "datetime", lambda text: datetime.datetime.fromisoformat(_zulu(text))),
+    datetime.date: _from_text("date", "date", datetime.date.fromisoformat),
+    datetime.time: _from_text("time", "time", lambda text: datetime.time.fromisoformat(_zulu(text))),
+    datetime.timedelta: _to_timedelta,
+    uuid.UUID: _from_text("uuid", "UUID", uuid.UUID),
+    decimal.Decimal: _to_decimal,
+    pathlib.Path: _from_text("path", "path", pathlib.Path),
+    pathlib.PurePath: _from_text("path", "path", pathlib.PurePath),
+}
+
+
+def _union(members: tuple[Any, ...]) -> Convert | None:
+    choices = [(member, converter(member)) for member in members]
+    if any(convert is None for _, convert in choices):
+        return None
+    by_type = {member: convert for member, convert in choices if isinstance(member, type)}
+    several = [(member, convert) for member, convert in choices if member is not _NONE_TYPE and member is not None]
+    optional = len(several) < len(choices)
+    if len(several) == 1:
+        (only,) = (convert for _, convert in several)
+        assert only is not None
+        return lambda value: None if value is None else only(value)
+
+    def convert_any(value: Any) -> Any:
+        if value is None and optional:
+            return None
+        exact = by_type.get(type(value))
+        details: list[Detail] = []
+        for name, convert in [(type(value).__name__, exact)] if exact else []:
+            try:
+                return convert(value)
+            except Mismatch as mismatch:
+                details.extend(detail.under(name) for detail in mismatch.details)
+        for member, convert in several:
+            assert convert is not None
+            if convert is exact:
+                continue
+            try:
+                return convert(value)
+            except Mismatch as mismatch:
+                details.extend(detail.under(_name(member)) for detail in mismatch.details)
+        raise Mismatch(*details)
+
+    return convert_any
+
+
+def _literal(choices: tuple[Any, ...]) -> Convert:
+    expected = _alternatives(choices)
+
+    def convert(value: Any) -> Any:
+        for choice in choices:
+            if value == choice and type(value) is type(choice):
+                return choice
+        _fail("literal_error", f"Input should be {expected}", value)
+
+    return convert
+
+
+def _enumeration(kind: type[enum.Enum]) -> Convert:
+    expected = _alternatives(tuple(member.value for member in kind))
+    numbers = {str(member.value): member for member in kind if isinstance(member.value, int)}
+
+    def convert(value: Any) -> Any:
+        try:
+            return kind(value)
+        except ValueError:
+            if isinstance(value, str) and value in numbers:
+                return numbers[value]
+            _fail("enum", f"Input should be {expected}", value)
+
+    return convert
+
+
+def _container(origin: Any, arguments: tuple[Any, ...]) -> Convert | None:
+    if origin in (dict, abc.Mapping, abc.MutableMapping):
+        return _mapping(*arguments) if len(arguments) == 2 else _to_dict
+    if origin is tuple and arguments and Ellipsis not in arguments:
+        return _fixed_tuple(arguments)
+    make = {
+        list: list, abc.Sequence: list, abc.Iterable: list, abc.Collection: list,
+        set: set, abc.Set: set, frozenset: frozenset, tuple: tuple,
+    }.get(origin)
+    if make is None:
+        return _by_pydantic(origin)
+    name = {set: "set", frozenset: "frozenset", tuple: "tuple"}.get(make, "list")
+    item = converter(arguments[0]) if arguments else None
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            _fail(f"{name.replace('frozenset', 'frozen_set')}_type", f"Input should be a valid {name}", value)
+        return make(value if item is None else _each(item, enumerate(value)))
+
+    return convert
+
+
+def _each(convert: Convert, items: abc.Iterable[tuple[Any, Any]]) -> list[Any]:
+    converted = []
+    details: list[Detail] = []
+    for place, value in items:
+        try:
+            converted.append(convert(value))
+        except Mismatch as mismatch:
+            details.extend(detail.under(place) for detail in mismatch.details)
+    if details:
+        raise Mismatch(*details)
+    return converted
+
+
+def _mapping(key: Any, item: Any) -> Convert:
+    convert_key, convert_item = converter(key), converter(item)
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, dict):
+            _fail("dict_type", "Input should be a valid dictionary", value)
+        keys: abc.Iterable[Any] = value
+        if convert_key is not None:
+            keys = _each(convert_key, ((name, name) for name in value))
+        values: abc.Iterable[Any] = value.values()
+        if convert_item is not None:
+            values = _each(convert_item, value.items())
+        return dict(zip(keys, values))
+
+    return convert
+
+
+def _fixed_tuple(members: tuple[Any, ...]) -> Convert:
+    converters = [converter(member) for member in members]
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            _fail("tuple_type", "Input should be a valid tuple", value)
+        if len(value) != len(converters):
+            _fail("tuple_length", f"Input should have {len(converters)} items, not {len(value)}", value)
+        return tuple(
+            item if change is None else _each(change, [(place, item)])[0]
+            for place, (change, item) in enumerate(zip(converters, value))
+        )
+
+    return convert
+
+
+def _class(kind: type) -> Convert | None:
+    if is_model(kind):
+        return _pydantic_call(kind.model_validate)  # type: ignore[attr-defined]
+    if issubclass(kind, enum.Enum):
+        return _enumeration(kind)
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(kind)
+    if kind in (tuple, set, frozenset):
+        return _container(kind, ())
+    by_pydantic = _by_pydantic(kind)
+    if by_pydantic is None and issubclass(kind, dict):  # TypedDict
+        return _to_dict
+    return by_pydantic
+
+
+def _dataclass(kind: Any) -> Convert:
+    hints = annotations(kind)
+    fields = []
+    for field in dataclasses.fields(kind):
+        if field.init:
+            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            fields.append((field.name, converter(hints.get(field.name, Any)), required))
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, dict):
+            _fail("dataclass_type", f"Input should be a dictionary or an instance of {kind.__name__}", value)
+        given: dict[str, Any] = {}
+        details: list[Detail] = []
+        for name, change, required in fields:
+            if name not in value:
+                if required:
+                    details.append(Detail("missing", (name,), "Field required", value))
+                continue
+            try:
+                given[name] = value[name] if change is None else change(value[name])
+            except Mismatch as mismatch:
+                details.extend(detail.under(name) for detail in mismatch.details)
+        if details:
+            raise Mismatch(*details)
+        try:
+            return kind(**given)
+        except (TypeError, ValueError) as error:  # __post_init__ refuses
+            _fail("value_error", f"Value error, {error}", value)
+
+    return convert
+
+
+def annotations(target: Any) -> dict[str, Any]:
+    """The annotations of a function or class as objects; those that cannot be evaluated become `Any`."""
+    try:
+        return typing.get_type_hints(target, include_extras=True)
+    except Exception:  # names imported under TYPE_CHECKING, broken text: take the others one by one
+        pass
+    scope = vars(sys.modules.get(getattr(target, "__module__", ""), types.ModuleType("none")))
+    found: dict[str, Any] = {}
+    for name, annotation in getattr(target, "__annotations__", {}).items():
+        if isinstance(annotation, str):
+            try:
+                annotation = eval(annotation, dict(scope))  # noqa: S307 - the user's own annotation, as typing does
+            except Exception:
+                annotation = Any
+        found[name] = annotation
+    return found
+
+
+def _by_pydantic(annotation: Any) -> Convert | None:
+    # Only where user code works with pydantic anyway; importing it for others would cost them a tenth of a second.
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not hasattr(pydantic, "TypeAdapter"):
+        return None
+    try:
+        return _pydantic_call(pydantic.TypeAdapter(annotation).validate_python)
+    except Exception:  # an arbitrary class: taken as it is
+        return None
+
+
+def _pydantic_call(validate: Callable[[Any], Any]) -> Convert:
+    def convert(value: Any) -> Any:
+        try:
+            return validate(value)
+        except ValueError as error:
+            errors = getattr(error, "errors", None)
+            if errors is None:
+                raise
+            raise Mismatch(
+                *(
+                    Detail(found["type"], tuple(found["loc"]), found["msg"], found["input"])
+                    for found in errors(include_url=False, include_context=False)
+                )
+            ) from None
+
+    return convert
+
+
+def _alternatives(values: tuple[Any, ...]) -> str:
+    shown = [repr(value) for value in values]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+
+
+def _name(annotation: Any) -> str:
+    return getattr(annotation, "__name__", str(annotation))

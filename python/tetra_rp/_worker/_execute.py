@@ -1,0 +1,172 @@
+"""Running user code: async functions as tasks of the main loop, sync ones on one thread, each call answered once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from tetra_rp._payload import Buffer
+from tetra_rp._worker._channel import Channel
+from tetra_rp._worker._tasks import start_task
+
+
+class Reply(Protocol):
+    """How a form writes its answers: whole frames in pieces."""
+
+    def result(self, call_id: int, value: Any) -> Sequence[Buffer]: ...
+
+    def error(self, call_id: int, error: BaseException) -> Sequence[Buffer]: ...
+
+    def cancelled(self, call_id: int, error: BaseException) -> Sequence[Buffer]: ...
+
+
+class _SyncCall(NamedTuple):
+    call_id: int
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    reply: Reply
+
+
+class _SyncWork(NamedTuple):
+    """Work of the shim's own on the sync thread; `future` belongs to the main loop."""
+
+    function: Callable[[], Any]
+    future: asyncio.Future[Any]
+
+
+class Executor:
+    """All methods are called on the main loop's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel) -> None:
+        self._loop = loop
+        self._channel = channel
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._cancelled: set[int] = set()
+        # Sync calls that have not begun. Whoever pops an entry answers the call: the thread by running it, or CANCEL.
+        self._waiting: dict[int, _SyncCall] = {}
+        self._queue: queue.SimpleQueue[_SyncCall | _SyncWork] = queue.SimpleQueue()
+        self._no_tasks: asyncio.Future[None] | None = None
+        self._thread: threading.Thread | None = None
+
+    def call_async(
+        self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
+    ) -> None:
+        """`function(...)` is awaited and the call answered."""
+        task = start_task(self._loop, self._answer(call_id, function, args, kwargs, reply))
+        if not task.done():
+            self._tasks[call_id] = task
+
+    def call_sync(
+        self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
+    ) -> None:
+        """`function(...)` runs on the sync thread, after all that came before."""
+        call = _SyncCall(call_id, function, args, kwargs, reply)
+        self._waiting[call_id] = call
+        if self._thread is None:
+            self._start_thread()
+        self._queue.put(call)
+
+    def on_sync_thread(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Runs `function()` on the sync thread; for code of the user's that belongs to no single call."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if self._thread is None:
+            self._start_thread()
+        self._queue.put(_SyncWork(function, future))
+        return future
+
+    def cancel(self, call_id: int) -> None:
+        """The caller is gone. What waits or awaits is stopped; a sync call that runs cannot be."""
+        waiting = self._waiting.pop(call_id, None)
+        if waiting is not None:
+            self._channel.send_pieces(waiting.reply.cancelled(call_id, asyncio.CancelledError()))
+            return
+        task = self._tasks.get(call_id)
+        if task is not None:
+            self._cancelled.add(call_id)
+            task.cancel()
+
+    async def finish(self) -> None:
+        """When every accepted call is answered."""
+        if self._thread is not None:
+            await self.on_sync_thread(_nothing)
+        # A task may still be handing work to the sync thread, but it ends only after that work.
+        while self._tasks:
+            self._no_tasks = self._loop.create_future()
+            await self._no_tasks
+
+    async def _answer(
+        self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
+    ) -> None:
+        try:
+            pieces = reply.result(call_id, await function(*args, **kwargs))
+        except asyncio.CancelledError as error:
+            gone = call_id in self._cancelled
+            pieces = reply.cancelled(call_id, error) if gone else reply.error(call_id, error)
+        except BaseException as error:  # SystemExit of user code must not end the worker
+            pieces = reply.error(call_id, error)
+        self._channel.send_pieces(pieces)
+        if self._tasks.pop(call_id, None) is not None:
+            self._cancelled.discard(call_id)
+            if self._no_tasks is not None and not self._tasks and not self._no_tasks.done():
+                self._no_tasks.set_result(None)
+
+    def _start_thread(self) -> None:
+        self._thread = threading.Thread(target=self._run_sync, name="flash-sync", daemon=True)
+        self._thread.start()
+
+    def _run_sync(self) -> None:
+        take = self._queue.get
+        while True:
+            item = take()
+            if type(item) is _SyncCall:
+                self._run_call(item)
+            else:
+                self._run_work(item)  # type: ignore[arg-type]
+
+    def _run_call(self, call: _SyncCall) -> None:
+        if self._waiting.pop(call.call_id, None) is None:
+            return  # cancelled before it began
+        try:
+            # A context of its own: what one call sets in a context variable must not reach the next.
+            result = contextvars.copy_context().run(call.function, *call.args, **call.kwargs)
+            if getattr(type(result), "__await__", None) is not None:
+                self._loop.call_soon_threadsafe(self._adopt, call, result)
+                return
+            pieces = call.reply.result(call.call_id, result)
+        except BaseException as error:
+            pieces = call.reply.error(call.call_id, error)
+        self._channel.send_now(pieces)
+
+    def _adopt(self, call: _SyncCall, awaitable: Awaitable[Any]) -> None:
+        """A sync function gave back an awaitable, which can only run on the main loop."""
+        self.call_async(call.call_id, lambda: awaitable, (), {}, call.reply)
+
+    def _run_work(self, work: _SyncWork) -> None:
+        try:
+            result = contextvars.copy_context().run(work.function)
+        except BaseException as error:
+            if isinstance(error, StopIteration):  # cannot be raised out of a future
+                error = RuntimeError(f"StopIteration: {error}")
+            self._loop.call_soon_threadsafe(_settle, work.future, None, error)
+        else:
+            self._loop.call_soon_threadsafe(_settle, work.future, result, None)
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+def _nothing() -> None:
+    return None
+
+

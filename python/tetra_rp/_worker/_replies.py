@@ -1,0 +1,88 @@
+"""How each form of CALL is answered: results and exceptions → whole frames, in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tetra_rp import _payload
+from tetra_rp._payload import Buffer
+from tetra_rp._worker import _encoding, _envelope, _failures, _frames
+from tetra_rp._worker._encoding import NotSerializable
+
+
+class JsonReply:
+    """`json`, and `job` in plain JSON."""
+
+    def result(self, call_id: int, value: Any) -> Sequence[Buffer]:
+        return (_frames.small(_frames.RESULT, call_id, b"", _encoding.to_json(value)),)
+
+    def error(self, call_id: int, error: BaseException) -> Sequence[Buffer]:
+        return (_frames.small(_frames.ERROR, call_id, _failures.error_header(error), b""),)
+
+    def cancelled(self, call_id: int, error: BaseException) -> Sequence[Buffer]:
+        return (_frames.small(_frames.ERROR, call_id, _failures.cancelled_header(error), b""),)
+
+
+class RouteReply(JsonReply):
+    """`route`: results become HTTP bodies; framework responses and HTTP exceptions keep their status."""
+
+    def result(self, call_id: int, value: Any) -> Sequence[Buffer]:
+        if hasattr(value, "status_code") and hasattr(value, "body"):
+            return _response(call_id, value)
+        return (_frames.small(_frames.RESULT, call_id, b"", _encoding.to_json(value)),)
+
+    def error(self, call_id: int, error: BaseException) -> Sequence[Buffer]:
+        # HTTPException of Starlette and FastAPI, known by its shape: importing them would be a dependency.
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int) and 300 <= status <= 599 and hasattr(error, "detail"):
+            try:
+                return document(call_id, status, {"detail": error.detail})
+            except NotSerializable as refused:
+                error = refused
+        return super().error(call_id, error)
+
+
+class PickleReply(JsonReply):
+    """`pickle`: the bare value, large buffers uncopied."""
+
+    def result(self, call_id: int, value: Any) -> Sequence[Buffer]:
+        try:
+            pieces = _payload.dump(value)
+        except Exception as error:
+            raise NotSerializable(
+                f"the result ({type(value).__name__}) cannot be pickled: {error}"
+            ) from error
+        size = sum(map(len, pieces))
+        return (_frames.prefix(_frames.RESULT, call_id, 0, size), *pieces)
+
+
+class EnvelopeReply(JsonReply):
+    """`job` in the reference's pickled envelope: failures are results too."""
+
+    def result(self, call_id: int, value: Any) -> Sequence[Buffer]:
+        return document(call_id, None, {"success": True, "result": _envelope.encode(value)})
+
+    def error(self, call_id: int, error: BaseException) -> Sequence[Buffer]:
+        trace = "" if isinstance(error, _failures.CallRefused) else _failures.traceback_text(error)
+        return document(call_id, None, {"success": False, "error": _failures.message(error), "traceback": trace})
+
+
+JSON = JsonReply()
+ROUTE = RouteReply()
+PICKLE = PickleReply()
+ENVELOPE = EnvelopeReply()
+
+
+def document(call_id: int, status: int | None, value: Any) -> Sequence[Buffer]:
+    """RESULT with a JSON body of the shim's own making. Raises `NotSerializable`."""
+    header = b"" if status is None else b'{"status":%d,"content_type":"application/json"}' % status
+    return (_frames.small(_frames.RESULT, call_id, header, _encoding.to_json(value)),)
+
+
+def _response(call_id: int, response: Any) -> Sequence[Buffer]:
+    content_type = response.headers.get("content-type") if hasattr(response, "headers") else None
+    header = _encoding.to_json(
+        {"status": response.status_code, "content_type": content_type or "application/octet-stream"}
+    )
+    return (_frames.small(_frames.RESULT, call_id, header, bytes(response.body)),)
