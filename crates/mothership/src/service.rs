@@ -95,7 +95,8 @@ impl Front {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let discovery = Discovery::new(&project_name);
         let (stop, stopped) = watch::channel(false);
-        let router = http::router(http::State::new(discovery.clone(), token.clone(), address.ip().is_loopback()));
+        let router =
+            http::router(http::State::new(discovery.clone(), token.clone(), address.ip().is_loopback()));
         let server = tokio::spawn(http::serve(listener, router, stopped));
         Ok(Self { discovery, token, url: local_url(address), stop, server })
     }

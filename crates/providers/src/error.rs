@@ -35,9 +35,10 @@ pub enum Error {
 impl Error {
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Files { .. } | Self::Spawn { .. } | Self::StartTimeout { .. } | Self::StopTimeout { .. } => {
-                Retry::Backoff
-            }
+            Self::Files { .. }
+            | Self::Spawn { .. }
+            | Self::StartTimeout { .. }
+            | Self::StopTimeout { .. } => Retry::Backoff,
             Self::Injected { retry, .. } => *retry,
             _ => Retry::Never,
         }

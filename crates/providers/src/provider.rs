@@ -6,7 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use flash_model::{
-    EndpointId, IdempotencyKey, Inventory, Manifest, MothershipId, ObservedEndpoint, Owner, Resource, Scope, Secret,
+    EndpointId, IdempotencyKey, Inventory, Manifest, MothershipId, ObservedEndpoint, Owner, Resource, Scope,
+    Secret,
 };
 use tokio::sync::watch;
 
@@ -66,7 +67,11 @@ pub trait Provider: Debug + Send + Sync {
     ) -> Pending<'a, ObservedEndpoint>;
 
     /// Tells a running endpoint who its mothership is now. Restarts and redeploys nothing.
-    fn adopt<'a>(&'a self, endpoint_id: &'a EndpointId, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint>;
+    fn adopt<'a>(
+        &'a self,
+        endpoint_id: &'a EndpointId,
+        request: &'a EndpointRequest,
+    ) -> Pending<'a, ObservedEndpoint>;
 
     /// Stops what runs and keeps the endpoint, its id and its queue.
     fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()>;

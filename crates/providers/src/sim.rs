@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flash_model::{
-    Completeness, EndpointId, Inventory, ObservedEndpoint, ObservedPhase, ResourceName, Retry, Scope, sha256_hex,
+    Completeness, EndpointId, Inventory, ObservedEndpoint, ObservedPhase, ResourceName, Retry, Scope,
+    sha256_hex,
 };
 use tokio::sync::watch;
 
-use crate::provider::{EndpointRequest, Health, Pending, Provider};
 use crate::Error;
+use crate::provider::{EndpointRequest, Health, Pending, Provider};
 
 /// One call that changed the world, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,7 @@ struct World {
     failing_creates: BTreeMap<ResourceName, u32>,
     fail_after_effect: bool,
     unreachable: bool,
+    inventories: u64,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,11 @@ impl SimProvider {
         self.world().unreachable = unreachable;
     }
 
+    /// How often it was asked what exists.
+    pub fn inventories(&self) -> u64 {
+        self.world().inventories
+    }
+
     /// The endpoint vanishes behind our back.
     pub fn lose(&self, endpoint_id: &EndpointId) {
         self.world().endpoints.remove(endpoint_id);
@@ -100,7 +107,10 @@ impl SimProvider {
         match world.failing_creates.get_mut(resource) {
             Some(count) if *count > 0 && matches => {
                 *count -= 1;
-                Err(Error::Injected { message: format!("create of {resource} failed"), retry: Retry::Backoff })
+                Err(Error::Injected {
+                    message: format!("create of {resource} failed"),
+                    retry: Retry::Backoff,
+                })
             }
             _ => Ok(()),
         }
@@ -119,7 +129,8 @@ impl Provider for SimProvider {
 
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {
         Box::pin(async move {
-            let world = self.world();
+            let mut world = self.world();
+            world.inventories += 1;
             if world.unreachable {
                 return Ok(Inventory::unknown());
             }
@@ -155,7 +166,11 @@ impl Provider for SimProvider {
         })
     }
 
-    fn adopt<'a>(&'a self, endpoint_id: &'a EndpointId, _: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
+    fn adopt<'a>(
+        &'a self,
+        endpoint_id: &'a EndpointId,
+        _: &'a EndpointRequest,
+    ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move { self.get(endpoint_id) })
     }
 

@@ -56,9 +56,12 @@ impl<'p, 'a> Arguments<'p, 'a> {
                 _ if argument.is_starred_expr() => {
                     arguments.incomplete = true;
                     diagnostics.push(
-                        Diagnostic::error(Code::UnresolvedValue, format!("`{}` is given `*` arguments", signature.name))
-                            .at(arguments.span(argument.range()))
-                            .hint("write each argument as `name=value`"),
+                        Diagnostic::error(
+                            Code::UnresolvedValue,
+                            format!("`{}` is given `*` arguments", signature.name),
+                        )
+                        .at(arguments.span(argument.range()))
+                        .hint("write each argument as `name=value`"),
                     );
                 }
                 Some(name) => {
@@ -94,22 +97,38 @@ impl<'p, 'a> Arguments<'p, 'a> {
             Ok(other) => {
                 self.incomplete = true;
                 diagnostics.push(
-                    Diagnostic::error(Code::UnresolvedValue, format!("`**` needs a dictionary, found {}", other.describe()))
-                        .at(self.span(range))
-                        .hint("write the arguments as `name=value`"),
+                    Diagnostic::error(
+                        Code::UnresolvedValue,
+                        format!("`**` needs a dictionary, found {}", other.describe()),
+                    )
+                    .at(self.span(range))
+                    .hint("write the arguments as `name=value`"),
                 );
             }
             Err(unresolved) => {
                 self.incomplete = true;
                 let what = format!("the `**` arguments of `{}` cannot be read", signature.name);
-                let hint = "spread a module-level dictionary of constants, or write the arguments as `name=value`";
+                let hint =
+                    "spread a module-level dictionary of constants, or write the arguments as `name=value`";
                 let site = (self.file, range);
-                diagnostics.extend(unresolved.diagnostic(self.project, Code::UnresolvedValue, &what, site, hint));
+                diagnostics.extend(unresolved.diagnostic(
+                    self.project,
+                    Code::UnresolvedValue,
+                    &what,
+                    site,
+                    hint,
+                ));
             }
         }
     }
 
-    fn check_name(&self, name: &str, range: TextRange, signature: Signature<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    fn check_name(
+        &self,
+        name: &str,
+        range: TextRange,
+        signature: Signature<'_>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
         if signature.keywords.contains(&name) {
             return;
         }
@@ -119,9 +138,12 @@ impl<'p, 'a> Arguments<'p, 'a> {
             (_, None) => format!("it accepts: {}", signature.keywords.join(", ")),
         };
         diagnostics.push(
-            Diagnostic::error(Code::UnknownArgument, format!("`{}` has no argument `{name}`", signature.name))
-                .at(self.span(range))
-                .hint(hint),
+            Diagnostic::error(
+                Code::UnknownArgument,
+                format!("`{}` has no argument `{name}`", signature.name),
+            )
+            .at(self.span(range))
+            .hint(hint),
         );
     }
 
@@ -163,7 +185,13 @@ impl<'p, 'a> Arguments<'p, 'a> {
                     let what = format!("the value of `{name}` cannot be read");
                     let hint = "use a literal, or a module-level constant of this project";
                     let site = (self.file, *range);
-                    diagnostics.extend(unresolved.diagnostic(self.project, Code::UnresolvedValue, &what, site, hint));
+                    diagnostics.extend(unresolved.diagnostic(
+                        self.project,
+                        Code::UnresolvedValue,
+                        &what,
+                        site,
+                        hint,
+                    ));
                     return None;
                 }
             },

@@ -11,8 +11,15 @@ use crate::resolve::Entity;
 use crate::resources::Symbol;
 use crate::survey::{Decorated, Definition};
 
-const POSITIONAL: [&str; 7] =
-    ["resource_config", "dependencies", "system_dependencies", "accelerate_downloads", "local", "method", "path"];
+const POSITIONAL: [&str; 7] = [
+    "resource_config",
+    "dependencies",
+    "system_dependencies",
+    "accelerate_downloads",
+    "local",
+    "method",
+    "path",
+];
 /// `sync` is read by the reference's stubs only.
 const KEYWORDS: [&str; 8] = [
     "resource_config",
@@ -24,6 +31,8 @@ const KEYWORDS: [&str; 8] = [
     "path",
     "sync",
 ];
+
+const REMOTE_UNDEFINED: &str = "`remote` is not defined in this file";
 
 /// A decorated function or class that is to be deployed.
 #[derive(Debug)]
@@ -65,13 +74,18 @@ impl RouteText {
 }
 
 /// All deployed functions, in the order of files and lines.
-pub(crate) fn remote_uses<'a>(project: &Project<'a>, diagnostics: &mut Vec<Diagnostic>) -> Vec<RemoteUse<'a>> {
+pub(crate) fn remote_uses<'a>(
+    project: &Project<'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<RemoteUse<'a>> {
     let mut uses = Vec::new();
     for (file, survey) in project.surveys.iter().enumerate() {
         for decorated in &survey.decorated {
-            let found = decorated.definition.decorators().iter().find_map(|decorator| {
-                remote_call(project, file, decorator, diagnostics)
-            });
+            let found = decorated
+                .definition
+                .decorators()
+                .iter()
+                .find_map(|decorator| remote_call(project, file, decorator, diagnostics));
             if let Some(call) = found {
                 uses.extend(remote_use(project, file, decorated, call, diagnostics));
             }
@@ -93,11 +107,22 @@ fn remote_call<'a>(
     };
     let mut report = |message: &str, hint: &str| {
         let span = project.files[file].span(decorator.expression.range());
+        let is_again = |known: &Diagnostic| {
+            known.message == REMOTE_UNDEFINED
+                && known.span.as_ref().is_some_and(|known| known.file == span.file)
+        };
+        // One import mends all of a file's decorators.
+        if message == REMOTE_UNDEFINED && diagnostics.iter().rev().any(is_again) {
+            return;
+        }
         diagnostics.push(Diagnostic::error(Code::UnresolvedResource, message).at(span).hint(hint));
     };
     match declares(project, file, callee) {
         Some(Symbol::Remote) if call.is_none() => {
-            report("`@remote` without a resource configuration", "write `@remote(config)` with a resource such as `LiveServerless(name=\"...\")`");
+            report(
+                "`@remote` without a resource configuration",
+                "write `@remote(config)` with a resource such as `LiveServerless(name=\"...\")`",
+            );
             None
         }
         Some(Symbol::Remote) => call,
@@ -112,7 +137,7 @@ fn remote_call<'a>(
             // A decorator of this name that leads nowhere is a forgotten import far more often than anything else.
             let is_remote = matches!(callee, Expr::Name(name) if name.id == "remote");
             if is_remote && !project.files[file].broken && project.resolve(file, callee).is_err() {
-                report("`remote` is not defined in this file", "add `from tetra_rp import remote`");
+                report(REMOTE_UNDEFINED, "add `from tetra_rp import remote`");
             }
             None
         }
@@ -126,7 +151,8 @@ fn declares<'a>(project: &Project<'a>, file: FileIndex, callee: &'a Expr) -> Opt
         return symbol;
     }
     let Expr::Attribute(attribute) = callee else { return None };
-    let Ok(Entity::Value { file: home, expression: Expr::Call(made) }) = project.resolve(file, &attribute.value)
+    let Ok(Entity::Value { file: home, expression: Expr::Call(made) }) =
+        project.resolve(file, &attribute.value)
     else {
         return None;
     };
@@ -160,9 +186,12 @@ fn remote_use<'a>(
     if let Some(place) = decorated.nested_in {
         let name = definition.name();
         diagnostics.push(
-            Diagnostic::error(Code::NestedFunction, format!("`{name}` is decorated with `@remote` inside a {place}").replace("a `", "`"))
-                .at(project.files[file].span(name.range))
-                .hint("move the definition to module level, so that a worker can import it"),
+            Diagnostic::error(
+                Code::NestedFunction,
+                format!("`{name}` is decorated with `@remote` inside a {place}").replace("a `", "`"),
+            )
+            .at(project.files[file].span(name.range))
+            .hint("move the definition to module level, so that a worker can import it"),
         );
         return None;
     }
@@ -178,7 +207,10 @@ fn remote_use<'a>(
     })
 }
 
-fn resource<'a>(arguments: &Arguments<'_, 'a>, diagnostics: &mut Vec<Diagnostic>) -> Option<ResourceCall<'a>> {
+fn resource<'a>(
+    arguments: &Arguments<'_, 'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<ResourceCall<'a>> {
     let hint = "bind it at module level, `config = LiveServerless(name=\"...\")`, and pass that name";
     let code = Code::UnresolvedResource;
     let Some(range) = arguments.range("resource_config") else {
@@ -207,9 +239,12 @@ fn resource<'a>(arguments: &Arguments<'_, 'a>, diagnostics: &mut Vec<Diagnostic>
         Value::Resource(resource) => Some(resource),
         other => {
             diagnostics.push(
-                Diagnostic::error(code, format!("expected a resource configuration, found {}", other.describe()))
-                    .at(arguments.span(range))
-                    .hint(hint),
+                Diagnostic::error(
+                    code,
+                    format!("expected a resource configuration, found {}", other.describe()),
+                )
+                .at(arguments.span(range))
+                .hint(hint),
             );
             None
         }
@@ -232,7 +267,13 @@ fn texts(
         match item.settled() {
             Value::Text(text) => texts.push(text),
             other => {
-                diagnostics.push(wrong(arguments, name, "a list of texts", &other, &format!("{name}={example}")));
+                diagnostics.push(wrong(
+                    arguments,
+                    name,
+                    "a list of texts",
+                    &other,
+                    &format!("{name}={example}"),
+                ));
             }
         }
     }
@@ -260,7 +301,13 @@ fn route_text(
     }
 }
 
-fn wrong(arguments: &Arguments<'_, '_>, name: &str, expected: &str, found: &Value<'_>, example: &str) -> Diagnostic {
+fn wrong(
+    arguments: &Arguments<'_, '_>,
+    name: &str,
+    expected: &str,
+    found: &Value<'_>,
+    example: &str,
+) -> Diagnostic {
     let range = arguments.range(name).unwrap_or_else(|| arguments.call.range());
     Diagnostic::error(Code::InvalidValue, format!("`{name}` must be {expected}, found {}", found.describe()))
         .at(arguments.span(range))

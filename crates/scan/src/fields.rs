@@ -74,7 +74,11 @@ impl<'a> Fields<'_, '_, 'a> {
             return None;
         }
         if value > max {
-            self.invalid(name, format!("`{name}` must be at most {max}, found {value}"), "use a smaller number");
+            self.invalid(
+                name,
+                format!("`{name}` must be at most {max}, found {value}"),
+                "use a smaller number",
+            );
             return None;
         }
         u64::try_from(value).ok()
@@ -116,7 +120,12 @@ impl<'a> Fields<'_, '_, 'a> {
         self.all_members(name, enumeration, items)
     }
 
-    fn all_members(&mut self, name: &str, enumeration: &'static Enumeration, items: Vec<Value<'a>>) -> Vec<String> {
+    fn all_members(
+        &mut self,
+        name: &str,
+        enumeration: &'static Enumeration,
+        items: Vec<Value<'a>>,
+    ) -> Vec<String> {
         let mut members: Vec<String> = Vec::with_capacity(items.len());
         for item in items {
             if let Some(member) = self.as_member(name, enumeration, item.settled())
@@ -128,7 +137,12 @@ impl<'a> Fields<'_, '_, 'a> {
         members
     }
 
-    fn as_member(&mut self, name: &str, enumeration: &'static Enumeration, value: Value<'_>) -> Option<String> {
+    fn as_member(
+        &mut self,
+        name: &str,
+        enumeration: &'static Enumeration,
+        value: Value<'_>,
+    ) -> Option<String> {
         match value {
             Value::Member(family, value) if family == enumeration.name => Some(value.to_owned()),
             Value::Text(text) if enumeration.has_value(&text) => Some(text),
@@ -187,7 +201,11 @@ impl<'a> Fields<'_, '_, 'a> {
                     environment.inherited.insert(key, variable);
                 }
                 other => {
-                    let message = format!("`{name}[\"{}\"]` must be a text, found {}", key.escape_debug(), describe_safely(&other));
+                    let message = format!(
+                        "`{name}[\"{}\"]` must be a text, found {}",
+                        key.escape_debug(),
+                        describe_safely(&other)
+                    );
                     self.invalid(name, message, "write the value in quotes");
                 }
             }

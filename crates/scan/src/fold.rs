@@ -18,6 +18,36 @@ const DEPTH_MAX: usize = 64;
 const STEPS_MAX: usize = 20_000;
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
+/// Python's own functions that turn up in configurations; not being defined in a file is nothing special for these.
+const BUILTIN_FUNCTIONS: [&str; 26] = [
+    "abs",
+    "all",
+    "any",
+    "bool",
+    "bytes",
+    "dict",
+    "enumerate",
+    "filter",
+    "float",
+    "getattr",
+    "input",
+    "int",
+    "len",
+    "list",
+    "map",
+    "max",
+    "min",
+    "next",
+    "open",
+    "range",
+    "round",
+    "set",
+    "sorted",
+    "str",
+    "sum",
+    "tuple",
+];
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'a> {
     None,
@@ -155,7 +185,9 @@ impl<'a> Folder<'_, 'a> {
                 for item in &dict.items {
                     let value = self.fold(file, &item.value, depth)?;
                     match (&item.key, value) {
-                        (Some(key), value) => insert(&mut items, self.fold(file, key, depth)?.settled(), value),
+                        (Some(key), value) => {
+                            insert(&mut items, self.fold(file, key, depth)?.settled(), value)
+                        }
                         (None, Value::Dict(more)) => {
                             more.into_iter().for_each(|(key, value)| insert(&mut items, key, value));
                         }
@@ -249,7 +281,10 @@ impl<'a> Folder<'_, 'a> {
                                 let value = self.fold(file, &element.expression, depth)?.settled();
                                 let plain = element.format_spec.is_none()
                                     && element.debug_text.is_none()
-                                    && matches!(element.conversion, ConversionFlag::None | ConversionFlag::Str);
+                                    && matches!(
+                                        element.conversion,
+                                        ConversionFlag::None | ConversionFlag::Str
+                                    );
                                 let text = value.text().filter(|_| plain);
                                 folded.push_str(&text.ok_or_else(|| unknown(file, &element.expression))?);
                             }
@@ -317,11 +352,9 @@ impl<'a> Folder<'_, 'a> {
                 expression.range(),
                 format!("`{name}` comes from outside the project"),
             )),
-            Entity::Function { definition, .. } => Err(Unresolved::new(
-                file,
-                expression.range(),
-                format!("`{}` is a function", definition.name),
-            )),
+            Entity::Function { definition, .. } => {
+                Err(Unresolved::new(file, expression.range(), format!("`{}` is a function", definition.name)))
+            }
             Entity::Class { definition, .. } => Err(Unresolved::new(
                 file,
                 expression.range(),
@@ -330,14 +363,24 @@ impl<'a> Folder<'_, 'a> {
         }
     }
 
-    fn call(&mut self, file: FileIndex, expression: &'a Expr, call: &'a ExprCall, depth: usize) -> Folded<'a> {
+    fn call(
+        &mut self,
+        file: FileIndex,
+        expression: &'a Expr,
+        call: &'a ExprCall,
+        depth: usize,
+    ) -> Folded<'a> {
         if let Some(symbol) = self.project.symbol(file, &call.func) {
             match symbol {
                 Symbol::Resource(class) => return Ok(Value::Resource(ResourceCall { class, file, call })),
                 Symbol::Nested(class) => return Ok(Value::Nested(NestedCall { class, file, call })),
                 Symbol::Endpoint => {
-                    return Err(Unresolved::new(file, call.range(), "`Endpoint` declarations are not read yet")
-                        .hint("use a resource class and `@remote(...)`, as in `LiveServerless(name=\"...\")`"));
+                    return Err(Unresolved::new(
+                        file,
+                        call.range(),
+                        "`Endpoint` declarations are not read yet",
+                    )
+                    .hint("use a resource class and `@remote(...)`, as in `LiveServerless(name=\"...\")`"));
                 }
                 Symbol::Enumeration(_) | Symbol::FlashApp | Symbol::Remote | Symbol::Other => {
                     return Err(unknown(file, expression));
@@ -357,10 +400,11 @@ impl<'a> Folder<'_, 'a> {
                 };
             }
             Ok(Entity::Framework(path)) => return framework_value(file, &call.func, &path),
-            _ => match &*call.func {
-                Expr::Name(name) => name.id.to_string(),
-                _ => return Err(unknown(file, expression)),
+            Err(unresolved) => match &*call.func {
+                Expr::Name(name) if BUILTIN_FUNCTIONS.contains(&name.id.as_str()) => name.id.to_string(),
+                _ => return Err(unresolved),
             },
+            Ok(_) => return Err(unknown(file, expression)),
         };
         self.known_function(file, expression, &name, call, depth)
     }
@@ -431,7 +475,10 @@ impl<'a> Folder<'_, 'a> {
 
 /// What a function without parameters returns, if returning it is all that it does.
 fn factory_result(definition: &StmtFunctionDef) -> Option<&Expr> {
-    if definition.is_async || !definition.decorator_list.is_empty() || definition.parameters.iter().next().is_some() {
+    if definition.is_async
+        || !definition.decorator_list.is_empty()
+        || definition.parameters.iter().next().is_some()
+    {
         return None;
     }
     let is_docstring =
@@ -478,7 +525,9 @@ fn insert<'a>(items: &mut Vec<(Value<'a>, Value<'a>)>, key: Value<'a>, value: Va
 
 fn subscripted<'a>(container: Value<'a>, index: &Value<'a>) -> Option<Value<'a>> {
     match (container, index) {
-        (Value::Dict(items), key) => items.into_iter().find(|(known, _)| known == key).map(|(_, value)| value),
+        (Value::Dict(items), key) => {
+            items.into_iter().find(|(known, _)| known == key).map(|(_, value)| value)
+        }
         (Value::List(mut items), Value::Int(index)) => {
             let length = i64::try_from(items.len()).ok()?;
             let index = if *index < 0 { index.checked_add(length)? } else { *index };
@@ -491,7 +540,15 @@ fn subscripted<'a>(container: Value<'a>, index: &Value<'a>) -> Option<Value<'a>>
 
 fn compare(op: CmpOp, left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
     let simple = |value: &Value<'_>| {
-        matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::Member(..))
+        matches!(
+            value,
+            Value::None
+                | Value::Bool(_)
+                | Value::Int(_)
+                | Value::Float(_)
+                | Value::Text(_)
+                | Value::Member(..)
+        )
     };
     if !simple(left) || !simple(right) {
         return None;
@@ -525,9 +582,7 @@ fn integers<'a>(left: i64, op: Operator, right: i64) -> Option<Value<'a>> {
         // Python rounds down; for divisors above zero that is what `div_euclid` and `rem_euclid` do.
         Operator::FloorDiv if right > 0 => Some(Value::Int(left.div_euclid(right))),
         Operator::Mod if right > 0 => Some(Value::Int(left.rem_euclid(right))),
-        Operator::Pow => {
-            u32::try_from(right).ok().and_then(|right| left.checked_pow(right)).map(Value::Int)
-        }
+        Operator::Pow => u32::try_from(right).ok().and_then(|right| left.checked_pow(right)).map(Value::Int),
         Operator::Div => floats(left as f64, op, right as f64),
         _ => None,
     }
@@ -542,4 +597,123 @@ fn floats<'a>(left: f64, op: Operator, right: f64) -> Option<Value<'a>> {
         _ => return None,
     };
     result.is_finite().then_some(Value::Float(result))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::survey::Binding;
+    use crate::{SourceTree, parse::parse};
+
+    const BEFORE: &str = "import os\nfrom tetra_rp import GpuGroup, NetworkVolume\nimport tetra_rp as t\n\
+        A = 'a'\nN = 3\nLIST = [1, 2]\nD = {'k': 'v', 'n': N}\n\
+        def make():\n    'doc'\n    return [A]\n\
+        def takes(x): return x\n\
+        for i in LIST: LOOPED = i\n";
+
+    /// `expect` is the value as text, or the reason after `!`.
+    fn check(expression: &str, expect: &str) {
+        let mut tree = SourceTree::new("p");
+        tree.insert("a.py", format!("{BEFORE}X = {expression}\n").into_bytes());
+        let files = parse(&tree, &mut Vec::new());
+        let project = Project::new(&files);
+        let Some((_, Binding::Value(value))) = project.surveys[0].bindings["X"].last() else {
+            panic!("{expression}")
+        };
+        let found = match fold(&project, 0, value) {
+            Ok(value) => show(&value),
+            Err(unresolved) => format!("!{}", unresolved.reason),
+        };
+        assert_eq!(found, expect, "{expression}");
+    }
+
+    fn show(value: &Value<'_>) -> String {
+        match value {
+            Value::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),
+            Value::Dict(items) => {
+                let items = items.iter().map(|(key, value)| format!("{}: {}", show(key), show(value)));
+                format!("{{{}}}", items.collect::<Vec<_>>().join(", "))
+            }
+            Value::Environment(name, default) => {
+                format!("${name}:{}", default.as_ref().map_or(String::new(), |default| show(default)))
+            }
+            other => other.describe(),
+        }
+    }
+
+    #[test]
+    fn texts() {
+        check("'a' \"b\"", "\"ab\"");
+        check("A + '-' + str(N)", "\"a-3\"");
+        check("f'{A}-{N}-{True}-{1.5}'", "\"a-3-True-1.5\"");
+        check("'x' f'{A!s}'", "\"xa\"");
+        check("f'{N:03}'", "!this is known only when the code runs");
+        check("f'{A=}'", "!this is known only when the code runs");
+        check("f'{LIST}'", "!this is known only when the code runs");
+    }
+
+    #[test]
+    fn numbers() {
+        check("2 * 3 + 4 // 3 - 7 % 4 ** 1", "4");
+        check("-7 // 2", "-4");
+        check("60 * 0.5", "30.0");
+        check("1 / 0", "!this operation is not a constant");
+        check("9223372036854775807 + 1", "!this operation is not a constant");
+        check("99999999999999999999", "!this number is out of range");
+        check("int('5') + int(True) + int(N)", "9");
+    }
+
+    #[test]
+    fn containers() {
+        check("[*LIST, N] + list((4,))", "[1, 2, 3, 4]");
+        check("{**D, 'n': 9} | {'z': None}", "{\"k\": \"v\", \"n\": 9, \"z\": None}");
+        check("dict(a=1, **D)['n']", "3");
+        check("LIST[-1]", "2");
+        check("LIST[2]", "!there is no such element");
+        check("D['none']", "!there is no such element");
+        check("[x for x in LIST]", "!this is known only when the code runs");
+    }
+
+    #[test]
+    fn choices() {
+        check("'y' if N > 2 else 'n'", "\"y\"");
+        check("A == 'b' or D and 'last'", "\"last\"");
+        check("not LIST", "False");
+        check("1 if undefined else 2", "!`undefined` is not defined in this file");
+    }
+
+    #[test]
+    fn the_framework_and_the_environment() {
+        check("GpuGroup.ADA_24", "GpuGroup ADA_24");
+        check("t.core.GpuGroup.ANY.value", "\"any\"");
+        check("GpuGroup.ADA_25", "!`GpuGroup` has no member `ADA_25`");
+        check("NetworkVolume(name='v')", "a NetworkVolume");
+        check("t.LiveServerless(name='v')", "a LiveServerless");
+        check("t.LiveServerles", "!the package has no `LiveServerles`");
+        check("os.getenv('P', 'x')", "$P:\"x\"");
+        check("os.environ['P']", "$P:");
+        check("int(os.environ.get('P', default='7')) + 1", "8");
+    }
+
+    #[test]
+    fn functions_and_dead_ends() {
+        check("make()[0]", "\"a\"");
+        check("takes(1)", "!`takes()` is known only when the code runs");
+        check("make", "!`make` is a function");
+        check("LOOPED", "!`LOOPED` cannot be followed: it is assigned in a loop");
+        check("os.path", "!`os.path` comes from outside the project");
+        check("X", "!it is too deep or refers to itself");
+    }
+
+    #[test]
+    fn constants_that_double_each_other_end() {
+        let mut source = String::from("A0 = [1]\n");
+        (1..60).for_each(|n| source += &format!("A{n} = [*A{0}, *A{0}]\n", n - 1));
+        let mut tree = SourceTree::new("p");
+        tree.insert("a.py", source.into_bytes());
+        let files = parse(&tree, &mut Vec::new());
+        let project = Project::new(&files);
+        let Some((_, Binding::Value(value))) = project.surveys[0].bindings["A59"].last() else { panic!() };
+        assert!(fold(&project, 0, value).is_err());
+    }
 }

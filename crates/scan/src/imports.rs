@@ -77,7 +77,9 @@ impl<'a> Project<'a> {
         let (first, rest) = dotted.split_once('.').unwrap_or((dotted, ""));
         // The worker's code may have a copy of the package beside it; the name means the framework all the same.
         if FRAMEWORK_PACKAGES.contains(&first) {
-            return Located::Framework(rest.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect());
+            return Located::Framework(
+                rest.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+            );
         }
         match self.import_roots(path).find(|root| self.is_module(&join(root, first))) {
             Some(root) => Located::Project(join(root, &relative)),
@@ -96,7 +98,9 @@ impl<'a> Project<'a> {
 
     /// Project files that running an import statement of `from` runs.
     pub(crate) fn files_of_import(&self, from: FileIndex, import: &Import<'_>) -> Vec<FileIndex> {
-        let Located::Project(path) = self.locate(from, import.level, import.module) else { return Vec::new() };
+        let Located::Project(path) = self.locate(from, import.level, import.module) else {
+            return Vec::new();
+        };
         let mut files = self.files_on_the_way(&path);
         if let Some(name) = import.name {
             files.extend(self.file_of_module(&join(&path, name)));
@@ -106,8 +110,7 @@ impl<'a> Project<'a> {
 
     /// The module's own file and the `__init__.py` of every package above it.
     pub(crate) fn files_on_the_way(&self, path: &str) -> Vec<FileIndex> {
-        let ancestors =
-            std::iter::successors(Some(path), |path| (!path.is_empty()).then(|| parent(path)));
+        let ancestors = std::iter::successors(Some(path), |path| (!path.is_empty()).then(|| parent(path)));
         let is_package = |file: &FileIndex| self.files[*file].path.ends_with("__init__.py");
         ancestors
             .filter_map(|ancestor| Some((ancestor, self.file_of_module(ancestor)?)))

@@ -35,7 +35,7 @@ mod standard_library;
 
 use std::collections::BTreeMap;
 
-use flash_model::{Code, Diagnostic, Manifest, ResourceName};
+use flash_model::{Code, Diagnostic, Manifest, ResourceName, Span};
 
 pub use source::SourceTree;
 
@@ -94,12 +94,28 @@ fn presentable(files: &[parse::SourceFile<'_>], mut diagnostics: Vec<Diagnostic>
         files.binary_search_by(|file| file.path.cmp(path)).is_ok_and(|index| files[index].broken)
     };
     diagnostics.retain(|diagnostic| {
-        diagnostic.code == Code::SyntaxError
+        matches!(diagnostic.code, Code::SyntaxError | Code::UnreadableFile)
             || !diagnostic.span.as_ref().is_some_and(|span| is_broken(&span.file))
     });
     diagnostics.sort_by_cached_key(|diagnostic| (diagnostic.sort_key(), diagnostic.message.clone()));
     diagnostics.dedup_by(|later, first| {
         later.code == first.code && later.span == first.span && later.message == first.message
+    });
+    once_per_cause(diagnostics)
+}
+
+/// A value that many places use and that cannot be read is one problem: it is reported where it is used first.
+fn once_per_cause(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut seen: Vec<(Code, String, Span)> = Vec::new();
+    diagnostics.retain(|diagnostic| {
+        let is_unresolved = matches!(diagnostic.code, Code::UnresolvedResource | Code::UnresolvedValue);
+        let Some(cause) = diagnostic.related.first().filter(|_| is_unresolved) else { return true };
+        let key = (diagnostic.code, diagnostic.message.clone(), cause.span.clone());
+        let is_new = !seen.contains(&key);
+        if is_new {
+            seen.push(key);
+        }
+        is_new
     });
     diagnostics
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flash_model::{
-    Code, Diagnostic, Function, FunctionName, HttpMethod, Manifest, Provisioned, Resource, ResourceName, Span,
-    sha256_hex,
+    Code, Diagnostic, Function, FunctionName, HttpMethod, Manifest, Provisioned, Resource, ResourceName,
+    Span, sha256_hex,
 };
 use ruff_text_size::{Ranged, TextSize};
 
@@ -124,10 +124,13 @@ fn unique_functions(
         };
         if let Some(first) = first.get(&name) {
             diagnostics.push(
-                Diagnostic::error(Code::DuplicateFunction, format!("`{name}` is the name of two deployed functions"))
-                    .at(span)
-                    .related(first.clone(), format!("`{name}` is defined here first"))
-                    .hint("rename one of them: functions are called by name across the project"),
+                Diagnostic::error(
+                    Code::DuplicateFunction,
+                    format!("`{name}` is the name of two deployed functions"),
+                )
+                .at(span)
+                .related(first.clone(), format!("`{name}` is defined here first"))
+                .hint("rename one of them: functions are called by name across the project"),
             );
             continue;
         }
@@ -149,10 +152,14 @@ fn function(
         Definition::Class(class) => (false, true, &class.body),
     };
     let (parameters, returns, methods) = match remote.definition {
-        Definition::Function(function) => {
-            (signature::parameters(file, &function.parameters), signature::returns(file, function), Vec::new())
+        Definition::Function(function) => (
+            signature::parameters(file, &function.parameters),
+            signature::returns(file, function),
+            Vec::new(),
+        ),
+        Definition::Class(class) => {
+            (signature::constructor(file, class), None, signature::methods(file, class))
         }
-        Definition::Class(class) => (signature::constructor(file, class), None, signature::methods(file, class)),
     };
     let class = remote.resource.class;
     let (http_method, http_path) = route.unzip();
@@ -180,10 +187,9 @@ fn function(
 /// The name that the configuration's own module binds it to.
 fn config_variable(project: &Project<'_>, resource: ResourceCall<'_>) -> Option<String> {
     let survey = &project.surveys[resource.file];
-    let is_it = |binding: &Binding<'_>| {
-        matches!(binding, Binding::Value(expression) if expression.range() == resource.call.range())
-    };
-    let names = survey.bindings.iter().filter(|(_, bindings)| bindings.iter().any(|(_, binding)| is_it(binding)));
+    let is_it = |binding: &Binding<'_>| matches!(binding, Binding::Value(expression) if expression.range() == resource.call.range());
+    let names =
+        survey.bindings.iter().filter(|(_, bindings)| bindings.iter().any(|(_, binding)| is_it(binding)));
     names.map(|(name, _)| (*name).to_owned()).min()
 }
 
@@ -201,7 +207,13 @@ fn add_resource(
     let Specified { name, mut spec, environment, .. } = specified;
     functions.sort_by(|left, right| left.name.cmp(&right.name));
     let union = |pick: fn(&Function) -> &Vec<String>| {
-        functions.iter().flat_map(pick).cloned().collect::<BTreeSet<String>>().into_iter().collect::<Vec<String>>()
+        functions
+            .iter()
+            .flat_map(pick)
+            .cloned()
+            .collect::<BTreeSet<String>>()
+            .into_iter()
+            .collect::<Vec<String>>()
     };
     spec.dependencies = union(|function| &function.dependencies);
     spec.system_dependencies = union(|function| &function.system_dependencies);

@@ -25,7 +25,7 @@ pub(crate) struct SourceFile<'t> {
     pub(crate) path: &'t str,
     pub(crate) text: &'t str,
     pub(crate) syntax: ModModule,
-    /// Has syntax errors: what is missing in it is not worth a second report.
+    /// Has syntax errors or is no text: what is missing in it is not worth a second report.
     pub(crate) broken: bool,
     line_starts: OnceCell<Vec<u32>>,
 }
@@ -66,25 +66,25 @@ impl<'t> SourceFile<'t> {
     }
 }
 
-/// All Python files that are text, in the order of their paths.
+/// All Python files, in the order of their paths.
 pub(crate) fn parse<'t>(tree: &'t SourceTree, diagnostics: &mut Vec<Diagnostic>) -> Vec<SourceFile<'t>> {
-    tree.python_files().filter_map(|(path, bytes)| parse_file(path, bytes, diagnostics)).collect()
+    tree.python_files().map(|(path, bytes)| parse_file(path, bytes, diagnostics)).collect()
 }
 
-fn parse_file<'t>(path: &'t str, bytes: &'t [u8], diagnostics: &mut Vec<Diagnostic>) -> Option<SourceFile<'t>> {
+fn parse_file<'t>(path: &'t str, bytes: &'t [u8], diagnostics: &mut Vec<Diagnostic>) -> SourceFile<'t> {
     if bytes.len() > FILE_BYTES_MAX {
         diagnostics.push(
             Diagnostic::error(Code::UnreadableFile, format!("`{path}` is larger than 64 MiB"))
                 .at(start_of(path))
                 .hint("keep data out of Python files, or exclude the file in .flashignore"),
         );
-        return None;
+        return SourceFile::new(path, "", empty_module(), true);
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
             diagnostics.push(not_utf8(path, bytes, error.valid_up_to()));
-            return None;
+            return SourceFile::new(path, "", empty_module(), true);
         }
     };
     if let Some(offset) = nested_too_deeply(text) {
@@ -95,7 +95,7 @@ fn parse_file<'t>(path: &'t str, bytes: &'t [u8], diagnostics: &mut Vec<Diagnost
                 .at(file.span(TextRange::empty(position)))
                 .hint("split the expression into several, each bound to a name"),
         );
-        return Some(file);
+        return file;
     }
     let parsed = parse_unchecked_source(text, PySourceType::Python);
     let mut errors: Vec<(TextRange, String)> =
@@ -110,11 +110,12 @@ fn parse_file<'t>(path: &'t str, bytes: &'t [u8], diagnostics: &mut Vec<Diagnost
                 .hint("correct the syntax; nothing else in this file is checked until it parses"),
         );
     }
-    Some(file)
+    file
 }
 
 fn not_utf8(path: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
-    let readable = bytes.get(..valid_up_to).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+    let readable =
+        bytes.get(..valid_up_to).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
     let file = SourceFile::new(path, readable, empty_module(), true);
     let span = file.span(TextRange::empty(TextSize::new(valid_up_to as u32)));
     Diagnostic::error(Code::UnreadableFile, format!("`{path}` is not UTF-8 text"))
@@ -282,7 +283,9 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_an_error_not_a_crash() {
-        for (open, close) in [("[", "]"), ("(", ")"), ("{1:", "}"), ("f(", ")"), ("not ", ""), ("-", ""), ("lambda: ", "")] {
+        for (open, close) in
+            [("[", "]"), ("(", ")"), ("{1:", "}"), ("f(", ")"), ("not ", ""), ("-", ""), ("lambda: ", "")]
+        {
             for closed in [close, ""] {
                 let source = format!("x = {}1{}\n", open.repeat(50_000), closed.repeat(50_000));
                 check(source.as_bytes(), &[("FL101", 1, error_column(source.as_bytes()))]);

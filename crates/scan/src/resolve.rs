@@ -20,9 +20,18 @@ pub(crate) enum Entity<'a> {
     Module(String),
     /// Dotted name of something outside the project.
     External(String),
-    Value { file: FileIndex, expression: &'a Expr },
-    Function { file: FileIndex, definition: &'a StmtFunctionDef },
-    Class { file: FileIndex, definition: &'a StmtClassDef },
+    Value {
+        file: FileIndex,
+        expression: &'a Expr,
+    },
+    Function {
+        file: FileIndex,
+        definition: &'a StmtFunctionDef,
+    },
+    Class {
+        file: FileIndex,
+        definition: &'a StmtClassDef,
+    },
 }
 
 /// Why something could not be followed, and where it stopped.
@@ -68,8 +77,11 @@ impl Unresolved {
         let (file, range) = use_site;
         let inside = self.file == file && range.contains_range(self.range);
         let at = if inside { self.range } else { range };
-        let code = self.code.unwrap_or(code);
-        let mut diagnostic = Diagnostic::error(code, format!("{what}: {}", self.reason))
+        let (code, message) = match self.code {
+            Some(exact) => (exact, self.reason),
+            None => (code, format!("{what}: {}", self.reason)),
+        };
+        let mut diagnostic = Diagnostic::error(code, message)
             .at(project.files[file].span(at))
             .hint(self.hint.unwrap_or_else(|| hint.to_owned()));
         if !inside {
@@ -97,7 +109,8 @@ impl<'a> Project<'a> {
         match self.lookup(file, name, Some(range.start()), range, 0)? {
             Some(entity) => Ok(entity),
             None => {
-                let known: Vec<&str> = self.bound_names(file);
+                let mut known = self.bound_names(file);
+                resources::class_names().for_each(|class| known.push(class));
                 let mut unresolved =
                     Unresolved::new(file, range, format!("`{name}` is not defined in this file"));
                 if let Some(candidate) = suggest::closest(name, known) {
@@ -192,8 +205,11 @@ impl<'a> Project<'a> {
             }
             Located::External(dotted) => Ok(Entity::External(format!("{dotted}.{}", from.name))),
             Located::Project(path) => self.member(&path, from.name, (file, from.range), hops + 1),
-            Located::BeyondRoot => Err(Unresolved::new(file, from.range, "the import goes beyond the project's root")
-                .hint("remove leading dots, or run `flash` in the directory that holds the whole package")),
+            Located::BeyondRoot => {
+                Err(Unresolved::new(file, from.range, "the import goes beyond the project's root").hint(
+                    "remove leading dots, or run `flash` in the directory that holds the whole package",
+                ))
+            }
         }
     }
 
@@ -210,9 +226,7 @@ impl<'a> Project<'a> {
         if let Some(module) = module {
             // `from . import x` in an `__init__.py` means the module `x`, not the name that the import itself binds.
             let bound_by_itself = module == file && self.is_module(&join(path, name));
-            if !bound_by_itself
-                && let Some(entity) = self.lookup(module, name, None, range, hops)?
-            {
+            if !bound_by_itself && let Some(entity) = self.lookup(module, name, None, range, hops)? {
                 return Ok(entity);
             }
         }
@@ -223,7 +237,8 @@ impl<'a> Project<'a> {
         let mut unresolved = match module {
             Some(module) => {
                 let defined = self.files[module].path;
-                let unresolved = Unresolved::new(file, range, format!("`{defined}` does not define `{name}`"));
+                let unresolved =
+                    Unresolved::new(file, range, format!("`{defined}` does not define `{name}`"));
                 match suggest::closest(name, self.bound_names(module)) {
                     Some(candidate) => unresolved.hint(format!("did you mean `{candidate}`?")),
                     None => unresolved,
@@ -232,8 +247,12 @@ impl<'a> Project<'a> {
             None if self.is_module(path) => {
                 Unresolved::new(file, range, format!("`{path}/` holds no module `{name}`"))
             }
-            None => Unresolved::new(file, range, format!("the project has no module `{}`", path.replace('/', ".")))
-                .hint(format!("create `{path}.py`, or correct the import")),
+            None => Unresolved::new(
+                file,
+                range,
+                format!("the project has no module `{}`", path.replace('/', ".")),
+            )
+            .hint(format!("create `{path}.py`, or correct the import")),
         };
         unresolved.broken = module.is_some_and(|module| self.files[module].broken);
         Err(unresolved)
@@ -262,14 +281,21 @@ impl<'a> Project<'a> {
                 let base = self.resolve_within(file, expression, hops + 1)?;
                 self.attribute(base, name, use_file, range, hops + 1)
             }
-            Entity::Value { .. } | Entity::Function { .. } => {
-                Err(Unresolved::new(use_file, range, format!("the attribute `{name}` is known only when the code runs")))
-            }
+            Entity::Value { .. } | Entity::Function { .. } => Err(Unresolved::new(
+                use_file,
+                range,
+                format!("the attribute `{name}` is known only when the code runs"),
+            )),
         }
     }
 
     /// `resolve` for an alias of an alias, which may go in a circle.
-    fn resolve_within(&self, file: FileIndex, expression: &'a Expr, hops: usize) -> Result<Entity<'a>, Unresolved> {
+    fn resolve_within(
+        &self,
+        file: FileIndex,
+        expression: &'a Expr,
+        hops: usize,
+    ) -> Result<Entity<'a>, Unresolved> {
         match expression {
             Expr::Attribute(attribute) => {
                 if hops > HOPS_MAX {
@@ -313,9 +339,9 @@ impl<'a> Project<'a> {
 
 /// The first segment that is a public name, and what follows it: `core.resources.GpuGroup.ADA_24`.
 pub(crate) fn framework_symbol(path: &[String]) -> Option<(Symbol, &[String])> {
-    path.iter()
-        .enumerate()
-        .find_map(|(index, segment)| Some((resources::symbol(segment)?, path.get(index + 1..).unwrap_or_default())))
+    path.iter().enumerate().find_map(|(index, segment)| {
+        Some((resources::symbol(segment)?, path.get(index + 1..).unwrap_or_default()))
+    })
 }
 
 fn class_attribute<'a>(

@@ -102,7 +102,8 @@ pub(crate) static POD_TEMPLATE: NestedClass = NestedClass {
     ],
 };
 
-pub(crate) static KEY_VALUE_PAIR: NestedClass = NestedClass { name: "KeyValuePair", fields: &["key", "value"] };
+pub(crate) static KEY_VALUE_PAIR: NestedClass =
+    NestedClass { name: "KeyValuePair", fields: &["key", "value"] };
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Enumeration {

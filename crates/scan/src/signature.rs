@@ -34,9 +34,9 @@ pub(crate) fn returns(file: &SourceFile<'_>, function: &StmtFunctionDef) -> Opti
 
 /// Parameters of `__init__` without `self`.
 pub(crate) fn constructor(file: &SourceFile<'_>, class: &StmtClassDef) -> Vec<Parameter> {
-    functions(class).find(|method| method.name.as_str() == "__init__").map_or_else(Vec::new, |init| {
-        without_receiver(file, init)
-    })
+    functions(class)
+        .find(|method| method.name.as_str() == "__init__")
+        .map_or_else(Vec::new, |init| without_receiver(file, init))
 }
 
 /// Methods whose name has no leading underscore, in the order of the source; of several with one name the last.

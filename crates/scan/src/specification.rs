@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use flash_model::{
-    Code, Diagnostic, EndpointKind, Hardware, ResourceName, ResourceSpec, Scaler, ScalerType, Span, VolumeSpec,
+    Code, Diagnostic, EndpointKind, Hardware, ResourceName, ResourceSpec, Scaler, ScalerType, Span,
+    VolumeSpec,
 };
 use ruff_text_size::Ranged;
 
@@ -62,9 +63,9 @@ pub(crate) fn specify(
     let locations = locations(&mut fields);
     let mut environment = Environment::default();
     fields.environment("env", &mut environment);
-    let template = fields.nested("template", &POD_TEMPLATE).map(|template| {
-        read_template(project, template, &mut environment, fields.diagnostics)
-    });
+    let template = fields
+        .nested("template", &POD_TEMPLATE)
+        .map(|template| read_template(project, template, &mut environment, fields.diagnostics));
     let template = template.unwrap_or_default();
     check_disk(&mut fields, &hardware, class.kind, template.disk_gb);
     let volumes = fields
@@ -77,15 +78,19 @@ pub(crate) fn specify(
         // Load balancers become LB whatever is written.
         && !class.is_load_balanced()
     {
-        fields.invalid("type", format!("`{}` is a queue resource", class.name), "use a load balancer class such as `LiveLoadBalancer`, or leave `type` out");
+        fields.invalid(
+            "type",
+            format!("`{}` is a queue resource", class.name),
+            "use a load balancer class such as `LiveLoadBalancer`, or leave `type` out",
+        );
     }
     let image = fields.text("imageName").filter(|image| !image.is_empty()).or(template.image);
-    let spec = ResourceSpec {
+    let mut spec = ResourceSpec {
         kind: class.kind,
         image: image.filter(|_| !class.live),
         workers_min,
         workers_max,
-        idle_timeout: fields.integer("idleTimeout", 1).unwrap_or(DEFAULT_IDLE_TIMEOUT),
+        idle_timeout: fields.integer("idleTimeout", 0).unwrap_or(DEFAULT_IDLE_TIMEOUT),
         scaler,
         execution_timeout_ms: fields.whole_number("executionTimeoutMs", 0, i64::MAX).unwrap_or(0),
         max_concurrency: if class.is_load_balanced() { CONCURRENCY_OF_HTTP } else { CONCURRENCY_OF_QUEUE },
@@ -101,8 +106,8 @@ pub(crate) fn specify(
         asgi: None,
         hardware,
     };
-    let mut spec = spec;
     spec.env.sort();
+    spec.env.dedup();
     let (name, name_span) = name?;
     Some(Specified { name, name_span, spec, environment })
 }
@@ -125,9 +130,12 @@ fn name(fields: &mut Fields<'_, '_, '_>, class: &str) -> Option<(ResourceName, S
         Ok(name) => Some((name, span)),
         Err(error) => {
             fields.diagnostics.push(
-                Diagnostic::error(Code::InvalidName, format!("invalid resource name \"{}\"", error.value.escape_debug()))
-                    .at(span)
-                    .hint(error.rule),
+                Diagnostic::error(
+                    Code::InvalidName,
+                    format!("invalid resource name \"{}\"", error.value.escape_debug()),
+                )
+                .at(span)
+                .hint(error.rule),
             );
             None
         }
@@ -140,13 +148,18 @@ fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
             if fields.arguments.has(name) {
                 let span = fields.span(name);
                 fields.diagnostics.push(
-                    Diagnostic::warning(Code::InvalidValue, format!("`{name}` has no effect on a CPU resource"))
-                        .at(span)
-                        .hint("remove it, or use a GPU class such as `LiveServerless`"),
+                    Diagnostic::warning(
+                        Code::InvalidValue,
+                        format!("`{name}` has no effect on a CPU resource"),
+                    )
+                    .at(span)
+                    .hint("remove it, or use a GPU class such as `LiveServerless`"),
                 );
             }
         }
-        return Hardware::Cpu { instance_ids: any_if_empty(fields.members("instanceIds", &CPU_INSTANCE_TYPE)) };
+        return Hardware::Cpu {
+            instance_ids: any_if_empty(fields.members("instanceIds", &CPU_INSTANCE_TYPE)),
+        };
     }
     let mut gpus = fields.members("gpus", &GPU_GROUP);
     if gpus.is_empty() {
@@ -218,8 +231,14 @@ fn locations(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
 }
 
 /// Queue workers on CPUs have as much disk as their instance allows; load balancers are not limited by the reference.
-fn check_disk(fields: &mut Fields<'_, '_, '_>, hardware: &Hardware, kind: EndpointKind, disk_gb: Option<u32>) {
-    let (Hardware::Cpu { instance_ids }, EndpointKind::Queue, Some(disk_gb)) = (hardware, kind, disk_gb) else {
+fn check_disk(
+    fields: &mut Fields<'_, '_, '_>,
+    hardware: &Hardware,
+    kind: EndpointKind,
+    disk_gb: Option<u32>,
+) {
+    let (Hardware::Cpu { instance_ids }, EndpointKind::Queue, Some(disk_gb)) = (hardware, kind, disk_gb)
+    else {
         return;
     };
     let smallest = instance_ids.iter().filter_map(|id| Some((disk_ceiling_gb(id)?, id))).min();
@@ -266,14 +285,21 @@ fn read_template(
 }
 
 /// A list of `KeyValuePair(key=…, value=…)` or `{"key": …, "value": …}`.
-fn template_environment(project: &Project<'_>, fields: &mut Fields<'_, '_, '_>, environment: &mut Environment) {
+fn template_environment(
+    project: &Project<'_>,
+    fields: &mut Fields<'_, '_, '_>,
+    environment: &mut Environment,
+) {
     let Some(given) = fields.arguments.value("env", fields.diagnostics) else { return };
     let Value::List(items) = given.value else { return };
     for item in items {
         let pair = match item {
             Value::Dict(items) => {
                 let find = |wanted: &str| {
-                    items.iter().find(|(key, _)| *key == Value::Text(wanted.to_owned())).map(|(_, value)| value.clone())
+                    items
+                        .iter()
+                        .find(|(key, _)| *key == Value::Text(wanted.to_owned()))
+                        .map(|(_, value)| value.clone())
                 };
                 find("key").zip(find("value"))
             }
@@ -302,7 +328,8 @@ fn read_volume(
     let datacenter =
         fields.member("dataCenterId", &DATA_CENTER).unwrap_or_else(|| DEFAULT_DATACENTER.to_owned());
     if !locations.contains(&datacenter) {
-        let span = if arguments.has("dataCenterId") { fields.span("dataCenterId") } else { arguments.callee_span() };
+        let span =
+            if arguments.has("dataCenterId") { fields.span("dataCenterId") } else { arguments.callee_span() };
         fields.diagnostics.push(
             Diagnostic::error(
                 Code::InvalidValue,
@@ -315,7 +342,11 @@ fn read_volume(
     match fields.text("name") {
         Some(name) if !name.is_empty() => Some(VolumeSpec { name, size_gb, datacenter: Some(datacenter) }),
         Some(_) => {
-            fields.invalid("name", "a volume's name must not be empty".to_owned(), "write `NetworkVolume(name=\"models\")`");
+            fields.invalid(
+                "name",
+                "a volume's name must not be empty".to_owned(),
+                "write `NetworkVolume(name=\"models\")`",
+            );
             None
         }
         None => {

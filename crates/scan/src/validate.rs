@@ -25,14 +25,16 @@ pub(crate) fn route(
     let span = |range: Option<TextRange>| file.span(range.unwrap_or(remote.range));
     let name = remote.definition.name().as_str();
     missing(remote, span(Some(remote.definition.name().range())), diagnostics);
-    let method = remote.method.text().and_then(|text| check_method(text, span(remote.method.range()), diagnostics));
+    let method =
+        remote.method.text().and_then(|text| check_method(text, span(remote.method.range()), diagnostics));
     let path = remote.path.text()?;
     let path_span = span(remote.path.range());
     let parameters = check_path(path, &path_span, diagnostics)?;
     if let Definition::Function(function) = remote.definition
         && function.parameters.kwarg.is_none()
     {
-        let known: Vec<&str> = function.parameters.iter().map(|parameter| parameter.name().as_str()).collect();
+        let known: Vec<&str> =
+            function.parameters.iter().map(|parameter| parameter.name().as_str()).collect();
         for parameter in parameters.iter().filter(|parameter| !known.contains(&parameter.as_str())) {
             let hint = match suggest::closest(parameter, known.iter().copied()) {
                 Some(candidate) => format!("did you mean `{{{candidate}}}`?"),
@@ -52,10 +54,13 @@ pub(crate) fn route(
     let method = method?;
     match taken.get(&(method, shape(path))) {
         Some((other, other_span)) => diagnostics.push(
-            Diagnostic::error(Code::RouteConflict, format!("`{name}` and `{other}` both serve {method} {path}"))
-                .at(path_span)
-                .related(other_span.clone(), format!("`{other}` has the route first"))
-                .hint("give one of them another path or method"),
+            Diagnostic::error(
+                Code::RouteConflict,
+                format!("`{name}` and `{other}` both serve {method} {path}"),
+            )
+            .at(path_span)
+            .related(other_span.clone(), format!("`{other}` has the route first"))
+            .hint("give one of them another path or method"),
         ),
         None => {
             taken.insert((method, shape(path)), (name.to_owned(), path_span));
@@ -65,7 +70,11 @@ pub(crate) fn route(
 }
 
 /// A queue resource has no routes: what is said about one is ignored, with a warning.
-pub(crate) fn ignored_route(project: &Project<'_>, remote: &RemoteUse<'_>, diagnostics: &mut Vec<Diagnostic>) {
+pub(crate) fn ignored_route(
+    project: &Project<'_>,
+    remote: &RemoteUse<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     let given: Vec<&str> = [("method", &remote.method), ("path", &remote.path)]
         .into_iter()
         .filter(|(_, text)| text.text().is_some())
@@ -75,7 +84,12 @@ pub(crate) fn ignored_route(project: &Project<'_>, remote: &RemoteUse<'_>, diagn
     diagnostics.push(
         Diagnostic::warning(
             Code::IgnoredRoute,
-            format!("`{}` is ignored: `{}` is a queue resource", given.join("` and `"), remote.resource.class.name),
+            format!(
+                "`{}` {} ignored: `{}` is a queue resource",
+                given.join("` and `"),
+                if given.len() == 1 { "is" } else { "are" },
+                remote.resource.class.name
+            ),
         )
         .at(project.files[remote.file].span(range))
         .hint("use a load balancer class such as `LiveLoadBalancer` to serve HTTP routes"),
@@ -86,7 +100,7 @@ fn missing(remote: &RemoteUse<'_>, span: Span, diagnostics: &mut Vec<Diagnostic>
     let method_missing = matches!(remote.method, RouteText::Missing);
     let path_missing = matches!(remote.path, RouteText::Missing);
     let what = match (method_missing, path_missing) {
-        (true, true) => "method and path",
+        (true, true) => "method or path",
         (true, false) => "method",
         (false, true) => "path",
         (false, false) => return,
@@ -114,9 +128,12 @@ fn check_method(text: &str, span: Span, diagnostics: &mut Vec<Diagnostic>) -> Op
             Err(()) => format!("use one of {}", HttpMethod::ALL.map(HttpMethod::as_str).join(", ")),
         };
         diagnostics.push(
-            Diagnostic::error(Code::InvalidMethod, format!("\"{}\" is not an HTTP method", text.escape_debug()))
-                .at(span)
-                .hint(hint),
+            Diagnostic::error(
+                Code::InvalidMethod,
+                format!("\"{}\" is not an HTTP method", text.escape_debug()),
+            )
+            .at(span)
+            .hint(hint),
         );
     }
     parsed
@@ -153,21 +170,28 @@ fn check_path(path: &str, span: &Span, diagnostics: &mut Vec<Diagnostic>) -> Opt
             return None;
         }
         if parameters.iter().any(|known| known == name) {
-            invalid(format!("the path has `{{{name}}}` twice"), "give each parameter its own name".to_owned());
+            invalid(
+                format!("the path has `{{{name}}}` twice"),
+                "give each parameter its own name".to_owned(),
+            );
             return None;
         }
         parameters.push(name.to_owned());
     }
     let trimmed = path.trim_end_matches('/');
-    let below_prefix = path.strip_prefix(RESERVED_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below_prefix =
+        path.strip_prefix(RESERVED_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if below_prefix || RESERVED_PATHS.contains(&trimmed) {
         diagnostics.push(
-            Diagnostic::error(Code::ReservedPath, format!("the path \"{shown}\" is answered by Flash itself"))
-                .at(span.clone())
-                .hint(format!(
-                    "choose a path other than {} and anything below {RESERVED_PREFIX}",
-                    RESERVED_PATHS.join(", ")
-                )),
+            Diagnostic::error(
+                Code::ReservedPath,
+                format!("the path \"{shown}\" is answered by Flash itself"),
+            )
+            .at(span.clone())
+            .hint(format!(
+                "choose a path other than {} and anything below {RESERVED_PREFIX}",
+                RESERVED_PATHS.join(", ")
+            )),
         );
     }
     Some(parameters)

@@ -307,11 +307,14 @@ def _loads(body: Body) -> Any:
     """Strict JSON. Raises `ValueError`."""
     text = str(body, "utf-8")
     try:
-        value, end = _raw_decode(text)
-    except json.JSONDecodeError:
-        return _DECODER.decode(text)  # white space in front, or a real error
-    if end != len(text):
-        return _DECODER.decode(text)
+        try:
+            value, end = _raw_decode(text)
+        except json.JSONDecodeError:
+            return _DECODER.decode(text)  # white space in front, or a real error
+        if end != len(text):
+            return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     return value
 
 

@@ -2,12 +2,14 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use pep508_rs::{Requirement as Pep508, VerbatimUrl, VersionOrUrl};
+use pep508_rs::{ExtraName, PackageName, Requirement as Pep508, VerbatimUrl, VersionOrUrl};
 
 /// Names of this SDK: the binary itself satisfies them.
 const SDK_NAMES: [&str; 2] = ["runpod-flash", "tetra-rp"];
 
 const ARCHIVE_SUFFIXES: [&str; 5] = [".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz"];
+
+const PARENTHESES_MAX: usize = 64;
 
 /// A requirement; ordered by normalised name, those without a name first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +26,7 @@ impl Requirement {
     pub fn parse(text: &str, base: &Path) -> Result<Self, String> {
         let (specifier, options) = split_options(text.trim());
         let with_options = |text: String| if options.is_empty() { text } else { format!("{text} {options}") };
-        match Pep508::<VerbatimUrl>::parse(specifier, base) {
+        match parsed(specifier, base) {
             Ok(parsed) => {
                 let name = parsed.name.to_string();
                 // Printing a URL would expand the environment variables in it.
@@ -37,7 +39,7 @@ impl Requirement {
             Err(_) if is_location(specifier) => {
                 Ok(Self { name: name_in_location(specifier), text: with_options(located(specifier, base)) })
             }
-            Err(error) => Err(reason(&error.message.to_string())),
+            Err(reason) => Err(reason),
         }
     }
 
@@ -123,12 +125,35 @@ fn name_in_location(location: &str) -> Option<String> {
 
 /// PEP 503: lower case, runs of `-`, `_`, `.` are one dash.
 fn normalized(name: &str) -> Option<String> {
-    pep508_rs::PackageName::new(name.to_owned()).ok().map(|name| name.to_string())
+    PackageName::new(name.to_owned()).ok().map(|name| name.to_string())
 }
 
-fn reason(message: &str) -> String {
-    let first = message.lines().next().unwrap_or("not a requirement");
-    first.trim_end_matches('.').to_owned()
+/// The parser (0.9.2) panics on names that end in punctuation and on markers beyond ASCII, and recurses per
+/// parenthesis; such text is refused before it gets there.
+fn parsed(specifier: &str, base: &Path) -> Result<Pep508<VerbatimUrl>, String> {
+    let end = specifier
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
+        .unwrap_or(specifier.len());
+    let (name, rest) = specifier.split_at(end);
+    PackageName::new(name.to_owned()).map_err(|_| format!("{name:?} is not a package name"))?;
+    if let Some(extras) = rest.trim_start().strip_prefix('[') {
+        let extras = extras.split(']').next().unwrap_or_default();
+        for extra in extras.split(',').map(str::trim).filter(|extra| !extra.is_empty()) {
+            ExtraName::new(extra.to_owned()).map_err(|_| format!("{extra:?} is not the name of an extra"))?;
+        }
+    }
+    if let Some((_, marker)) = rest.split_once(';') {
+        if !marker.is_ascii() {
+            return Err("its condition holds characters beyond ASCII".to_owned());
+        }
+        if marker.matches('(').count() > PARENTHESES_MAX {
+            return Err(format!("its condition has more than {PARENTHESES_MAX} parentheses"));
+        }
+    }
+    Pep508::parse(specifier, base).map_err(|error| {
+        let message = error.message.to_string();
+        message.lines().next().unwrap_or("not a requirement").trim_end_matches('.').to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -165,7 +190,21 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_a_reason() {
-        for text in ["x=1", "torch>=", "a b", "!", "x==1 y==2", "=="] {
+        let nested = format!("x; {}os_name == 'x'{}", "(".repeat(9999), ")".repeat(9999));
+        for text in [
+            "x=1",
+            "torch>=",
+            "a b",
+            "!",
+            "x==1 y==2",
+            "==",
+            "",
+            "x-",
+            "x[y_]",
+            "x[y-,z",
+            "x; os_name == 'é'",
+            &nested,
+        ] {
             let reason = Requirement::parse(text, Path::new("/project")).unwrap_err();
             assert!(!reason.is_empty() && !reason.contains('\n'), "{text}: {reason}");
         }

@@ -104,7 +104,9 @@ impl Folder {
     pub(super) fn forget_identity(&self) -> Result<(), Error> {
         let path = self.path.join("endpoint.json");
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Files { path, source: error }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Files { path, source: error })
+            }
             _ => Ok(()),
         }
     }
@@ -124,7 +126,9 @@ impl Folder {
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let path = self.path.join(name);
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Document { path, source }),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Document { path, source })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::Files { path, source }),
         }
@@ -133,8 +137,8 @@ impl Folder {
     fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Error> {
         let path = self.path.join(name);
         let temporary = self.path.join(format!("{name}.new"));
-        let bytes =
-            serde_json::to_vec_pretty(value).map_err(|source| Error::Document { path: path.clone(), source })?;
+        let bytes = serde_json::to_vec_pretty(value)
+            .map_err(|source| Error::Document { path: path.clone(), source })?;
         fs::write(&temporary, bytes)
             .and_then(|()| fs::rename(&temporary, &path))
             .map_err(|source| Error::Files { path, source })

@@ -14,14 +14,15 @@ use std::sync::Arc;
 use flash_artifact::requirements::{ProjectRequirements, RequirementSet};
 use flash_client::{Endpoint, Token, Transport};
 use flash_model::{
-    Completeness, EndpointId, IdempotencyKey, Inventory, ObservedEndpoint, ObservedPhase, Resource, ResourceName, Scope,
+    Completeness, EndpointId, IdempotencyKey, Inventory, ObservedEndpoint, ObservedPhase, Resource,
+    ResourceName, Scope,
 };
 use tokio::sync::watch;
 
 use self::folder::{Folder, FolderRecord};
 use self::python::Environments;
-use crate::provider::{EndpointRequest, Health, Pending, Provider};
 use crate::Error;
+use crate::provider::{EndpointRequest, Health, Pending, Provider};
 
 /// Where things are on this machine.
 #[derive(Debug, Clone)]
@@ -73,7 +74,11 @@ impl LocalProvider {
         if folder.exists() { Ok(folder) } else { Err(Error::NoEndpoint { endpoint_id: endpoint_id.clone() }) }
     }
 
-    async fn start(&self, endpoint_id: &EndpointId, request: &EndpointRequest) -> Result<ObservedEndpoint, Error> {
+    async fn start(
+        &self,
+        endpoint_id: &EndpointId,
+        request: &EndpointRequest,
+    ) -> Result<ObservedEndpoint, Error> {
         let folder = self.folder(endpoint_id);
         let resource = request.resource()?;
         let requirements = self.requirement_set(resource);
@@ -139,7 +144,11 @@ impl Provider for LocalProvider {
         })
     }
 
-    fn adopt<'a>(&'a self, endpoint_id: &'a EndpointId, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
+    fn adopt<'a>(
+        &'a self,
+        endpoint_id: &'a EndpointId,
+        request: &'a EndpointRequest,
+    ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
             let no_endpoint = || Error::NoEndpoint { endpoint_id: endpoint_id.clone() };
             let endpoint = observe(&self.existing(endpoint_id)?)?.ok_or_else(no_endpoint)?;

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use super::LocalSettings;
 use super::folder::Folder;
-use crate::provider::{EndpointRequest, Health};
 use crate::Error;
+use crate::provider::{EndpointRequest, Health};
 
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longer than an endpoint's own drain time.
@@ -113,7 +113,10 @@ pub(super) async fn stop(folder: &Folder, endpoint_id: &EndpointId) -> Result<()
             }
         }
         if Instant::now() > killed_until {
-            return Err(Error::StopTimeout { endpoint_id: endpoint_id.clone(), waited: STOP_TIMEOUT + KILL_TIMEOUT });
+            return Err(Error::StopTimeout {
+                endpoint_id: endpoint_id.clone(),
+                waited: STOP_TIMEOUT + KILL_TIMEOUT,
+            });
         }
         sleep(POLL_PAUSE).await;
     }

@@ -82,29 +82,32 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
     let (reader, writer) = stream.into_split();
     link.send(Frame::new(Kind::Start, 0, Bytes::new(), launch.start.clone()));
 
-    let mut conversation = Conversation { id, link, pool, relay, exit: Exit::default() };
-    let mut reading = std::pin::pin!(conversation.read(reader));
-    let mut writing = std::pin::pin!(link.write_to(writer));
-    // A failed write means that the other side is gone; reading then ends too, with the last answers.
-    let mut is_writing = true;
-    let cause = loop {
-        tokio::select! {
-            cause = &mut reading => {
-                if tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
+    let mut exit = Exit::default();
+    let cause = {
+        let mut conversation = Conversation { id, link, pool, relay, exit: &mut exit };
+        let mut reading = std::pin::pin!(conversation.read(reader));
+        let mut writing = std::pin::pin!(link.write_to(writer));
+        // A failed write means that the other side is gone; reading then ends too, with the last answers.
+        let mut is_writing = true;
+        loop {
+            tokio::select! {
+                cause = &mut reading => {
+                    if tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
+                        let _ = child.start_kill();
+                    }
+                    break cause;
+                }
+                _ = child.wait() => {
+                    break tokio::time::timeout(EXIT_TIMEOUT, &mut reading).await.unwrap_or_default();
+                }
+                () = link.kill.notified() => {
                     let _ = child.start_kill();
                 }
-                break cause;
+                _ = &mut writing, if is_writing => is_writing = false,
             }
-            _ = child.wait() => break tokio::time::timeout(EXIT_TIMEOUT, &mut reading).await.unwrap_or_default(),
-            () = link.kill.notified() => {
-                let _ = child.start_kill();
-            }
-            _ = &mut writing, if is_writing => is_writing = false,
         }
     };
-    let status = child.wait().await.ok();
-    let exit = conversation.exit;
-    Exit { status, cause, ..exit }
+    Exit { status: child.wait().await.ok(), cause, ..exit }
 }
 
 struct Conversation<'a> {
@@ -112,7 +115,7 @@ struct Conversation<'a> {
     link: &'a Arc<Link>,
     pool: &'a Pool,
     relay: &'a Relay,
-    exit: Exit,
+    exit: &'a mut Exit,
 }
 
 impl Conversation<'_> {

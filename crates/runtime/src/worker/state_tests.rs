@@ -1,5 +1,7 @@
 use super::*;
 
+const NONE: [WorkerId; 0] = [];
+
 struct World {
     state: State,
     now: Instant,
@@ -57,7 +59,8 @@ fn broken() -> Failure {
 fn one_worker_at_boot_even_when_none_is_asked_for_and_none_once_idle() {
     let mut world = World::new(0, 3, 2);
     assert_eq!(world.state.health(), Health::Starting);
-    let mut world = { assert_eq!(world.spawned(), [1]); world.state.ready(1, world.now); world };
+    assert_eq!(world.spawned(), [1]);
+    world.state.ready(1, world.now);
     assert_eq!(world.after(4_999).decide(), []);
     assert_eq!(world.state.next_decision(world.now), Some(world.now + Duration::from_millis(1)));
     assert_eq!(world.after(1).decide(), [Action::Stop(1)]);
@@ -102,13 +105,13 @@ fn workers_come_one_at_a_time_up_to_the_maximum() {
         world.admit(false);
     }
     assert_eq!(world.after(100).spawned(), [2]);
-    assert_eq!(world.after(100).spawned(), [], "one is on its way");
+    assert_eq!(world.after(100).spawned(), NONE, "one is on its way");
     world.state.ready(2, world.now);
     assert!(world.state.seat().is_some());
     assert_eq!(world.spawned(), [3]);
     world.state.ready(3, world.now);
     assert!(world.state.seat().is_some());
-    assert_eq!(world.after(10_000).spawned(), [], "three is the maximum");
+    assert_eq!(world.after(10_000).spawned(), NONE, "three is the maximum");
 }
 
 #[test]
@@ -121,7 +124,7 @@ fn code_that_cannot_load_fails_calls_at_once_and_is_tried_again_ever_later() {
     for (id, seconds) in [(2, 1), (3, 2), (4, 4), (5, 8), (6, 16), (7, 30), (8, 30)] {
         assert_eq!(world.admit(false), Placement::Failed(broken(), Duration::from_secs(seconds)));
         assert_eq!(world.state.next_decision(world.now), Some(world.now + Duration::from_secs(seconds)));
-        assert_eq!(world.after(seconds * 1_000 - 1).spawned(), []);
+        assert_eq!(world.after(seconds * 1_000 - 1).spawned(), NONE);
         assert_eq!(world.after(1).spawned(), [id]);
         assert!(matches!(world.admit(false), Placement::Wait(_)));
         assert_eq!(world.fail(id).len(), 1);
@@ -144,7 +147,7 @@ fn a_worker_that_has_served_is_replaced_without_delay_one_that_never_did_is_not(
         world.state.ready(id, world.now);
         world.state.exited(id, None, world.now);
         if delay_ms > 0 {
-            assert_eq!(world.after(delay_ms - 1).spawned(), []);
+            assert_eq!(world.after(delay_ms - 1).spawned(), NONE);
             world.after(1);
         }
         assert_eq!(world.spawned(), [id + 1]);

@@ -1,0 +1,3 @@
+//! The binary as a person uses it: real processes, real Python workers, real `kill -9`.
+
+mod layering;

@@ -1,0 +1,93 @@
+//! The HTTP surface, over a real port.
+
+use std::time::Duration;
+
+use flash_client::{Fetched, Mothership, Token};
+use serde_json::Value;
+
+use crate::support::{Rig, TOKEN, front};
+
+async fn get(url: String, headers: &[(&str, &str)]) -> (u16, Value) {
+    let mut request = reqwest::Client::new().get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn ping_and_manifest_answer_before_there_is_a_project() {
+    let front = front();
+    let (status, body) = get(format!("{}/ping", front.url()), &[]).await;
+    assert_eq!((status, body["status"].as_str()), (200, Some("healthy")));
+    let (status, body) = get(format!("{}/manifest", front.url()), &[]).await;
+    assert_eq!((status, body["resources"].as_object().map(|resources| resources.len())), (200, Some(0)));
+}
+
+#[tokio::test]
+async fn the_manifest_is_conditional_and_can_be_waited_for() {
+    let (rig, ..) = Rig::simulated().await;
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    let client = Mothership::new(rig.handle.url(), None);
+    let Fetched::Document { etag, .. } = client.manifest(None, None).await.unwrap() else {
+        panic!("no document")
+    };
+    assert_eq!(client.manifest(etag.as_deref(), None).await.unwrap(), Fetched::NotModified);
+    let waiting = client.manifest(etag.as_deref(), Some(Duration::from_secs(20)));
+    let changing = async { rig.want(&[("a", 1), ("b", 1)]) };
+    let (fetched, ()) = tokio::join!(waiting, changing);
+    let Fetched::Document { manifest, etag: newer } = fetched.unwrap() else { panic!("no document") };
+    assert!(manifest.resources.contains_key("b"));
+    assert_ne!(newer, etag);
+}
+
+#[tokio::test]
+async fn foreign_pages_and_rebound_names_are_refused() {
+    let front = front();
+    for header in [("origin", "https://evil.example"), ("host", "evil.example")] {
+        let (status, body) = get(format!("{}/manifest", front.url()), &[header]).await;
+        assert_eq!((status, body["code"].as_str()), (403, Some("FL313")), "{header:?}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_endpoints_functions_and_paths_say_what_there_is() {
+    let (rig, ..) = Rig::simulated().await;
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    let url = rig.handle.url();
+    for (path, code, hint) in [
+        ("/lb/nope/x", "FL315", "/v2/a/runsync"),
+        ("/nothing", "FL301", "/v2/a/runsync"),
+        ("/lb/a/x", "FL301", "/v2/a"),
+    ] {
+        let (status, body) = get(format!("{url}{path}"), &[]).await;
+        assert_eq!((status, body["code"].as_str()), (404, Some(code)), "{path}");
+        assert!(body["hint"].as_str().unwrap().contains(hint), "{body}");
+    }
+    let error = Mothership::new(url, None).call_json("nope", &Value::Null).await.unwrap_err();
+    assert!(error.to_string().contains("nope"), "{error}");
+}
+
+#[tokio::test]
+async fn pickles_need_the_token_even_on_loopback() {
+    let (rig, ..) = Rig::simulated().await;
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    let post = |token: Option<&str>| {
+        let mut request = reqwest::Client::new()
+            .post(format!("{}/api/v1/call/a", rig.handle.url()))
+            .header("content-type", flash_model::wire::PICKLE_CONTENT_TYPE);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request.send()
+    };
+    assert_eq!(post(None).await.unwrap().status(), 401);
+    assert_eq!(post(Some("wrong")).await.unwrap().status(), 401);
+    // Past the guard the simulated endpoint cannot be reached, which is another matter.
+    assert_ne!(post(Some(TOKEN)).await.unwrap().status(), 401);
+    assert!(format!("{:?}", Token::from(TOKEN)).contains("***"));
+}

@@ -1,0 +1,143 @@
+//! Reconciliation, against a provider in memory that fails on demand.
+
+use flash_model::*;
+use flash_mothership::store::Store;
+
+use crate::support::{Rig, eventually, name, scope, status};
+
+fn verbs(provider: &flash_providers::SimProvider) -> Vec<&'static str> {
+    provider.writes().into_iter().map(|write| write.verb).collect()
+}
+
+#[tokio::test]
+async fn everything_in_the_manifest_becomes_ready_once() {
+    let (rig, store, provider) = Rig::simulated().await;
+    rig.want(&[("a", 1), ("b", 1), ("c", 1)]);
+    let served = rig.until_ready().await;
+    assert_eq!(served.manifest.generation, Some(1));
+    assert_eq!(served.routes.functions.len(), 3);
+    let version = store.snapshot(&scope()).await.unwrap().version;
+    let seen = provider.inventories();
+    eventually("some quiet rounds", || provider.inventories() > seen + 6).await;
+    assert_eq!(verbs(&provider), ["create"; 3], "quiet rounds write nothing to the provider");
+    assert_eq!(store.snapshot(&scope()).await.unwrap().version, version, "nor to the store");
+}
+
+#[tokio::test]
+async fn a_change_replaces_only_what_changed_and_a_removal_deletes() {
+    let (rig, store, provider) = Rig::simulated().await;
+    rig.want(&[("a", 1), ("b", 1)]);
+    let before = rig.until_ready().await;
+    let id = |served: &flash_mothership::Served, text: &str| {
+        served.manifest.resources[text].provisioned.endpoint_id.clone().unwrap()
+    };
+    rig.want(&[("a", 2), ("b", 1)]);
+    let (old_a, old_b) = (id(&before, "a"), id(&before, "b"));
+    let after = rig
+        .until("a replaced", |served| {
+            status(served, "a") == Some(ResourceStatus::Ready) && id(served, "a") != old_a
+        })
+        .await;
+    assert_eq!(id(&after, "b"), old_b);
+    eventually("the old endpoint deleted", || provider.endpoints().len() == 2).await;
+    rig.want(&[("b", 1)]);
+    eventually("a deleted", || provider.endpoints().len() == 1).await;
+    eventually("a forgotten", || !rig.handle.served().manifest.resources.contains_key("a")).await;
+    assert_eq!(verbs(&provider), ["create", "create", "create", "delete", "delete"]);
+    let records = store.snapshot(&scope()).await.unwrap().records;
+    assert!(!records.contains_key(&name("a")), "{records:?}");
+}
+
+#[tokio::test]
+async fn a_failing_resource_does_not_stop_the_others_and_recovers() {
+    for after_effect in [false, true] {
+        let (rig, _, provider) = Rig::simulated().await;
+        provider.fail_creates(&name("bad"), 2, after_effect);
+        rig.want(&[("bad", 1), ("good", 1)]);
+        rig.until("good ready", |served| status(served, "good") == Some(ResourceStatus::Ready)).await;
+        rig.until_ready().await;
+        assert_eq!(provider.endpoints().len(), 2, "a create that failed after its effect is not repeated");
+    }
+}
+
+#[tokio::test]
+async fn a_new_version_that_never_gets_healthy_leaves_the_old_one_serving() {
+    let (rig, store, provider) = Rig::simulated().await;
+    rig.want(&[("a", 1)]);
+    let before = rig.until_ready().await;
+    let old = before.manifest.resources["a"].provisioned.endpoint_id.clone();
+    // Both endpoints of the resource answer badly from here on, which only the new one is judged by at first.
+    provider.set_unhealthy(&name("a"), "ImportError: torch");
+    rig.want(&[("a", 2)]);
+    let served = rig
+        .until("a failed", |served| {
+            status(served, "a") == Some(ResourceStatus::Failed)
+                && served.manifest.resources["a"]
+                    .provisioned
+                    .status_reason
+                    .as_deref()
+                    .is_some_and(|reason| reason.contains("ImportError: torch"))
+        })
+        .await;
+    assert_eq!(served.manifest.resources["a"].provisioned.endpoint_id, old);
+    assert!(provider.endpoints().iter().any(|endpoint| Some(&endpoint.endpoint_id) == old.as_ref()));
+    let record = &store.snapshot(&scope()).await.unwrap().records[&name("a")];
+    assert_eq!(record.applied.as_ref().map(|applied| applied.spec.workers_max), Some(1), "the last good one");
+}
+
+#[tokio::test]
+async fn what_vanishes_is_made_again() {
+    let (rig, _, provider) = Rig::simulated().await;
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    provider.lose(&provider.endpoints()[0].endpoint_id);
+    eventually("made again", || provider.endpoints().len() == 1).await;
+    rig.until_ready().await;
+}
+
+#[tokio::test]
+async fn while_the_provider_is_unreachable_nothing_is_created_or_deleted() {
+    let (rig, _, provider) = Rig::simulated().await;
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    let mut events = rig.handle.events();
+    provider.set_unreachable(true);
+    rig.want(&[("b", 1)]);
+    loop {
+        if let flash_mothership::Event::Trouble { message } = events.recv().await.unwrap() {
+            assert!(message.contains("could not list"), "{message}");
+            break;
+        }
+    }
+    assert_eq!(verbs(&provider), ["create"]);
+    provider.set_unreachable(false);
+    eventually("caught up", || verbs(&provider) == ["create", "create", "delete"]).await;
+}
+
+#[tokio::test]
+async fn a_second_mothership_adopts_what_the_first_one_made() {
+    let (rig, store, provider) = Rig::simulated().await;
+    rig.want(&[("a", 1), ("b", 1)]);
+    rig.until_ready().await;
+    let (endpoints, id) = (provider.endpoints(), rig.handle.mothership_id().clone());
+    drop(rig);
+    let next = Rig::start(store, provider.clone()).await;
+    assert_eq!(*next.handle.mothership_id(), id);
+    next.want(&[("a", 1), ("b", 1)]);
+    next.until_ready().await;
+    assert_eq!(provider.endpoints(), endpoints);
+    assert_eq!(verbs(&provider), ["create"; 2]);
+}
+
+#[tokio::test]
+async fn stopping_suspends_endpoints_and_the_next_start_resumes_the_same_ones() {
+    let (rig, store, provider) = Rig::simulated().await;
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    rig.mothership.stop_with_endpoints().await.unwrap();
+    assert_eq!(provider.endpoints()[0].phase, ObservedPhase::Stopped);
+    let next = Rig::start(store, provider.clone()).await;
+    next.want(&[("a", 1)]);
+    next.until_ready().await;
+    assert_eq!(verbs(&provider), ["create", "suspend", "update"]);
+}

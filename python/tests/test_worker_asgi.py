@@ -1,0 +1,100 @@
+"""The user's own web application."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+
+from gateway import CALL, FAILED, RESULT, STOP, Gateway
+
+from tetra_rp import _payload
+
+SOURCE = """
+    from contextlib import asynccontextmanager
+    from fastapi import FastAPI
+    from tetra_rp import LiveServerless, remote
+
+    state = {}
+
+    @asynccontextmanager
+    async def lifespan(app):
+        state["up"] = True
+        yield
+        print("went down", flush=True)
+
+    app = FastAPI(lifespan=lifespan)
+
+    @remote(LiveServerless(name="model"))
+    def infer(x): ...
+
+    @app.get("/")
+    async def root():
+        return state
+
+    @app.get("/infer/{x}")
+    async def route(x: int):
+        return await infer(x)
+"""
+
+
+def get(gateway: Gateway, path: str) -> object:
+    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.first.header['port']}{path}", timeout=30) as response:
+        return json.load(response)
+
+
+def test_an_application_is_served_on_the_port_that_ready_tells(worker):
+    gateway = worker(SOURCE, [], asgi="main:app")
+    assert get(gateway, "/") == {"up": True}
+    gateway.send(STOP, 0)
+    assert gateway.at_end()
+    assert gateway.exit_code() == 0
+    assert "went down" in gateway.log.read_text()
+
+
+def test_its_calls_go_through_the_gateway(worker):
+    import threading
+
+    gateway = worker(SOURCE, [], asgi="main:app")
+
+    def answer() -> None:
+        call = gateway.receive()
+        assert call.kind == CALL
+        gateway.send(RESULT, call.call_id, None, _payload.dump_bytes({"got": call.value()["args"][0]}))
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    assert get(gateway, "/infer/5") == {"got": 5}
+    answering.join()
+
+
+def test_a_failing_start_up_is_failed(project):
+    source = """
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+
+        @asynccontextmanager
+        async def lifespan(app):
+            raise OSError("no database")
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+    """
+    with Gateway(project(source), [], asgi="main:app") as gateway:
+        assert gateway.first.kind == FAILED
+        assert "start-up of main:app failed" in gateway.first.header["message"]
+        assert gateway.exit_code() == 1
+        assert "no database" in gateway.log.read_text()
+
+
+def test_a_missing_variable_is_failed(project):
+    with Gateway(project("x = 1"), [], asgi="main:app") as gateway:
+        assert gateway.first.kind == FAILED
+        assert "module main has no app" in gateway.first.header["message"]
+
+
+def test_a_missing_uvicorn_is_failed_with_a_hint(project):
+    files = {"uvicorn.py": 'raise ModuleNotFoundError("No module named \'uvicorn\'", name="uvicorn")'}
+    with Gateway(project("app = object()", **files), [], asgi="main:app") as gateway:
+        assert gateway.first.kind == FAILED
+        assert "add `uvicorn`" in gateway.first.header["message"]

@@ -1,0 +1,3 @@
+import starlette.applications as sa
+def build(): return sa.Starlette()
+application: "sa.Starlette" = sa.Starlette(debug=True)

@@ -1,0 +1,4 @@
+from tetra_rp import LiveServerless
+import requests
+one = LiveServerless(name="one")
+two = LiveServerless(name="two")

@@ -1,0 +1,2 @@
+import scipy.stats
+x = 1

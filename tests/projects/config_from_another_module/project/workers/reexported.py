@@ -1,0 +1,4 @@
+from runpod_flash import remote
+from workers import shared_config
+@remote(shared_config)
+def reexported(): ...

@@ -1,0 +1,2 @@
+import tetra_rp
+shared = tetra_rp.CpuServerlessEndpoint(name="shared", imageName="img:1")

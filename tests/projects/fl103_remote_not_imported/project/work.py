@@ -1,0 +1,4 @@
+from tetra_rp import LiveServerless
+config = LiveServerless(name="x")
+@remote(config)
+def f(): ...

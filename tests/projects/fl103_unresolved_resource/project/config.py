@@ -1,0 +1,2 @@
+from tetra_rp import LiveServerless
+gpu_config = LiveServerless(name="other")

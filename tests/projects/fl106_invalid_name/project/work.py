@@ -1,0 +1,16 @@
+from tetra_rp import CpuLiveServerless, NetworkVolume, remote
+a = CpuLiveServerless(name="has space")
+b = CpuLiveServerless(name="")
+c = CpuLiveServerless(workersMax=1)
+d = CpuLiveServerless(name=3)
+e = CpuLiveServerless(name="e", networkVolume=NetworkVolume(size=1))
+@remote(a)
+def one(): ...
+@remote(b)
+def two(): ...
+@remote(c)
+def three(): ...
+@remote(d)
+def four(): ...
+@remote(e)
+def five(): ...

@@ -1,0 +1,4 @@
+from tetra_rp import CpuLiveServerless, remote
+a = CpuLiveServerless(name="a")
+@remote(a)
+def work(): ...

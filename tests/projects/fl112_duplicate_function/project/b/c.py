@@ -1,0 +1,6 @@
+from tetra_rp import CpuLiveServerless, remote
+b = CpuLiveServerless(name="b")
+@remote(b)
+def work(): ...
+@remote(b)
+class work: ...

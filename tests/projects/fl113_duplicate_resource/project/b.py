@@ -1,0 +1,5 @@
+from tetra_rp import CpuLiveServerless, remote
+NAME = "same"
+b = CpuLiveServerless(name=NAME)
+@remote(b)
+def two(): ...

@@ -1,0 +1,6 @@
+from tetra_rp import CpuLiveServerless, remote
+config = CpuLiveServerless(name="queue")
+@remote(config, method="POST", path="/a")
+def a(): ...
+@remote(config, path="/b")
+def b(): ...

@@ -1,0 +1,9 @@
+from tetra_rp import LiveServerless, remote
+config = LiveServerless(name="only")
+HERE = True
+@remote(config, local=True)
+def at_home(): ...
+@remote(config, local=HERE)
+def at_home_too(): ...
+@remote(config, local=False)
+def away(): ...

@@ -1,0 +1,3 @@
+from fastapi import FastAPI
+from workers.cpu import endpoint
+app = FastAPI()

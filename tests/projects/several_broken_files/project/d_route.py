@@ -1,0 +1,6 @@
+from tetra_rp import LiveLoadBalancer, remote
+api = LiveLoadBalancer(name="api")
+@remote(api, method="GET", path="/ping")
+def reserved(): ...
+@remote(api)
+def bare(): ...

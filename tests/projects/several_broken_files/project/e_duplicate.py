@@ -1,0 +1,6 @@
+from tetra_rp import remote
+from d_route import api
+@remote(api, method="GET", path="/x")
+def bare(): ...
+@remote(api, method="GET", path="/x")
+def conflict(): ...

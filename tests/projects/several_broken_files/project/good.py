@@ -1,0 +1,4 @@
+from tetra_rp import CpuLiveServerless, remote
+g = CpuLiveServerless(name="good")
+@remote(g)
+def good(): ...

@@ -1,0 +1,2 @@
+from tetra_rp import CpuLiveServerless
+prep = CpuLiveServerless(name="prep")

@@ -1,0 +1,2 @@
+from circle_a import *
+x = nothing

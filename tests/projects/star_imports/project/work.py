@@ -1,0 +1,4 @@
+from tetra_rp import *
+from again import *
+@remote(base)
+def work(): ...
