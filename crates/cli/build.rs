@@ -9,7 +9,8 @@ fn main() -> io::Result<()> {
     let variable = |name| env::var_os(name).map(PathBuf::from).unwrap_or_default();
     let pages = variable("CARGO_MANIFEST_DIR").join("../../docs/errors");
     println!("cargo:rerun-if-changed={}", pages.display());
-    let mut files: Vec<PathBuf> = fs::read_dir(&pages)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(&pages)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     files.sort();
     let mut source = String::from("const PAGES: &[(&str, &str)] = &[\n");
     for file in files {

@@ -38,10 +38,9 @@ class ResourceManager:
 
         Raises `NotRunningError` when nothing runs.
         """
-        from tetra_rp._transport import fetch_manifest
+        from tetra_rp._transport import HttpTransport
 
-        resources = fetch_manifest().get("resources", {})
-        return dict(resources)
+        return dict(HttpTransport().manifest().get("resources", {}))
 
     def find_resources_by_name(self, name: str) -> list[tuple[str, dict[str, Any]]]:
         """The entries with exactly this name: none or one."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import select
+import socket
 import threading
 import urllib.parse
+import weakref
 from typing import Any, Protocol
 
 from tetra_rp import _errors, _payload
@@ -18,6 +21,7 @@ CALL_PATH = "/api/v1/call"
 CONNECT_TIMEOUT_SECONDS = 5.0
 # A first call may wait for a worker to start and load a model; the endpoint's own limits end a call sooner.
 ANSWER_TIMEOUT_SECONDS = 3600.0
+IDLE_CONNECTIONS_MAX = 16
 
 
 class Transport(Protocol):
@@ -34,11 +38,13 @@ class Transport(Protocol):
 class HttpTransport:
     """Calls through the project's running mothership, `POST {url}/api/v1/call/{function}`.
 
-    The mothership is looked for at each call, so a script survives its restart. Connections are kept per thread.
+    The mothership is looked for at each call, so a script survives its restart. Calls wait in threads; their connections are
+    kept for later calls of any thread.
     """
 
     def __init__(self) -> None:
-        self._kept = threading.local()
+        self._kept = _KeptConnections()
+        weakref.finalize(self, self._kept.close)
 
     async def call(self, function: str, argument: dict[str, Any]) -> Any:
         return await asyncio.to_thread(self._call, function, argument)
@@ -53,9 +59,7 @@ class HttpTransport:
             ) from error
         path = f"{CALL_PATH}/{urllib.parse.quote(function, safe='')}"
         headers = {"Content-Type": PICKLE_CONTENT_TYPE, "Accept": PICKLE_CONTENT_TYPE}
-        if running.token:
-            headers["Authorization"] = f"Bearer {running.token}"
-        status, content_type, answer = self._exchange(running, path, body, headers)
+        status, content_type, answer = self._exchange(running, "POST", path, body, headers)
         if status == 200 and content_type == PICKLE_CONTENT_TYPE:
             try:
                 return _payload.load(answer)
@@ -65,56 +69,94 @@ class HttpTransport:
                 ) from error
         raise _problem(running, status, content_type, answer)
 
+    def manifest(self) -> dict[str, Any]:
+        """What the mothership answers to `GET /manifest`. Raises `FlashError`."""
+        running = find_running()
+        status, content_type, answer = self._exchange(running, "GET", "/manifest", None, {})
+        if status != 200:
+            raise _problem(running, status, content_type, answer)
+        document = json.loads(answer)
+        if not isinstance(document, dict):
+            raise _errors.CallError(f"{running.url}/manifest is not a JSON object", status=status)
+        return document
+
     def _exchange(
-        self, running: Announcement, path: str, body: bytes, headers: dict[str, str]
+        self, running: Announcement, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, str, bytes]:
         """Status, content type without parameters, body."""
-        connection, fresh = self._connection(running)
+        if running.token:
+            headers["Authorization"] = f"Bearer {running.token}"
+        connection = self._kept.take(running.url)
         try:
-            try:
-                return _post(connection, running, path, body, headers)
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-                connection.close()
-                if fresh:
-                    raise
-                # The server closed a kept connection between two calls. Only a connection that has been used is
-                # tried again: on it, the end came before any byte of an answer.
-                return _post(connection, running, path, body, headers)
-        except (OSError, http.client.HTTPException) as error:
+            if connection.sock is None:
+                connection.connect()
+                connection.sock.settimeout(ANSWER_TIMEOUT_SECONDS)
+                connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            base = urllib.parse.urlsplit(running.url).path
+            connection.request(method, base + path, body, headers)
+            response = connection.getresponse()
+            answer = response.read()
+        except ConnectionRefusedError as error:
             connection.close()
-            if isinstance(error, ConnectionRefusedError):
-                raise _errors.NotRunningError(
-                    f"nothing listens at {running.url} ({running.source}); start the project with `flash run`"
-                ) from error
+            raise _errors.NotRunningError(
+                f"nothing listens at {running.url} ({running.source}); start the project with `flash run`"
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            # Not sent again: the call may have been made.
+            connection.close()
             raise _errors.TransportError(
                 f"the call to {running.url}{path} failed: {type(error).__name__}: {error}"
             ) from error
+        except BaseException:
+            connection.close()
+            raise
+        self._kept.give_back(running.url, connection)
+        content_type = (response.getheader("content-type") or "").partition(";")[0].strip().lower()
+        return response.status, content_type, answer
 
-    def _connection(self, running: Announcement) -> tuple[http.client.HTTPConnection, bool]:
-        """This thread's connection to the mothership, and whether it is new."""
-        kept = getattr(self._kept, "connection", None)
-        if kept is not None and self._kept.url == running.url and kept.sock is not None:
-            return kept, False
-        address = urllib.parse.urlsplit(running.url)
+
+class _KeptConnections:
+    """Idle connections, the last used first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[tuple[str, http.client.HTTPConnection]] = []
+
+    def take(self, url: str) -> http.client.HTTPConnection:
+        """A connection to `url` that looks alive, or a new one that is not connected yet."""
+        while True:
+            with self._lock:
+                kept = self._idle.pop() if self._idle else None
+            if kept is None:
+                break
+            if kept[0] == url and not _has_ended(kept[1]):
+                return kept[1]
+            kept[1].close()
+        address = urllib.parse.urlsplit(url)
         kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-        connection = kind(address.hostname or "", address.port, timeout=CONNECT_TIMEOUT_SECONDS)
-        if kept is not None:
-            kept.close()
-        self._kept.connection, self._kept.url = connection, running.url
-        return connection, True
+        return kind(address.hostname or "", address.port, timeout=CONNECT_TIMEOUT_SECONDS)
+
+    def give_back(self, url: str, connection: http.client.HTTPConnection) -> None:
+        if connection.sock is None:
+            return  # the server asked to end it
+        with self._lock:
+            if len(self._idle) < IDLE_CONNECTIONS_MAX:
+                self._idle.append((url, connection))
+                return
+        connection.close()
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
 
 
-def _post(
-    connection: http.client.HTTPConnection, running: Announcement, path: str, body: bytes, headers: dict[str, str]
-) -> tuple[int, str, bytes]:
-    if connection.sock is None:
-        connection.connect()
-        connection.sock.settimeout(ANSWER_TIMEOUT_SECONDS)
-    base = urllib.parse.urlsplit(running.url).path.rstrip("/")
-    connection.request("POST", base + path, body, headers)
-    response = connection.getresponse()
-    content_type = (response.getheader("content-type") or "").partition(";")[0].strip().lower()
-    return response.status, content_type, response.read()
+def _has_ended(connection: http.client.HTTPConnection) -> bool:
+    """An idle connection has nothing to read but its end."""
+    poll = select.poll()
+    poll.register(connection.sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _problem(running: Announcement, status: int, content_type: str, answer: bytes) -> _errors.CallError:
@@ -139,27 +181,3 @@ def _problem(running: Announcement, status: int, content_type: str, answer: byte
         hint=document.get("hint"),
         exception=document.get("exception"),
     )
-
-
-def fetch_manifest() -> dict[str, Any]:
-    """What `GET /manifest` of the running mothership answers. Raises `FlashError`."""
-    running = find_running()
-    address = urllib.parse.urlsplit(running.url)
-    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-    connection = kind(address.hostname or "", address.port, timeout=CONNECT_TIMEOUT_SECONDS)
-    headers = {"Authorization": f"Bearer {running.token}"} if running.token else {}
-    try:
-        connection.request("GET", f"{address.path.rstrip('/')}/manifest", headers=headers)
-        response = connection.getresponse()
-        content_type = (response.getheader("content-type") or "").partition(";")[0].strip().lower()
-        answer = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise _errors.NotRunningError(f"{running.url} ({running.source}) does not answer: {error}") from error
-    finally:
-        connection.close()
-    if response.status != 200:
-        raise _problem(running, response.status, content_type, answer)
-    document = json.loads(answer)
-    if not isinstance(document, dict):
-        raise _errors.CallError(f"{running.url}/manifest is not a JSON object", status=response.status)
-    return document

@@ -27,7 +27,8 @@ impl Project {
             return Err(Failure::coded(Code::ProjectNotFound, format!("{} is not a folder", path.display()))
                 .hint("give the folder that holds your Python files, not one of them"));
         }
-        let name = root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
+        let name =
+            root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
         Ok(Self { root, name })
     }
 
@@ -45,7 +46,8 @@ impl Project {
     }
 
     pub(crate) fn select(&self) -> Result<Selection, Failure> {
-        flash_artifact::select(&self.root).map_err(|error| Failure::because("the project cannot be read", &error))
+        flash_artifact::select(&self.root)
+            .map_err(|error| Failure::because("the project cannot be read", &error))
     }
 
     /// Reads the whole project without importing it. Prints every diagnostic; errors among them are a failure.
@@ -61,10 +63,11 @@ impl Project {
         view::diagnostics::print(&scan.diagnostics, &tree, printer);
         let errors = scan.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
         match errors {
-            0 if scan.manifest.resources.is_empty() => {
-                Err(Failure::coded(Code::NoFunctions, format!("no decorated functions in {}", self.root.display()))
-                    .hint("decorate a function with @remote(resource); `flash explain FL118` shows how"))
-            }
+            0 if scan.manifest.resources.is_empty() => Err(Failure::coded(
+                Code::NoFunctions,
+                format!("no decorated functions in {}", self.root.display()),
+            )
+            .hint("decorate a function with @remote(resource); `flash explain FL118` shows how")),
             0 => Ok(scan),
             1 => Err(Failure::new("1 problem in the project; nothing was started")),
             many => Err(Failure::new(format!("{many} problems in the project; nothing was started"))),

@@ -96,7 +96,8 @@ impl RunDir {
     /// The token of this project's development environment: 256 random bits, made once, readable by its owner only.
     pub(crate) fn token(&self) -> Result<Secret, Failure> {
         let path = self.root.join("run/token");
-        let failed = |error: &dyn std::error::Error| Failure::because("the project's token cannot be made", error);
+        let failed =
+            |error: &dyn std::error::Error| Failure::because("the project's token cannot be made", error);
         match fs::read_to_string(&path) {
             Ok(token) if token.trim().len() == 2 * TOKEN_BYTES => return Ok(Secret::new(token.trim())),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
@@ -110,7 +111,8 @@ impl RunDir {
     }
 
     pub(crate) fn announce(&self, announcement: &MothershipAnnouncement) -> Result<(), Failure> {
-        let failed = |error: &dyn std::error::Error| Failure::because("the mothership cannot be announced", error);
+        let failed =
+            |error: &dyn std::error::Error| Failure::because("the mothership cannot be announced", error);
         let bytes = serde_json::to_vec_pretty(announcement).map_err(|error| failed(&error))?;
         write_private(&self.announcement_path(), &bytes).map_err(|error| failed(&error))
     }

@@ -48,7 +48,11 @@ impl Error {
         match self {
             Self::Connect { .. } => Retry::Backoff,
             Self::Timeout { repeatable, .. } | Self::Interrupted { repeatable, .. } => {
-                if *repeatable { Retry::Backoff } else { Retry::Never }
+                if *repeatable {
+                    Retry::Backoff
+                } else {
+                    Retry::Never
+                }
             }
             Self::Problem { problem, retry_after } => refused(problem.status, *retry_after),
             Self::Status { status, retry_after, .. } => refused(status.as_u16(), *retry_after),

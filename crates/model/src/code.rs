@@ -48,6 +48,7 @@ codes! {
     UnknownMember = "FL117", "unknown member";
     NoFunctions = "FL118", "no decorated functions";
     MissingPathParameter = "FL119", "path parameter that the function lacks";
+    InvalidRequirement = "FL120", "invalid requirement";
 
     PythonNotFound = "FL201", "Python not found";
     PythonTooOld = "FL202", "Python too old";

@@ -23,7 +23,7 @@ pub enum Error {
     StopTimeout { endpoint_id: EndpointId, waited: Duration },
     #[error("the manifest entry of {0} is missing")]
     NoResource(flash_model::ResourceName),
-    #[error("cannot prepare the Python environment")]
+    #[error(transparent)]
     Environment(#[from] crate::local::python::environment::Error),
     #[error("a background task failed")]
     Task(#[from] tokio::task::JoinError),

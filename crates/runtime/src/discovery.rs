@@ -89,7 +89,8 @@ impl Discovery {
             let follow = async {
                 match url {
                     Some(url) => {
-                        let mothership = Mothership::with_transport(transport.clone(), url, Some(token.clone()));
+                        let mothership =
+                            Mothership::with_transport(transport.clone(), url, Some(token.clone()));
                         self.follow_one(&mothership).await;
                     }
                     None => std::future::pending().await,

@@ -86,7 +86,10 @@ impl Relay {
                 Err(error) => error,
             };
             // Only a refused connection: then the call has surely not begun.
-            if attempt < ATTEMPTS_MAX && matches!(&error, Error::Connect { .. }) && error.retry() != Retry::Never {
+            if attempt < ATTEMPTS_MAX
+                && matches!(&error, Error::Connect { .. })
+                && error.retry() != Retry::Never
+            {
                 tokio::time::sleep(pause).await;
                 (attempt, pause) = (attempt + 1, pause * 2);
                 continue;

@@ -4,9 +4,10 @@ use flash_model::{Code, Diagnostic, Span};
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::{Ranged, TextRange};
 
-use crate::fold::{Value, fold};
+use crate::fold::fold;
 use crate::imports::{FileIndex, Project};
 use crate::suggest;
+use crate::value::Value;
 
 /// What a call accepts.
 #[derive(Debug, Clone, Copy)]

@@ -5,11 +5,12 @@ use ruff_python_ast::{Decorator, Expr, ExprCall};
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::arguments::{Arguments, Given, Signature};
-use crate::fold::{ResourceCall, Value, fold};
+use crate::fold::fold;
 use crate::imports::{FileIndex, Project};
 use crate::resolve::Entity;
 use crate::resources::Symbol;
 use crate::survey::{Decorated, Definition};
+use crate::value::{ResourceCall, Value};
 
 const POSITIONAL: [&str; 7] = [
     "resource_config",

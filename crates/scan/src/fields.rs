@@ -4,10 +4,10 @@ use flash_model::{Code, Diagnostic, Span};
 use ruff_text_size::Ranged;
 
 use crate::arguments::Arguments;
-use crate::fold::{NestedCall, Value};
 use crate::resources::{Enumeration, NestedClass};
 use crate::specification::Environment;
 use crate::suggest;
+use crate::value::{NestedCall, Value};
 
 #[derive(Debug)]
 pub(crate) struct Fields<'f, 'p, 'a> {

@@ -2,15 +2,16 @@
 
 use flash_model::Code;
 use ruff_python_ast::{
-    BoolOp, CmpOp, ConversionFlag, Expr, ExprBinOp, ExprCall, ExprFString, FStringPart,
-    InterpolatedStringElement, Number, Operator, Stmt, StmtFunctionDef, UnaryOp,
+    BoolOp, ConversionFlag, Expr, ExprBinOp, ExprCall, ExprFString, FStringPart, InterpolatedStringElement,
+    Number, Stmt, StmtFunctionDef, UnaryOp,
 };
 use ruff_text_size::Ranged;
 
 use crate::imports::{FileIndex, Project};
 use crate::resolve::{Entity, Unresolved, framework_symbol};
-use crate::resources::{NestedClass, ResourceClass, Symbol};
+use crate::resources::Symbol;
 use crate::suggest;
+use crate::value::{NestedCall, ResourceCall, Value, compare, insert, number, operate, subscripted};
 
 /// Names and factories followed inside one another.
 const DEPTH_MAX: usize = 64;
@@ -47,104 +48,6 @@ const BUILTIN_FUNCTIONS: [&str; 26] = [
     "sum",
     "tuple",
 ];
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value<'a> {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(String),
-    /// Lists, tuples and sets.
-    List(Vec<Value<'a>>),
-    Dict(Vec<(Value<'a>, Value<'a>)>),
-    /// An enumeration's member, by its value.
-    Member(&'static str, &'static str),
-    Resource(ResourceCall<'a>),
-    Nested(NestedCall<'a>),
-    /// A variable of the environment, with the value it has when it is not set.
-    Environment(String, Option<Box<Value<'a>>>),
-}
-
-/// A resource's constructor call. Two are the same resource if they are the same place in the source.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ResourceCall<'a> {
-    pub(crate) class: &'static ResourceClass,
-    pub(crate) file: FileIndex,
-    pub(crate) call: &'a ExprCall,
-}
-
-impl PartialEq for ResourceCall<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.file == other.file && self.call.range() == other.call.range()
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NestedCall<'a> {
-    pub(crate) class: &'static NestedClass,
-    pub(crate) file: FileIndex,
-    pub(crate) call: &'a ExprCall,
-}
-
-impl PartialEq for NestedCall<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.file == other.file && self.call.range() == other.call.range()
-    }
-}
-
-impl<'a> Value<'a> {
-    /// A variable of the environment counts as its default.
-    pub(crate) fn settled(self) -> Self {
-        match self {
-            Self::Environment(_, Some(default)) => default.settled(),
-            other => other,
-        }
-    }
-
-    /// For messages: what kind of thing this is.
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::None => "None".to_owned(),
-            Self::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
-            Self::Int(value) => value.to_string(),
-            Self::Float(value) => format!("{value:?}"),
-            Self::Text(value) => format!("\"{}\"", value.escape_debug()),
-            Self::List(_) => "a list".to_owned(),
-            Self::Dict(_) => "a dictionary".to_owned(),
-            Self::Member(enumeration, value) => format!("{enumeration} {value}"),
-            Self::Resource(resource) => format!("a {}", resource.class.name),
-            Self::Nested(nested) => format!("a {}", nested.class.name),
-            Self::Environment(variable, _) => format!("the environment variable {variable}"),
-        }
-    }
-
-    fn truth(&self) -> Option<bool> {
-        Some(match self {
-            Self::None => false,
-            Self::Bool(value) => *value,
-            Self::Int(value) => *value != 0,
-            Self::Float(value) => *value != 0.0,
-            Self::Text(value) => !value.is_empty(),
-            Self::List(items) => !items.is_empty(),
-            Self::Dict(items) => !items.is_empty(),
-            Self::Member(..) | Self::Resource(_) | Self::Nested(_) => true,
-            Self::Environment(..) => return None,
-        })
-    }
-
-    /// What `str()` and f-strings make of it, where that is beyond doubt.
-    fn text(&self) -> Option<String> {
-        match self {
-            Self::None | Self::Bool(_) | Self::Int(_) => Some(self.describe()),
-            Self::Float(value) if value.abs() < 1e15 && (value.abs() >= 1e-4 || *value == 0.0) => {
-                Some(self.describe())
-            }
-            Self::Text(value) => Some(value.clone()),
-            _ => None,
-        }
-    }
-}
 
 /// Folds expressions; one for each value asked for, so that the budget is per value.
 #[derive(Debug)]
@@ -309,26 +212,11 @@ impl<'a> Folder<'_, 'a> {
     fn operation(&mut self, file: FileIndex, operation: &'a ExprBinOp, depth: usize) -> Folded<'a> {
         let left = self.fold(file, &operation.left, depth)?.settled();
         let right = self.fold(file, &operation.right, depth)?.settled();
-        let result = match (left, operation.op, right) {
-            (Value::Text(left), Operator::Add, Value::Text(right)) => {
-                (left.len() + right.len() <= TEXT_BYTES_MAX).then(|| Value::Text(left + &right))
-            }
-            (Value::List(mut left), Operator::Add, Value::List(right)) => {
-                self.steps += left.len() + right.len();
-                left.extend(right);
-                Some(Value::List(left))
-            }
-            (Value::Dict(mut left), Operator::BitOr, Value::Dict(right)) => {
-                right.into_iter().for_each(|(key, value)| insert(&mut left, key, value));
-                Some(Value::Dict(left))
-            }
-            (Value::Int(left), op, Value::Int(right)) => integers(left, op, right),
-            (left, op, right) => match (number(&left), number(&right)) {
-                (Some(left), Some(right)) => floats(left, op, right),
-                _ => None,
-            },
-        };
-        result.ok_or_else(|| Unresolved::new(file, operation.range, "this operation is not a constant"))
+        if let (Value::List(left), Value::List(right)) = (&left, &right) {
+            self.steps += left.len() + right.len();
+        }
+        operate(left, operation.op, right)
+            .ok_or_else(|| Unresolved::new(file, operation.range, "this operation is not a constant"))
     }
 
     fn reference(&mut self, file: FileIndex, expression: &'a Expr, depth: usize) -> Folded<'a> {
@@ -404,6 +292,10 @@ impl<'a> Folder<'_, 'a> {
                 Expr::Name(name) if BUILTIN_FUNCTIONS.contains(&name.id.as_str()) => name.id.to_string(),
                 _ => return Err(unresolved),
             },
+            Ok(Entity::Class { definition, .. }) => {
+                let reason = format!("`{}` is a class of the project, not a resource class", definition.name);
+                return Err(Unresolved::new(file, expression.range(), reason));
+            }
             Ok(_) => return Err(unknown(file, expression)),
         };
         self.known_function(file, expression, &name, call, depth)
@@ -514,89 +406,6 @@ fn framework_value<'a>(file: FileIndex, expression: &'a Expr, path: &[String]) -
 
 fn unknown(file: FileIndex, expression: &Expr) -> Unresolved {
     Unresolved::new(file, expression.range(), "this is known only when the code runs")
-}
-
-fn insert<'a>(items: &mut Vec<(Value<'a>, Value<'a>)>, key: Value<'a>, value: Value<'a>) {
-    match items.iter_mut().find(|(known, _)| *known == key) {
-        Some((_, slot)) => *slot = value,
-        None => items.push((key, value)),
-    }
-}
-
-fn subscripted<'a>(container: Value<'a>, index: &Value<'a>) -> Option<Value<'a>> {
-    match (container, index) {
-        (Value::Dict(items), key) => {
-            items.into_iter().find(|(known, _)| known == key).map(|(_, value)| value)
-        }
-        (Value::List(mut items), Value::Int(index)) => {
-            let length = i64::try_from(items.len()).ok()?;
-            let index = if *index < 0 { index.checked_add(length)? } else { *index };
-            let index = usize::try_from(index).ok().filter(|index| *index < items.len())?;
-            Some(items.swap_remove(index))
-        }
-        _ => None,
-    }
-}
-
-fn compare(op: CmpOp, left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
-    let simple = |value: &Value<'_>| {
-        matches!(
-            value,
-            Value::None
-                | Value::Bool(_)
-                | Value::Int(_)
-                | Value::Float(_)
-                | Value::Text(_)
-                | Value::Member(..)
-        )
-    };
-    if !simple(left) || !simple(right) {
-        return None;
-    }
-    match (op, number(left), number(right)) {
-        (CmpOp::Eq | CmpOp::Is, Some(left), Some(right)) => Some(left == right),
-        (CmpOp::NotEq | CmpOp::IsNot, Some(left), Some(right)) => Some(left != right),
-        (CmpOp::Lt, Some(left), Some(right)) => Some(left < right),
-        (CmpOp::LtE, Some(left), Some(right)) => Some(left <= right),
-        (CmpOp::Gt, Some(left), Some(right)) => Some(left > right),
-        (CmpOp::GtE, Some(left), Some(right)) => Some(left >= right),
-        (CmpOp::Eq | CmpOp::Is, ..) => Some(left == right),
-        (CmpOp::NotEq | CmpOp::IsNot, ..) => Some(left != right),
-        _ => None,
-    }
-}
-
-fn number(value: &Value<'_>) -> Option<f64> {
-    match value {
-        Value::Int(value) => Some(*value as f64),
-        Value::Float(value) => Some(*value),
-        _ => None,
-    }
-}
-
-fn integers<'a>(left: i64, op: Operator, right: i64) -> Option<Value<'a>> {
-    match op {
-        Operator::Add => left.checked_add(right).map(Value::Int),
-        Operator::Sub => left.checked_sub(right).map(Value::Int),
-        Operator::Mult => left.checked_mul(right).map(Value::Int),
-        // Python rounds down; for divisors above zero that is what `div_euclid` and `rem_euclid` do.
-        Operator::FloorDiv if right > 0 => Some(Value::Int(left.div_euclid(right))),
-        Operator::Mod if right > 0 => Some(Value::Int(left.rem_euclid(right))),
-        Operator::Pow => u32::try_from(right).ok().and_then(|right| left.checked_pow(right)).map(Value::Int),
-        Operator::Div => floats(left as f64, op, right as f64),
-        _ => None,
-    }
-}
-
-fn floats<'a>(left: f64, op: Operator, right: f64) -> Option<Value<'a>> {
-    let result = match op {
-        Operator::Add => left + right,
-        Operator::Sub => left - right,
-        Operator::Mult => left * right,
-        Operator::Div => left / right,
-        _ => return None,
-    };
-    result.is_finite().then_some(Value::Float(result))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 mod source;
 // One file at a time.
+mod nesting;
 mod parse;
 mod survey;
 // Across files.
@@ -19,6 +20,7 @@ mod resolve;
 // Values.
 mod arguments;
 mod fold;
+mod value;
 // What the framework's names mean.
 mod decorators;
 mod fields;

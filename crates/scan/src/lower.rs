@@ -10,11 +10,11 @@ use ruff_text_size::{Ranged, TextSize};
 
 use crate::closure::Closures;
 use crate::decorators::RemoteUse;
-use crate::fold::ResourceCall;
 use crate::imports::{FileIndex, Project};
 use crate::source::SourceTree;
 use crate::specification::{Environment, Specified, specify};
 use crate::survey::{Binding, Definition};
+use crate::value::ResourceCall;
 use crate::{signature, validate};
 
 /// The manifest under construction.

@@ -4,19 +4,15 @@
 use std::cell::OnceCell;
 
 use flash_model::{Code, Diagnostic, Span};
-use ruff_python_ast::token::TokenKind;
 use ruff_python_ast::{ModModule, PySourceType};
-use ruff_python_parser::{Mode, lexer, parse_unchecked_source};
+use ruff_python_parser::parse_unchecked_source;
 use ruff_text_size::{TextRange, TextSize};
 
+use crate::nesting::nested_too_deeply;
 use crate::source::SourceTree;
 
 /// Syntax errors shown per file; the ones after the first few are mostly echoes.
 const SYNTAX_ERRORS_MAX: usize = 5;
-/// Nesting of one expression or block. CPython refuses 200 parentheses and 100 indents.
-const NESTING_MAX: usize = 500;
-/// Columns of indentation that are not worth a second look.
-const INDENT_MAX: usize = 100;
 /// Offsets in the syntax tree are 32 bit.
 const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -142,114 +138,6 @@ fn line_starts(text: &str) -> Vec<u32> {
     std::iter::once(0).chain(ends.map(|(index, _)| index as u32 + 1)).collect()
 }
 
-/// Near which offset a text nests deeper than a syntax tree may be for code that walks or drops it recursively. The cheap
-/// look at the bytes lets nearly every file pass without being read token by token.
-fn nested_too_deeply(text: &str) -> Option<usize> {
-    let suspect = first_suspect(text.as_bytes())?;
-    let mut tokens = lexer::lex(text, Mode::Module);
-    let mut levels = vec![Level::default()];
-    let mut depth = 0_usize;
-    loop {
-        let kind = tokens.next_token();
-        match kind {
-            TokenKind::EndOfFile => return None,
-            TokenKind::Newline | TokenKind::Semi => {
-                depth -= levels.last().map_or(0, |level| level.depth).min(depth);
-                if let Some(level) = levels.last_mut() {
-                    *level = Level::default();
-                }
-            }
-            TokenKind::Lpar
-            | TokenKind::Lsqb
-            | TokenKind::Lbrace
-            | TokenKind::FStringStart
-            | TokenKind::TStringStart
-            | TokenKind::Indent => {
-                depth += 1;
-                levels.push(Level::default());
-            }
-            TokenKind::Rpar
-            | TokenKind::Rsqb
-            | TokenKind::Rbrace
-            | TokenKind::FStringEnd
-            | TokenKind::TStringEnd
-            | TokenKind::Dedent => {
-                let closed = levels.pop().map_or(0, |level| level.depth + 1);
-                depth = depth.saturating_sub(closed);
-                // What follows a closing bracket builds on it: `f()()`, `a[0][0]`.
-                if let Some(level) = levels.last_mut() {
-                    level.depth += 1;
-                    depth += 1;
-                }
-            }
-            TokenKind::Comma => {
-                if let Some(level) = levels.last_mut().filter(|level| !level.lambda) {
-                    depth = depth.saturating_sub(level.depth);
-                    level.depth = 0;
-                }
-            }
-            TokenKind::Comment | TokenKind::NonLogicalNewline | TokenKind::String => {}
-            _ => {
-                depth += 1;
-                if let Some(level) = levels.last_mut() {
-                    level.depth += 1;
-                    level.lambda |= kind == TokenKind::Lambda;
-                }
-            }
-        }
-        if depth > NESTING_MAX * 2 {
-            return Some(suspect);
-        }
-    }
-}
-
-/// What one bracket adds to the depth of what comes next inside it.
-#[derive(Debug, Default)]
-struct Level {
-    depth: usize,
-    lambda: bool,
-}
-
-/// Where a line, or lines joined by brackets or backslashes, has more characters that can nest than a tree may be deep; or
-/// where one is indented that far.
-fn first_suspect(bytes: &[u8]) -> Option<usize> {
-    let mut open = 0_usize;
-    let mut operators = 0_usize;
-    let mut indent = 0_usize;
-    let mut at_line_start = true;
-    let mut previous = b'\n';
-    let mut in_word = false;
-    for (index, byte) in bytes.iter().copied().enumerate() {
-        let word = byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
-        match byte {
-            b'(' | b'[' | b'{' => open += 1,
-            b')' | b']' | b'}' => {
-                open = open.saturating_sub(1);
-                operators += 1;
-            }
-            b'\n' | b'\r' => {
-                if open == 0 && previous != b'\\' {
-                    operators = 0;
-                }
-                indent = 0;
-            }
-            b' ' | b'\t' if at_line_start => indent += 1,
-            b',' | b' ' | b'\t' | b'"' | b'\'' => {}
-            _ if word => operators += usize::from(!in_word),
-            _ => operators += 1,
-        }
-        if byte.is_ascii() && (open + operators > NESTING_MAX || (at_line_start && indent > INDENT_MAX)) {
-            return Some(index);
-        }
-        at_line_start = matches!(byte, b'\n' | b'\r') || (at_line_start && matches!(byte, b' ' | b'\t'));
-        if byte != b'\r' || previous != b'\\' {
-            previous = byte;
-        }
-        in_word = word;
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,37 +167,5 @@ mod tests {
         check(b"x = (1,\n", &[("FL101", 2, 1)]);
         check("é = 'é' +\n".as_bytes(), &[("FL101", 1, 10)]);
         check(b"x = 1\ny = '\xff'\n", &[("FL102", 2, 6)]);
-    }
-
-    #[test]
-    fn deep_nesting_is_an_error_not_a_crash() {
-        for (open, close) in
-            [("[", "]"), ("(", ")"), ("{1:", "}"), ("f(", ")"), ("not ", ""), ("-", ""), ("lambda: ", "")]
-        {
-            for closed in [close, ""] {
-                let source = format!("x = {}1{}\n", open.repeat(50_000), closed.repeat(50_000));
-                check(source.as_bytes(), &[("FL101", 1, error_column(source.as_bytes()))]);
-            }
-        }
-        for chain in [" + 1", ".a", "()", "[0]", " if x else 1"] {
-            let source = format!("x = 1{}\n", chain.repeat(50_000));
-            check(source.as_bytes(), &[("FL101", 1, error_column(source.as_bytes()))]);
-        }
-        let indents: String = (0..3_000).map(|depth| format!("{}if x:\n", " ".repeat(depth))).collect();
-        assert!(nested_too_deeply(&indents).is_some());
-    }
-
-    fn error_column(source: &[u8]) -> u32 {
-        nested_too_deeply(std::str::from_utf8(source).unwrap()).unwrap() as u32 + 1
-    }
-
-    #[test]
-    fn long_is_not_deep() {
-        let list = format!("x = [{}]\n", "(1, 'a', {2: 3}), ".repeat(20_000));
-        check(list.as_bytes(), &[]);
-        let lines = "def f(a, b):\n    return a.b + b[0]\n".repeat(5_000);
-        check(lines.as_bytes(), &[]);
-        let sum = format!("x = 1{}\n", " + 1".repeat(200));
-        check(sum.as_bytes(), &[]);
     }
 }

@@ -10,12 +10,12 @@ use ruff_text_size::Ranged;
 
 use crate::arguments::{Arguments, Signature};
 use crate::fields::Fields;
-use crate::fold::{NestedCall, ResourceCall, Value};
 use crate::imports::Project;
 use crate::resources::{
     CPU_INSTANCE_TYPE, CUDA_VERSION, DATA_CENTER, GPU_GROUP, KEY_VALUE_PAIR, NETWORK_VOLUME, POD_TEMPLATE,
     SCALER_TYPE, SERVERLESS_TYPE,
 };
+use crate::value::{NestedCall, ResourceCall, Value};
 
 /// Environment of a resource: values as text, and variables that take theirs from the environment of whoever deploys.
 #[derive(Debug, Default)]

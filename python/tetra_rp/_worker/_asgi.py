@@ -63,12 +63,18 @@ def serve_application(worker: Worker, reference: str, import_root: str) -> Corou
         stop = worker.loop.create_task(_exit_on_stop(worker, server))
         try:
             await server.serve(sockets=[listener])
+        except SystemExit as error:  # how newer versions of uvicorn say that the start-up failed
+            raise StartupFailed(_explain(reference)) from error
         finally:
             stop.cancel()
         if not server.started:
-            raise StartupFailed(f"the start-up of {reference} failed; see the endpoint's log")
+            raise StartupFailed(_explain(reference))
 
     return serve()
+
+
+def _explain(reference: str) -> str:
+    return f"the start-up of {reference} failed; the endpoint's log says why"
 
 
 async def _exit_on_stop(worker: Worker, server: Any) -> None:

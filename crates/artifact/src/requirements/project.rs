@@ -1,6 +1,7 @@
 //! What the project's own files require: `requirements.txt` and `pyproject.toml`, together.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -51,14 +52,15 @@ impl InvalidLine {
     }
 }
 
+impl fmt::Display for InvalidLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, text, reason } = self;
+        write!(f, "{file}:{line}: {text:?} is not a requirement: {reason}")
+    }
+}
+
 fn shown(invalid: &[InvalidLine]) -> String {
-    let lines: Vec<_> = invalid
-        .iter()
-        .map(|InvalidLine { file, line, text, reason }| {
-            format!("{file}:{line}: {text:?} is not a requirement: {reason}")
-        })
-        .collect();
-    lines.join("\n")
+    invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// In the order of the files.

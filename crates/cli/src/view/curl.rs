@@ -1,6 +1,8 @@
 //! A copy-pasteable `curl` line per callable function, with arguments made up from its signature.
 
-use flash_model::{EndpointKind, Function, HttpMethod, Manifest, Parameter, ParameterKind, Resource, ResourceName};
+use flash_model::{
+    EndpointKind, Function, HttpMethod, Manifest, Parameter, ParameterKind, Resource, ResourceName,
+};
 use serde_json::{Map, Value, json};
 
 use super::resources::front_url;
@@ -23,7 +25,9 @@ fn line(name: &ResourceName, resource: &Resource, function: &Function, url: &str
     let base = front_url(name, resource, url);
     match (&function.http_method, &function.http_path) {
         (Some(method), Some(path)) => Some(route(&base, *method, path, &function.parameters)),
-        _ => job(resource, function).map(|input| post(&format!("{base}/runsync"), &json!({ "input": input }))),
+        _ => {
+            job(resource, function).map(|input| post(&format!("{base}/runsync"), &json!({ "input": input })))
+        }
     }
 }
 
@@ -40,10 +44,16 @@ fn route(base: &str, method: HttpMethod, path: &str, parameters: &[Parameter]) -
     }
     let url = format!("{base}{path}");
     if matches!(method, HttpMethod::Get | HttpMethod::Delete) {
-        let query: Vec<String> =
-            rest.iter().map(|parameter| format!("{}={}", parameter.name, text(&example(parameter)))).collect();
+        let query: Vec<String> = rest
+            .iter()
+            .map(|parameter| format!("{}={}", parameter.name, text(&example(parameter))))
+            .collect();
         let url = if query.is_empty() { url } else { format!("'{url}?{}'", query.join("&")) };
-        return if method == HttpMethod::Get { format!("curl {url}") } else { format!("curl -X {method} {url}") };
+        return if method == HttpMethod::Get {
+            format!("curl {url}")
+        } else {
+            format!("curl -X {method} {url}")
+        };
     }
     let body = match rest.as_slice() {
         [whole] if takes_whole_body(whole) => json!({}),
@@ -93,7 +103,10 @@ fn required(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
 }
 
 fn takes_whole_body(parameter: &Parameter) -> bool {
-    parameter.annotation.as_deref().is_some_and(|annotation| annotation == "dict" || annotation.starts_with("dict["))
+    parameter
+        .annotation
+        .as_deref()
+        .is_some_and(|annotation| annotation == "dict" || annotation.starts_with("dict["))
 }
 
 /// A value that the annotation allows.

@@ -20,7 +20,10 @@ fn render(diagnostic: &Diagnostic, tree: &SourceTree, colored: bool) -> String {
         Severity::Warning => Level::WARNING,
     };
     let code = diagnostic.code.to_string();
-    let mut group = level.primary_title(diagnostic.message.as_str()).id(code.as_str()).elements(None::<Snippet<'_, annotate_snippets::Annotation<'_>>>);
+    let mut group = level
+        .primary_title(diagnostic.message.as_str())
+        .id(code.as_str())
+        .elements(None::<Snippet<'_, annotate_snippets::Annotation<'_>>>);
     let mut places = Vec::new();
     if let Some(span) = &diagnostic.span {
         places.push((span, AnnotationKind::Primary, ""));
@@ -30,15 +33,19 @@ fn render(diagnostic: &Diagnostic, tree: &SourceTree, colored: bool) -> String {
     }
     let sources: Vec<(String, &(&Span, AnnotationKind, &str))> = places
         .iter()
-        .map(|place| (String::from_utf8_lossy(tree.get(&place.0.file).unwrap_or_default()).into_owned(), place))
+        .map(|place| {
+            (String::from_utf8_lossy(tree.get(&place.0.file).unwrap_or_default()).into_owned(), place)
+        })
         .collect();
     for (source, (span, kind, label)) in &sources {
-        let (start, end) = (offset(source, span.line, span.column), offset(source, span.end_line, span.end_column));
+        let (start, end) =
+            (offset(source, span.line, span.column), offset(source, span.end_line, span.end_column));
         let mut annotation = kind.span(start..end.max(start));
         if !label.is_empty() {
             annotation = annotation.label(*label);
         }
-        group = group.element(Snippet::source(source.as_str()).path(span.file.as_str()).annotation(annotation));
+        group =
+            group.element(Snippet::source(source.as_str()).path(span.file.as_str()).annotation(annotation));
     }
     if let Some(hint) = &diagnostic.hint {
         group = group.element(Level::HELP.with_name(Some("hint")).message(hint.as_str()));
@@ -52,7 +59,10 @@ fn offset(source: &str, line: u32, column: u32) -> usize {
     let mut start = 0;
     for (index, text) in source.split_inclusive('\n').enumerate() {
         if index + 1 == line as usize {
-            let within = text.char_indices().nth((column.max(1) - 1) as usize).map_or(text.trim_end().len(), |(at, _)| at);
+            let within = text
+                .char_indices()
+                .nth((column.max(1) - 1) as usize)
+                .map_or(text.trim_end().len(), |(at, _)| at);
             return start + within;
         }
         start += text.len();
@@ -75,7 +85,9 @@ mod tests {
             .at(span)
             .hint("did you mean `method`?");
         let text = render(&diagnostic, &tree, false);
-        for expected in ["error[FL105]: unknown argument `méthod`", "a.py:2:17", "^^^^^^", "hint: did you mean `method`?"] {
+        for expected in
+            ["error[FL105]: unknown argument `méthod`", "a.py:2:17", "^^^^^^", "hint: did you mean `method`?"]
+        {
             assert!(text.contains(expected), "{expected} in\n{text}");
         }
     }

@@ -6,7 +6,7 @@ use flash_model::{Manifest, Resource, ResourceName};
 /// One row per resource: name, kind, workers, status, URL through the mothership at `url`.
 pub(crate) fn table(manifest: &Manifest, url: &str) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["RESOURCE", "KIND", "WORKERS", "STATUS", "URL"]);
+    table.load_style(presets::NOTHING).set_header(["RESOURCE", "KIND", "WORKERS", "STATUS", "URL"]);
     for (name, resource) in &manifest.resources {
         let spec = &resource.spec;
         let hardware = if spec.hardware.is_gpu() { ", gpu" } else { "" };

@@ -4,14 +4,59 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Crate, what it must never reach directly or through another crate of ours, and outside crates it must not name.
 const FORBIDDEN: &[(&str, &[&str], &[&str])] = &[
-    ("flash-model", &["*"], &["tokio", "hyper", "axum", "reqwest", "http", "getrandom", "rusqlite", "fs-err"]),
-    ("flash-scan", &["flash-artifact", "flash-plan", "flash-providers", "flash-mothership", "flash-runtime", "flash-client"], &["tokio", "hyper", "axum", "reqwest", "http", "fs-err"]),
-    ("flash-artifact", &["flash-scan", "flash-plan", "flash-providers", "flash-mothership", "flash-runtime", "flash-client"], &["tokio", "hyper", "axum", "reqwest", "http"]),
-    ("flash-plan", &["flash-scan", "flash-artifact", "flash-providers", "flash-mothership", "flash-runtime", "flash-client"], &["tokio", "hyper", "axum", "reqwest", "http", "fs-err", "getrandom", "rusqlite"]),
+    (
+        "flash-model",
+        &["*"],
+        &["tokio", "hyper", "axum", "reqwest", "http", "getrandom", "rusqlite", "fs-err"],
+    ),
+    (
+        "flash-scan",
+        &[
+            "flash-artifact",
+            "flash-plan",
+            "flash-providers",
+            "flash-mothership",
+            "flash-runtime",
+            "flash-client",
+        ],
+        &["tokio", "hyper", "axum", "reqwest", "http", "fs-err"],
+    ),
+    (
+        "flash-artifact",
+        &["flash-scan", "flash-plan", "flash-providers", "flash-mothership", "flash-runtime", "flash-client"],
+        &["tokio", "hyper", "axum", "reqwest", "http"],
+    ),
+    (
+        "flash-plan",
+        &[
+            "flash-scan",
+            "flash-artifact",
+            "flash-providers",
+            "flash-mothership",
+            "flash-runtime",
+            "flash-client",
+        ],
+        &["tokio", "hyper", "axum", "reqwest", "http", "fs-err", "getrandom", "rusqlite"],
+    ),
     ("flash-providers", &["flash-scan", "flash-plan", "flash-mothership", "flash-runtime"], &[]),
     ("flash-mothership", &["flash-scan", "flash-runtime"], &["clap"]),
-    ("flash-runtime", &["flash-scan", "flash-artifact", "flash-plan", "flash-providers", "flash-mothership"], &["clap"]),
-    ("flash-client", &["flash-scan", "flash-artifact", "flash-plan", "flash-providers", "flash-mothership", "flash-runtime"], &["clap"]),
+    (
+        "flash-runtime",
+        &["flash-scan", "flash-artifact", "flash-plan", "flash-providers", "flash-mothership"],
+        &["clap"],
+    ),
+    (
+        "flash-client",
+        &[
+            "flash-scan",
+            "flash-artifact",
+            "flash-plan",
+            "flash-providers",
+            "flash-mothership",
+            "flash-runtime",
+        ],
+        &["clap"],
+    ),
 ];
 
 /// Normal dependencies of every workspace package, by name.
@@ -24,7 +69,10 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .unwrap();
     let normal = |package: &cargo_metadata::Package| {
         let kinds = package.dependencies.iter();
-        kinds.filter(|edge| edge.kind == cargo_metadata::DependencyKind::Normal).map(|edge| edge.name.clone()).collect()
+        kinds
+            .filter(|edge| edge.kind == cargo_metadata::DependencyKind::Normal)
+            .map(|edge| edge.name.clone())
+            .collect()
     };
     metadata.packages.iter().map(|package| (package.name.to_string(), normal(package))).collect()
 }
@@ -53,7 +101,9 @@ fn no_crate_sees_what_it_must_not() {
                 broken.push(format!("{package} → {reached}"));
             }
         }
-        broken.extend(outside.iter().filter(|name| direct.contains(**name)).map(|name| format!("{package} → {name}")));
+        broken.extend(
+            outside.iter().filter(|name| direct.contains(**name)).map(|name| format!("{package} → {name}")),
+        );
     }
     assert!(broken.is_empty(), "forbidden edges: {broken:?}");
 }
@@ -65,6 +115,9 @@ fn every_crate_is_in_the_table_and_in_the_map() {
         let folder = package.trim_start_matches("flash-");
         let shipped = !matches!(folder, "bench" | "testkit" | "cli");
         assert_eq!(FORBIDDEN.iter().any(|(name, ..)| name == package), shipped, "{package}");
-        assert!(map.contains(&format!("`crates/{folder}`")) || !shipped || folder == "cli", "{package} is not in the map");
+        assert!(
+            map.contains(&format!("`crates/{folder}`")) || !shipped || folder == "cli",
+            "{package} is not in the map"
+        );
     }
 }

@@ -1,3 +1,4 @@
 //! The binary as a person uses it: real processes, real Python workers, real `kill -9`.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where")]
 
 mod layering;

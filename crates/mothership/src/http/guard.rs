@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State as Extract};
 use axum::http::HeaderName;
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flash_model::wire::{PICKLE_CONTENT_TYPE, Problem};
@@ -14,26 +14,23 @@ use super::problem::Refusal;
 pub(super) async fn admit(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
     match check(&state, &request) {
         Ok(()) => next.run(request).await,
-        Err(problem) => Refusal(problem).into_response(),
+        Err(problem) => Refusal(*problem).into_response(),
     }
 }
 
-fn check(state: &State, request: &Request) -> Result<(), Problem> {
+fn check(state: &State, request: &Request) -> Result<(), Box<Problem>> {
     let header = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     if state.is_loopback && !is_loopback_request(header(HOST), header(ORIGIN)) {
-        return Err(Problem::new(
-            Code::ForbiddenOrigin,
-            403,
-            "this host or origin may not drive a loopback server",
-        )
-        .hint("use http://127.0.0.1 or http://localhost"));
+        let detail = "this host or origin may not drive a loopback server";
+        let problem = Problem::new(Code::ForbiddenOrigin, 403, detail);
+        return Err(Box::new(problem.hint("use http://127.0.0.1 or http://localhost")));
     }
     let is_open = request.uri().path() == "/ping";
-    let is_pickle =
-        header(axum::http::header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PICKLE_CONTENT_TYPE));
+    let is_pickle = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PICKLE_CONTENT_TYPE));
     if (is_pickle || !state.is_loopback) && !is_open && !state.token.authorizes(header(AUTHORIZATION)) {
-        return Err(Problem::new(Code::Unauthorized, 401, "this request needs the project's token")
-            .hint("send `Authorization: Bearer <token>`; the token is in .flash/run/mothership.json"));
+        let problem = Problem::new(Code::Unauthorized, 401, "this request needs the project's token");
+        let hint = "send `Authorization: Bearer <token>`; the token is in .flash/run/mothership.json";
+        return Err(Box::new(problem.hint(hint)));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The mothership from outside: stores behind one suite, reconciliation against a provider in memory, HTTP over a
 //! real port.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where")]
 
 mod http;
 mod reconcile;

@@ -1,4 +1,5 @@
 //! Planning, checked as transcripts (a world in, a plan out) and as properties.
+#![allow(clippy::unwrap_used, reason = "a test that panics says where")]
 
 mod convergence;
 mod transcripts;

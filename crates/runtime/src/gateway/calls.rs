@@ -62,13 +62,15 @@ impl Form {
 }
 
 fn form(request: &Request<Incoming>) -> Result<Form, Refusal> {
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     match media_type {
         "application/json" => Ok(Form::Json),
         PICKLE_CONTENT_TYPE => Ok(Form::Pickle),
         other => {
-            let detail = format!("content type {other:?} is neither application/json nor {PICKLE_CONTENT_TYPE}");
+            let detail =
+                format!("content type {other:?} is neither application/json nor {PICKLE_CONTENT_TYPE}");
             Err(Refusal::new(Code::InvalidBody, 415, detail))
         }
     }

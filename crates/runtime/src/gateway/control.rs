@@ -19,7 +19,9 @@ impl Gateway {
     /// Never waits for a worker.
     pub(super) fn ping(&self) -> Result<Response, Refusal> {
         match self.pool.health() {
-            Health::Healthy => Ok(respond::bytes(respond::JSON, bytes::Bytes::from_static(br#"{"status":"healthy"}"#))),
+            Health::Healthy => {
+                Ok(respond::bytes(respond::JSON, bytes::Bytes::from_static(br#"{"status":"healthy"}"#)))
+            }
             Health::Starting => Ok(respond::empty(StatusCode::NO_CONTENT)),
             Health::Failed(failure) => Err(Refusal::cannot_load(&failure)),
         }
@@ -27,7 +29,8 @@ impl Gateway {
 
     /// The application's own `/ping` if it has one and is up.
     pub(super) async fn application_ping(&self, proxy: &Proxy, request: Request<Incoming>) -> Response {
-        let theirs = tokio::time::timeout(APPLICATION_PING_TIMEOUT, proxy.ask_a_ready_one(&self.pool, request));
+        let theirs =
+            tokio::time::timeout(APPLICATION_PING_TIMEOUT, proxy.ask_a_ready_one(&self.pool, request));
         match theirs.await {
             Ok(Some(response)) if response.status() != StatusCode::NOT_FOUND => response,
             _ => self.ping().unwrap_or_else(respond::refusal),

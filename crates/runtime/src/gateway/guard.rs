@@ -35,7 +35,9 @@ impl Guard {
             return Err(forbidden("Host", host));
         }
         match headers.get(ORIGIN) {
-            Some(origin) if !origin.to_str().is_ok_and(is_loopback_origin) => Err(forbidden("Origin", origin)),
+            Some(origin) if !origin.to_str().is_ok_and(is_loopback_origin) => {
+                Err(forbidden("Origin", origin))
+            }
             _ => Ok(()),
         }
     }
@@ -76,13 +78,24 @@ mod tests {
 
     #[test]
     fn only_names_of_the_loopback_pass() {
-        for good in ["localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:8888", "127.9.9.9:1", "[::1]", "[::1]:80"] {
+        for good in
+            ["localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:8888", "127.9.9.9:1", "[::1]", "[::1]:80"]
+        {
             assert!(is_loopback_authority(good), "{good}");
             assert!(is_loopback_origin(&format!("http://{good}")), "{good}");
         }
         for bad in [
-            "", "evil.com", "localhost.evil.com", "127.0.0.1.evil.com:80", "10.0.0.1", "[::1]x", "[::2]", "0.0.0.0",
-            "localhost:80/x", "localhost@evil.com", "null",
+            "",
+            "evil.com",
+            "localhost.evil.com",
+            "127.0.0.1.evil.com:80",
+            "10.0.0.1",
+            "[::1]x",
+            "[::2]",
+            "0.0.0.0",
+            "localhost:80/x",
+            "localhost@evil.com",
+            "null",
         ] {
             assert!(!is_loopback_authority(bad), "{bad}");
             assert!(!is_loopback_origin(&format!("http://{bad}")), "{bad}");

@@ -31,7 +31,11 @@ pub(crate) struct Jobs {
 }
 
 impl Gateway {
-    pub(super) async fn job_request(&self, jobs: &Jobs, request: Request<Incoming>) -> Result<Response, Refusal> {
+    pub(super) async fn job_request(
+        &self,
+        jobs: &Jobs,
+        request: Request<Incoming>,
+    ) -> Result<Response, Refusal> {
         let path = request.uri().path().to_owned();
         let (verb, id) = match path.trim_start_matches('/').split_once('/') {
             Some((verb, id)) => (verb, Some(id)),
@@ -70,7 +74,8 @@ impl Gateway {
                 }
                 Retried::Unknown => Err(not_found(id)),
                 Retried::Refused(status) => {
-                    let detail = format!("job {id} is {status:?}; only failed and timed-out jobs can be retried");
+                    let detail =
+                        format!("job {id} is {status:?}; only failed and timed-out jobs can be retried");
                     Err(Refusal::new(Code::StateConflict, 409, detail))
                 }
             },
@@ -85,12 +90,15 @@ impl Gateway {
         }
     }
 
-    async fn submit(&self, jobs: &Jobs, request: Request<Incoming>, is_sync: bool) -> Result<String, Refusal> {
+    async fn submit(
+        &self,
+        jobs: &Jobs,
+        request: Request<Incoming>,
+        is_sync: bool,
+    ) -> Result<String, Refusal> {
         let (parts, body) = request.into_parts();
         let body = respond::read_body(body).await?;
-        let JobRequest { input } = serde_json::from_slice(&body).map_err(|error| {
-            respond::invalid_body(error).hint(r#"send a JSON object with "input""#)
-        })?;
+        let JobRequest { input } = job_request(&body)?;
         if holds_pickles(input.get()) && !self.holds_token(&parts.headers) {
             return Err(Refusal::new(Code::Unauthorized, 401, "pickled arguments are code and need a token")
                 .hint("send Authorization: Bearer <token>, or plain JSON arguments by parameter name"));
@@ -105,13 +113,24 @@ impl Gateway {
 impl From<queue::Error> for Refusal {
     fn from(error: queue::Error) -> Self {
         match error {
-            queue::Error::Full => Self::new(Code::Overloaded, 429, error.to_string()).after(Duration::from_secs(1)),
+            queue::Error::Full => {
+                Self::new(Code::Overloaded, 429, error.to_string()).after(Duration::from_secs(1))
+            }
             other => {
                 tracing::error!(error = %other, "job store failed");
                 Self::new(Code::StoreFailed, 503, other.to_string())
             }
         }
     }
+}
+
+fn job_request(body: &[u8]) -> Result<JobRequest, Refusal> {
+    let hint = r#"send a JSON object with "input""#;
+    // Read as a struct, an array would pass as its fields in order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(respond::invalid_body("a job is a JSON object").hint(hint));
+    }
+    serde_json::from_slice(body).map_err(|error| respond::invalid_body(error).hint(hint))
 }
 
 fn view(id: &str, view: Option<JobView>) -> Result<Response, Refusal> {
@@ -169,7 +188,12 @@ mod tests {
 
     #[test]
     fn waits_are_bounded() {
-        for (query, ms) in [(None, 90_000), (Some("wait=50"), 50), (Some("a=1&wait=999999999"), 300_000), (Some("wait=x"), 90_000)] {
+        for (query, ms) in [
+            (None, 90_000),
+            (Some("wait=50"), 50),
+            (Some("a=1&wait=999999999"), 300_000),
+            (Some("wait=x"), 90_000),
+        ] {
             assert_eq!(wait(query), Duration::from_millis(ms), "{query:?}");
         }
     }

@@ -69,7 +69,9 @@ impl Gateway {
         self.guard.check(request.headers())?;
         let path = request.uri().path();
         match &self.front {
-            Front::Application(proxy) if path == "/ping" => return Ok(self.application_ping(proxy, request).await),
+            Front::Application(proxy) if path == "/ping" => {
+                return Ok(self.application_ping(proxy, request).await);
+            }
             _ if path == "/ping" => return self.ping(),
             _ => {}
         }
@@ -103,7 +105,8 @@ impl Gateway {
             _ => match path.strip_prefix(CHILD_CALL_PATH).and_then(|rest| rest.strip_prefix('/')) {
                 Some(function) if !function.is_empty() => {
                     require(&request, &Method::POST)?;
-                    let function = percent_encoding::percent_decode_str(function).decode_utf8_lossy().into_owned();
+                    let function =
+                        percent_encoding::percent_decode_str(function).decode_utf8_lossy().into_owned();
                     self.call_function(&function, request).await
                 }
                 _ => Err(no_route(path, "nothing of Flash is there")),

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use flash_model::Code;
 use http::header::{
-    CONNECTION, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Uri};
@@ -74,7 +75,10 @@ fn passed_on(response: http::Response<Incoming>, slot: Option<crate::worker::poo
     let (mut parts, body) = response.into_parts();
     drop_hop_by_hop(&mut parts.headers);
     parts.extensions = http::Extensions::new();
-    http::Response::from_parts(parts, Either::<http_body_util::Full<Bytes>, _>::Right(Streamed { body, _slot: slot }))
+    http::Response::from_parts(
+        parts,
+        Either::<http_body_util::Full<Bytes>, _>::Right(Streamed { body, _slot: slot }),
+    )
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
@@ -99,7 +103,10 @@ mod tests {
     fn headers_of_the_connection_stay_behind() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
-            ("connection", "close, X-Private"), ("x-private", "1"), ("keep-alive", "1"), ("te", "trailers"),
+            ("connection", "close, X-Private"),
+            ("x-private", "1"),
+            ("keep-alive", "1"),
+            ("te", "trailers"),
             ("x-kept", "1"),
         ] {
             headers.append(name, HeaderValue::from_static(value));

@@ -31,9 +31,7 @@ pub(super) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => {
-            Err(Refusal::new(Code::InvalidBody, 400, format!("the body ended early: {error}")))
-        }
+        Err(error) => Err(Refusal::new(Code::InvalidBody, 400, format!("the body ended early: {error}"))),
     }
 }
 

@@ -131,8 +131,7 @@ impl Entry {
             json_header: Bytes::new(),
         };
         entry.bare_header = entry.header().encode();
-        entry.json_header =
-            CallHeader { content_type: Some("application/json"), ..entry.header() }.encode();
+        entry.json_header = CallHeader { content_type: Some("application/json"), ..entry.header() }.encode();
         entry
     }
 
@@ -183,7 +182,10 @@ mod tests {
     fn patterns_keep_the_names_aside() {
         let check = |path: &str, expected: &str, names: &[&str]| {
             let (pattern, parameters) = pattern(path);
-            assert_eq!((pattern.as_str(), parameters.as_slice()), (expected, names.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice()));
+            assert_eq!(
+                (pattern.as_str(), parameters.as_slice()),
+                (expected, names.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice())
+            );
         };
         check("/add", "/add", &[]);
         check("/users/{id}", "/users/{p0}", &["id"]);

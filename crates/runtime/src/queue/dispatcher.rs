@@ -118,7 +118,8 @@ impl Dispatcher {
 
     /// `None` when the attempt does not count.
     fn outcome(&self, result: Result<Answer, pool::Error>) -> Option<Outcome> {
-        let failed = |refusal: Refusal| Outcome { end: End::Failed, output: None, error: Some(refusal.into_text()) };
+        let failed =
+            |refusal: Refusal| Outcome { end: End::Failed, output: None, error: Some(refusal.into_text()) };
         Some(match result {
             Ok(Answer::Result { header, body }) => {
                 let output = String::from_utf8_lossy(&body).into_owned();

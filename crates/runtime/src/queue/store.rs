@@ -117,7 +117,9 @@ impl Store {
 
     pub(super) fn submit(&self, id: &str, input: &str, now_ms: u64) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached("INSERT INTO job (id, status, input, created_ms) VALUES (?1, 'IN_QUEUE', ?2, ?3)")?
+            .prepare_cached(
+                "INSERT INTO job (id, status, input, created_ms) VALUES (?1, 'IN_QUEUE', ?2, ?3)",
+            )?
             .execute(params![id, input, now_ms])?;
         self.grow(1);
         Ok(())
@@ -150,7 +152,13 @@ impl Store {
         Ok(claimed)
     }
 
-    pub(super) fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now_ms: u64) -> rusqlite::Result<()> {
+    pub(super) fn finish(
+        &self,
+        id: &str,
+        attempt: u32,
+        outcome: &Outcome,
+        now_ms: u64,
+    ) -> rusqlite::Result<()> {
         let Outcome { end, output, error } = outcome;
         self.connection
             .prepare_cached(
@@ -212,8 +220,9 @@ impl Store {
 
     pub(super) fn counts(&self) -> rusqlite::Result<JobCounts> {
         let mut counts = JobCounts::default();
-        let mut query =
-            self.connection.prepare_cached("SELECT status, COUNT(*), SUM(retries) FROM job GROUP BY status")?;
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT status, COUNT(*), SUM(retries) FROM job GROUP BY status")?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let (status, count): (String, u64) = (row.get(0)?, row.get(1)?);

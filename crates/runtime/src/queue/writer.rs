@@ -24,7 +24,9 @@ impl Writer {
     pub(super) fn start(store: Store) -> std::io::Result<Self> {
         let (sender, steps) = mpsc::channel(STEPS_WAITING_MAX);
         let (publish, depth) = watch::channel(store.depth());
-        std::thread::Builder::new().name("flash-jobs".to_owned()).spawn(move || write(&store, steps, &publish))?;
+        std::thread::Builder::new()
+            .name("flash-jobs".to_owned())
+            .spawn(move || write(&store, steps, &publish))?;
         Ok(Self { steps: sender, depth })
     }
 

@@ -122,7 +122,9 @@ impl Pool {
         self.shared.changed.notify_one();
         let _place = PlaceAtDoor { pool: self, ticket };
         let seated = match patience {
-            Patience::Door => tokio::time::timeout(DOOR_TIMEOUT, seat).await.map_err(|_| Error::DoorTimeout)?,
+            Patience::Door => {
+                tokio::time::timeout(DOOR_TIMEOUT, seat).await.map_err(|_| Error::DoorTimeout)?
+            }
             Patience::Endless => seat.await,
         };
         seated.unwrap_or(Err(Error::Draining))

@@ -239,8 +239,7 @@ mod tests {
 
     #[test]
     fn a_call_header_holds_only_what_it_needs() {
-        let header =
-            CallHeader { form: "route".into(), function: Some("f".into()), ..CallHeader::default() };
+        let header = CallHeader { form: "route".into(), function: Some("f".into()), ..CallHeader::default() };
         assert_eq!(header.encode(), r#"{"form":"route","function":"f"}"#);
         let header = CallHeader {
             path: vec![("id", "7".to_owned())],

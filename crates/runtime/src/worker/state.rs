@@ -192,11 +192,13 @@ impl State {
             Phase::Ready if worker.has_answered => (self.streak, self.restart_at) = (0, None),
             Phase::Ready | Phase::Starting => {
                 self.streak += 1;
-                let doublings =
-                    if worker.phase == Phase::Ready { self.streak.checked_sub(2) } else { Some(self.streak - 1) };
-                self.restart_at = doublings.map(|n| {
-                    now + RESTART_DELAY_MIN.saturating_mul(1 << n.min(8)).min(RESTART_DELAY_MAX)
-                });
+                let doublings = if worker.phase == Phase::Ready {
+                    self.streak.checked_sub(2)
+                } else {
+                    Some(self.streak - 1)
+                };
+                self.restart_at = doublings
+                    .map(|n| now + RESTART_DELAY_MIN.saturating_mul(1 << n.min(8)).min(RESTART_DELAY_MAX));
             }
         }
         if let Some(failure) = failure {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use flash_model::{Diagnostic, Manifest, Severity, Span};
 use flash_scan::{Scan, SourceTree, scan};
 
-const CASES_MIN: usize = 30;
+const CASES_MIN: usize = 44;
 
 #[test]
 fn every_project_scans_as_expected() {

@@ -144,6 +144,45 @@ fn the_unedited_project_has_the_problems_it_is_made_with() {
     assert_eq!(codes, ["FL116"]);
 }
 
+/// Resources whose hash differs after `text` was added to the file at `path`.
+fn changed_by(path: &str, text: &str) -> Vec<String> {
+    let mut files = sources();
+    files.push(("unrelated.py".to_owned(), b"x = 1\n".to_vec()));
+    let before = scan_all(files.clone()).manifest;
+    for (file, bytes) in &mut files {
+        if file == path {
+            bytes.extend_from_slice(text.as_bytes());
+        }
+    }
+    let after = scan_all(files).manifest;
+    assert_eq!(before.resources.len(), after.resources.len());
+    let differs = |name: &&flash_model::ResourceName| {
+        before.resources[*name].config_hash != after.resources[*name].config_hash
+    };
+    before.resources.keys().filter(differs).map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_change_touches_exactly_the_resources_that_need_the_file() {
+    let all = ["app-api", "app-gpu", "web"];
+    assert_eq!(changed_by("unrelated.py", "y = 2\n"), [""; 0]);
+    assert_eq!(changed_by("main.py", "y = 2\n"), ["web"]);
+    assert_eq!(changed_by("workers/api.py", "y = 2\n"), ["app-api", "web"]);
+    assert_eq!(changed_by("workers/gpu.py", "y = 2\n"), all);
+    assert_eq!(changed_by("workers/config.py", "y = 2\n"), all);
+    assert_eq!(changed_by("workers/__init__.py", "y = 2\n"), all);
+}
+
+#[test]
+fn values_of_the_environment_are_nowhere_in_the_manifest() {
+    let mut files = sources();
+    files[3].1.extend_from_slice(b"api = LiveLoadBalancer(name='app-api', env={'KEY': 'hunter2-secret'})\n");
+    let scanned = scan_all(files);
+    assert!(!scanned.manifest.to_json().unwrap().contains("hunter2"));
+    assert_eq!(scanned.environment["app-api"]["KEY"], "hunter2-secret");
+    assert_eq!(scanned.manifest.resources["app-api"].spec.env, ["KEY"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -42,12 +42,9 @@ pub(crate) fn run(args: &RunArgs, printer: Printer) -> Result<(), Failure> {
         .map_err(|error| Failure::because("the async runtime cannot be started", &error))?;
     let result = runtime.block_on(async {
         let listener = listen::bind(args.host, args.port).await?;
-        let front = Front::open(FrontSettings {
-            project_name: project.name.clone(),
-            listener,
-            token: token.clone(),
-        })
-        .map_err(|error| Failure::because("the server cannot be started", &error))?;
+        let front =
+            Front::open(FrontSettings { project_name: project.name.clone(), listener, token: token.clone() })
+                .map_err(|error| Failure::because("the server cannot be started", &error))?;
         Session { args, project, run_dir: run_dir.clone(), token, printer, started }.run(front).await
     });
     // A package installation that was interrupted must not be waited for.
@@ -114,7 +111,8 @@ impl Session<'_> {
             counted(scan.manifest.resources.len(), "resource"),
             took.as_secs_f64() * 1000.0
         ));
-        let provider = prepare::provider(self.args, &self.project, &self.run_dir, self.printer, &scan).await?;
+        let provider =
+            prepare::provider(self.args, &self.project, &self.run_dir, self.printer, &scan).await?;
         let gpus: Vec<&str> = scan
             .manifest
             .resources
@@ -173,7 +171,8 @@ struct Interrupts {
 
 impl Interrupts {
     fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::because("signals cannot be received", &error));
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure::because("signals cannot be received", &error));
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
@@ -194,7 +193,8 @@ fn desired(scan: Scan) -> Desired {
     let secret = |values: std::collections::BTreeMap<String, String>| {
         values.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
     };
-    let environment = scan.environment.into_iter().map(|(resource, values)| (resource, secret(values))).collect();
+    let environment =
+        scan.environment.into_iter().map(|(resource, values)| (resource, secret(values))).collect();
     Desired { manifest: scan.manifest, environment }
 }
 

@@ -24,12 +24,12 @@ fn holds(process: &Path, socket: &str) -> bool {
 }
 
 /// Columns of the kernel's table: slot, local address, remote address, state (0A = listening), …, inode (the tenth).
-fn listening_inode(table: &str, port: u16) -> Option<&str> {
+fn listening_inode(table: &str, port: u16) -> Option<String> {
     table.lines().skip(1).find_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
         let local_port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
-        (local_port == port && *state == "0A").then_some(*inode)
+        (local_port == port && *state == "0A").then(|| (*inode).to_owned())
     })
 }
 
@@ -49,7 +49,7 @@ mod tests {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
                      0: 0100007F:22B8 0100007F:1234 01 0:0 0:0 0 0 0 77 1\n\
                      1: 0100007F:22B8 00000000:0000 0A 0:0 0:0 0 0 0 88 1\n";
-        assert_eq!(listening_inode(table, 0x22B8), Some("88"));
+        assert_eq!(listening_inode(table, 0x22B8).as_deref(), Some("88"));
         assert_eq!(listening_inode(table, 1), None);
     }
 }

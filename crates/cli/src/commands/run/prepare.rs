@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flash_artifact::requirements::{self, InvalidLine};
 use flash_artifact::{ProjectRequirements, RequirementSet};
 use flash_model::Code;
 use flash_providers::LocalProvider;
@@ -35,8 +36,12 @@ pub(super) async fn provider(
         let search_path = crate::environment::search_path();
         let interpreter =
             interpreter::find(python.as_deref(), &project.root, &search_path).map_err(no_interpreter)?;
-        let requirements = ProjectRequirements::read(&project.root)
-            .map_err(|error| Failure::because("the project's requirements cannot be read", &error))?;
+        let requirements = ProjectRequirements::read(&project.root).map_err(unreadable_requirements)?;
+        let invalid: Vec<InvalidLine> =
+            resources.iter().flat_map(requirements::invalid_dependencies).collect();
+        if !invalid.is_empty() {
+            return Err(invalid_requirements(&invalid));
+        }
         let sdk_path = flash_artifact::sdk::materialize(&run_dir.sdk_dir())
             .map_err(|error| Failure::because("the Python SDK cannot be unpacked", &error))?;
         let flash = std::env::current_exe()
@@ -88,7 +93,8 @@ fn install(environments: &Environments, sets: &[RequirementSet], printer: Printe
 }
 
 fn spinner() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style =
+        ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner().with_style(style);
     bar.enable_steady_tick(SPINNER_TICK);
     bar
@@ -126,12 +132,25 @@ fn no_interpreter(error: interpreter::Error) -> Failure {
         .hint("install Python 3.10 or newer, or name one with --python (or FLASH_PYTHON)")
 }
 
+fn unreadable_requirements(error: requirements::Error) -> Failure {
+    match error {
+        requirements::Error::Invalid { invalid } => invalid_requirements(&invalid),
+        error => Failure::because("the project's requirements cannot be read", &error),
+    }
+}
+
+fn invalid_requirements(invalid: &[InvalidLine]) -> Failure {
+    let lines: Vec<String> = invalid.iter().map(ToString::to_string).collect();
+    Failure::coded(Code::InvalidRequirement, lines.join("\n"))
+        .hint("write requirements as pip reads them: name, version specifiers, marker; `flash explain FL120`")
+}
+
 fn not_installed(error: environment::Error) -> Failure {
     match error {
         environment::Error::InstallFailed { command, status, output } => {
-            Failure::coded(Code::InstallFailed, format!("{command} failed ({status})"))
-                .output(output)
-                .hint("check requirements.txt and dependencies=[…] for the package named above, and the network")
+            Failure::coded(Code::InstallFailed, format!("{command} failed ({status})")).output(output).hint(
+                "check requirements.txt and dependencies=[…] for the package named above, and the network",
+            )
         }
         error => Failure::because("the Python environment cannot be made", &error).code(Code::InstallFailed),
     }

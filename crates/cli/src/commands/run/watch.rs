@@ -62,12 +62,15 @@ impl Watch {
             self.printer.data(line);
         }
         self.printer.data("");
-        self.printer.notice(format_args!("ready in {:.1} s; Ctrl+C stops", self.started.elapsed().as_secs_f64()));
+        self.printer
+            .notice(format_args!("ready in {:.1} s; Ctrl+C stops", self.started.elapsed().as_secs_f64()));
     }
 
     fn log(&self, event: &Event) {
         let line = match event {
-            Event::Status { resource, status, reason: Some(reason) } => format!("{resource} {status}: {reason}"),
+            Event::Status { resource, status, reason: Some(reason) } => {
+                format!("{resource} {status}: {reason}")
+            }
             Event::Status { resource, status, reason: None } => format!("{resource} {status}"),
             Event::Step { line, .. } => line.clone(),
             Event::Trouble { message } => format!("trouble: {message}"),

@@ -1,0 +1,10 @@
+//! Endpoints served in this process, with real Python workers running the real shim.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod discovery;
+mod load_balanced;
+mod queue;
+mod survival;
+mod web_application;
+mod world;

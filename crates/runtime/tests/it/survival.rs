@@ -1,0 +1,86 @@
+use flash_runtime::serve::{self, serve_until};
+use serde_json::json;
+
+use crate::queue;
+use crate::world::{Project, eventually, file_appears, function};
+
+#[tokio::test]
+async fn accepted_jobs_survive_a_hard_end() {
+    let project = queue::project();
+    let endpoint = project.start().await;
+    let submit = |function: &str, kwargs| {
+        endpoint.post("/run", json!({"input": {"function_name": function, "kwargs": kwargs}}))
+    };
+    let running = submit("once", json!({"marker": "m"})).await.body["id"].as_str().unwrap().to_owned();
+    let waiting = submit("double", json!({"x": 8})).await.body["id"].as_str().unwrap().to_owned();
+    file_appears(&project.path("m")).await;
+    drop(endpoint);
+
+    let endpoint = project.start().await;
+    assert_eq!(endpoint.finished(&running).await["output"], "second time");
+    assert_eq!(endpoint.finished(&waiting).await["output"], 16);
+}
+
+#[tokio::test]
+async fn jobs_are_kept_while_no_worker_can_start() {
+    let project = queue::project();
+    let endpoint = project.start_unready().await;
+    let id = endpoint.post("/run", json!({"input": {"function_name": "double", "kwargs": {"x": 3}}})).await;
+    let id = id.body["id"].as_str().unwrap().to_owned();
+    drop(endpoint);
+    project.write_code("raise RuntimeError('not today')");
+    let endpoint = project.start_unready().await;
+    eventually("the import to fail", || async {
+        let ping = endpoint.get("/ping").await;
+        if ping.status == 503 { Ok(()) } else { Err(format!("{ping:?}")) }
+    })
+    .await;
+    let view = endpoint.get(&format!("/status/{id}")).await.body;
+    assert!(["IN_QUEUE", "COMPLETED"].contains(&view["status"].as_str().unwrap()), "{view}");
+    let refused = endpoint.post("/run", json!({"input": {}})).await;
+    assert_eq!((refused.status, &refused.body["exception"]["message"]), (503, &json!("not today")));
+    drop(endpoint);
+    project.write_code(
+        "def double(x):\n    return x * 2\ndef nothing(): pass\npid = broken = hang = once = nothing\n",
+    );
+    assert_eq!(project.start().await.finished(&id).await["output"], 6);
+}
+
+#[tokio::test]
+async fn a_drain_lets_calls_finish_and_leaves_nothing_behind() {
+    let code = r#"
+import asyncio, os, pathlib
+async def slow():
+    pathlib.Path("begun").write_text(str(os.getpid()))
+    while not pathlib.Path("go").exists():
+        await asyncio.sleep(0.01)
+    return "done"
+"#;
+    let project = Project::new("load_balanced", code, json!([function("slow", true)]));
+    let mut endpoint = project.start().await;
+    let second = serve_until(project.settings(), std::future::pending()).await;
+    let is_refused =
+        matches!(second, Err(serve::Error::EndpointDir(flash_runtime::EndpointDirError::AlreadyRunning(_))));
+    assert!(is_refused, "{second:?}");
+
+    let call = tokio::spawn(endpoint.request("POST", "/_flash/call/slow").json(&json!({})).send());
+    let pid = eventually("the call to begin", || async {
+        let text = std::fs::read_to_string(project.path("begun")).map_err(|error| error.to_string())?;
+        text.parse::<i32>().map_err(|error| error.to_string())
+    })
+    .await;
+    endpoint.begin_stop();
+    eventually("the door to close", || async {
+        match endpoint.request("GET", "/ping").send().await {
+            Err(error) if error.is_connect() => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    std::fs::write(project.path("go"), "").unwrap();
+    assert_eq!(call.await.unwrap().unwrap().text().await.unwrap(), "\"done\"");
+    endpoint.stop().await;
+    assert!(!project.path("endpoint/endpoint.json").exists());
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    assert!(rustix::process::test_kill_process(pid).is_err(), "the worker outlived its endpoint");
+}

@@ -1,0 +1,58 @@
+"""Importing the package is cheap and does nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SDK = Path(__file__).resolve().parent.parent
+
+# Modules that each cost milliseconds, and that declaring resources does not need.
+SLOW = {
+    "asyncio", "cloudpickle", "http.client", "inspect", "json", "logging", "pickle", "socket", "ssl", "typing", "pydantic",
+    "difflib", "dataclasses", "urllib.parse", "re",
+}  # fmt: skip
+
+
+def run(source: str, **environment: str) -> str:
+    # -S -E: `site` and path configuration files of the test environment import things of their own.
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(SDK)!r})\n{source}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
+    )
+    return done.stdout
+
+
+def test_nothing_slow_is_imported():
+    # In a class body, decorating a function: what every user's module does.
+    source = """
+import tetra_rp
+gpu = tetra_rp.LiveServerless(name="gpu", gpus=[tetra_rp.GpuGroup.ADA_24])
+@tetra_rp.remote(gpu, dependencies=["torch"])
+async def infer(text: str) -> dict: ...
+print(",".join(sys.modules))
+"""
+    loaded = set(run(source).strip().split(","))
+    assert loaded & SLOW == set()
+
+
+def test_importing_reads_no_settings_and_touches_no_logging(tmp_path):
+    (tmp_path / ".env").write_text("FLASH_FROM_DOTENV=1\n")
+    source = """
+import os
+before = dict(os.environ)
+os.chdir(sys.argv[1] if len(sys.argv) > 1 else ".")
+import tetra_rp, runpod_flash
+assert dict(os.environ) == before
+import logging
+assert not logging.getLogger().handlers
+import threading
+assert threading.active_count() == 1
+print("ok")
+"""
+    assert run(source.replace('sys.argv[1] if len(sys.argv) > 1 else "."', repr(str(tmp_path)))) == "ok\n"
