@@ -12,7 +12,8 @@ use crate::resources::Symbol;
 use crate::survey::{Decorated, Definition};
 use crate::value::{ResourceCall, Value};
 
-const POSITIONAL: [&str; 7] = [
+/// In the order of positions.
+const PARAMETERS: [&str; 7] = [
     "resource_config",
     "dependencies",
     "system_dependencies",
@@ -21,18 +22,6 @@ const POSITIONAL: [&str; 7] = [
     "method",
     "path",
 ];
-/// `sync` is read by the reference's stubs only.
-const KEYWORDS: [&str; 8] = [
-    "resource_config",
-    "dependencies",
-    "system_dependencies",
-    "accelerate_downloads",
-    "local",
-    "method",
-    "path",
-    "sync",
-];
-
 const REMOTE_UNDEFINED: &str = "`remote` is not defined in this file";
 
 /// A decorated function or class that is to be deployed.
@@ -171,7 +160,7 @@ fn remote_use<'a>(
     call: &'a ExprCall,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<RemoteUse<'a>> {
-    let signature = Signature { name: "@remote", positional: &POSITIONAL, keywords: &KEYWORDS };
+    let signature = Signature { name: "@remote", positional: &PARAMETERS, keywords: &PARAMETERS };
     let arguments = Arguments::read(project, file, call, signature, diagnostics);
     let definition = decorated.definition;
     match arguments.value("local", diagnostics).map(|given| given.value) {

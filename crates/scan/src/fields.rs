@@ -62,7 +62,6 @@ impl<'a> Fields<'_, '_, 'a> {
     pub(crate) fn whole_number(&mut self, name: &str, min: i64, max: i64) -> Option<u64> {
         let value = match self.value(name)? {
             Value::Int(value) => value,
-            Value::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => value as i64,
             other => {
                 self.mistyped(name, "a whole number", &other);
                 return None;
@@ -99,15 +98,6 @@ impl<'a> Fields<'_, '_, 'a> {
                 self.mistyped(name, &expected, &other);
                 Vec::new()
             }
-            None => Vec::new(),
-        }
-    }
-
-    /// A member or a list of members.
-    pub(crate) fn one_or_more(&mut self, name: &str, enumeration: &'static Enumeration) -> Vec<String> {
-        match self.value(name) {
-            Some(Value::List(items)) => self.all_members(name, enumeration, items),
-            Some(value) => self.as_member(name, enumeration, value).into_iter().collect(),
             None => Vec::new(),
         }
     }
@@ -180,7 +170,9 @@ impl<'a> Fields<'_, '_, 'a> {
         let items = match self.value(name) {
             Some(Value::Dict(items)) => items,
             Some(other) => {
-                self.mistyped(name, "a dictionary of texts", &other);
+                let message =
+                    format!("`{name}` must be a dictionary of texts, found {}", describe_safely(&other));
+                self.invalid(name, message, "write for example `env={\"MODE\": \"fast\"}`");
                 return;
             }
             None => return,
@@ -219,6 +211,8 @@ fn describe_safely(value: &Value<'_>) -> &'static str {
         Value::None => "None",
         Value::Bool(_) => "True or False",
         Value::Int(_) | Value::Float(_) => "a number",
+        Value::Text(_) => "a text",
+        Value::List(_) => "a list",
         _ => "something else",
     }
 }

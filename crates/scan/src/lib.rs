@@ -24,6 +24,7 @@ mod value;
 // What the framework's names mean.
 mod decorators;
 mod fields;
+mod nested;
 mod resources;
 mod specification;
 mod suggest;

@@ -1,5 +1,5 @@
 //! What the framework's public names mean: resource classes with their fields, enumerations, nested objects.
-//! Source: the reference's classes and enumerations, with the hardware and data centres added later.
+//! Must agree with the SDK (`python/tetra_rp`): what a scan accepts, a worker has to be able to import.
 
 use flash_model::EndpointKind;
 
@@ -142,8 +142,6 @@ pub(crate) static GPU_GROUP: Enumeration = Enumeration {
         ("AMPERE_24", "AMPERE_24"),
         ("AMPERE_48", "AMPERE_48"),
         ("AMPERE_80", "AMPERE_80"),
-        ("BLACKWELL_180", "BLACKWELL_180"),
-        ("BLACKWELL_96", "BLACKWELL_96"),
         ("HOPPER_141", "HOPPER_141"),
     ],
 };
@@ -180,27 +178,11 @@ pub(crate) static CUDA_VERSION: Enumeration = Enumeration {
         ("V12_6", "12.6"),
         ("V12_7", "12.7"),
         ("V12_8", "12.8"),
-        ("V12_9", "12.9"),
-        ("V13_0", "13.0"),
     ],
 };
 
-pub(crate) static DATA_CENTER: Enumeration = Enumeration {
-    name: "DataCenter",
-    members: &[
-        ("EU_CZ_1", "EU-CZ-1"),
-        ("EU_RO_1", "EU-RO-1"),
-        ("EUR_NO_1", "EUR-NO-1"),
-        ("US_CA_2", "US-CA-2"),
-        ("US_IL_1", "US-IL-1"),
-        ("US_KS_2", "US-KS-2"),
-        ("US_MO_1", "US-MO-1"),
-        ("US_MO_2", "US-MO-2"),
-        ("US_NC_2", "US-NC-2"),
-        ("US_NE_1", "US-NE-1"),
-        ("US_WA_1", "US-WA-1"),
-    ],
-};
+pub(crate) static DATA_CENTER: Enumeration =
+    Enumeration { name: "DataCenter", members: &[("EU_RO_1", "EU-RO-1")] };
 
 pub(crate) static SCALER_TYPE: Enumeration = Enumeration {
     name: "ServerlessScalerType",
