@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from gateway import CANCEL, ERROR, FAILED, READY, RESULT, STOP, CALL, Gateway
+from gateway import CALL, CANCEL, ERROR, FAILED, READY, RESULT, STOP, Gateway
 
 SOURCE = """
     import asyncio, contextvars, threading

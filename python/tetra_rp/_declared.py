@@ -14,6 +14,8 @@ class Declared:
 
     __slots__ = ("__dict__", "_given")
     _fields: ClassVar[dict[str, Field]] = {}
+    if TYPE_CHECKING:
+        _given: tuple[str, ...]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

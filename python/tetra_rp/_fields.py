@@ -22,14 +22,18 @@ REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "<required>"})()
 class Field:
     """One declared field. Lists and dicts as defaults are copied for each object."""
 
-    def __init__(self, default: Any, check: Check, *, doc: str = "") -> None:
+    def __init__(self, default: Any, check: Check) -> None:
         self.default = default
         self.check = check
-        self.doc = doc
 
     def make_default(self) -> Any:
         default = self.default
         return type(default)(default) if isinstance(default, (list, dict)) else default
+
+
+def field(default: Any, check: Check) -> Any:
+    """A `Field`, typed so that type checkers see the value and not the declaration."""
+    return Field(default, check)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

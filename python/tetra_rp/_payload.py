@@ -11,9 +11,9 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-from typing import Any, Union
+from typing import Any
 
-Buffer = Union[bytes, bytearray, memoryview]
+Buffer = bytes | bytearray | memoryview
 
 PICKLE_PROTOCOL = 5
 BUFFERS_COUNT_MAX = 65_536
@@ -31,7 +31,7 @@ def dump(value: Any) -> list[Buffer]:
     main = _dump_plain(value)
     if main is None:
         # Imported late: most calls carry plain data, and this import takes tens of milliseconds.
-        import cloudpickle
+        import cloudpickle  # type: ignore[import-untyped]
 
         main = cloudpickle.dumps(value, protocol=PICKLE_PROTOCOL, buffer_callback=buffers.append)
     pieces: list[Buffer] = [main]

@@ -56,7 +56,7 @@ class RemoteClass:
         return getattr(self.__flash_original__, name)
 
     def __reduce__(self) -> str:
-        return self.__qualname__
+        return str(self.__qualname__)
 
     def __repr__(self) -> str:
         return f"<remote class {self.__module__}.{self.__qualname__}>"
@@ -82,9 +82,7 @@ class RemoteObject:
         return self._flash_method(kind, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not callable(getattr(self._flash_class.__flash_original__, "__call__", None)) or not _defines_call(
-            self._flash_class.__flash_original__
-        ):
+        if not _defines_call(self._flash_class.__flash_original__):
             raise TypeError(f"objects of {self._flash_class.__name__} cannot be called: the class has no __call__")
         return self._flash_method(self._flash_class, "__call__")(*args, **kwargs)
 

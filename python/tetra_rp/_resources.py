@@ -21,8 +21,8 @@ import os
 from tetra_rp._declared import Declared
 from tetra_rp._fields import (
     REQUIRED,
-    Field,
     boolean,
+    field,
     instance,
     integer,
     mapping,
@@ -50,77 +50,77 @@ CONTAINER_DISK_DEFAULT_GB = 64
 _NAME_RULE = f"use letters, digits, '_', '-' and '.', starting with a letter, digit or '_', {NAME_LENGTH_MAX_CHARS} at most"
 
 
-def _resource_name(field: str, value: Any) -> str:
+def _resource_name(label: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{field} is text, not {value!r} ({type(value).__name__})")
+        raise TypeError(f"{label} is text, not {value!r} ({type(value).__name__})")
     plain = value.replace("_", "a").replace("-", "a").replace(".", "a")
     fits = plain.isascii() and plain.isalnum() and value[0] not in "-." and len(value) <= NAME_LENGTH_MAX_CHARS
     if not fits:
-        raise ValueError(f"{field} is {value!r}; {_NAME_RULE}")
+        raise ValueError(f"{label} is {value!r}; {_NAME_RULE}")
     return value
 
 
 class NetworkVolume(Declared):
     """A disk that workers share, mounted at `/runpod-volume`. `size` is in GB."""
 
-    name = Field(REQUIRED, text(empty=False))
-    size = Field(100, integer(1, unit="GB"))
-    dataCenterId = Field(DataCenter.EU_RO_1, member(DataCenter))
-    id = Field(None, optional(text()))
+    name = field(REQUIRED, text(empty=False))
+    size = field(100, integer(1, unit="GB"))
+    dataCenterId = field(DataCenter.EU_RO_1, member(DataCenter))
+    id = field(None, optional(text()))
 
 
 class PodTemplate(Declared):
     """Details of a worker's container. `env` is a list of `{"key": …, "value": …}`."""
 
-    name = Field("", text())
-    imageName = Field("", text())
-    containerDiskInGb = Field(CONTAINER_DISK_DEFAULT_GB, integer(1, unit="GB"))
-    env = Field([], lambda field, value: _pairs(field, value))
-    dockerArgs = Field("", text())
-    ports = Field("", text())
-    startScript = Field("", text())
-    advancedStart = Field(False, boolean)
-    containerRegistryAuthId = Field("", text())
-    config = Field({}, mapping)
-    id = Field(None, optional(text()))
+    name = field("", text())
+    imageName = field("", text())
+    containerDiskInGb = field(CONTAINER_DISK_DEFAULT_GB, integer(1, unit="GB"))
+    env = field([], lambda name, value: _pairs(name, value))
+    dockerArgs = field("", text())
+    ports = field("", text())
+    startScript = field("", text())
+    advancedStart = field(False, boolean)
+    containerRegistryAuthId = field("", text())
+    config = field({}, mapping)
+    id = field(None, optional(text()))
 
 
 class ServerlessResource(Declared):
     """Fields that all resources share."""
 
-    name = Field(REQUIRED, _resource_name)
-    gpus = Field((GpuGroup.ANY,), members(GpuGroup))
-    gpuCount = Field(1, integer(1, unit="GPUs"))
-    cudaVersions = Field((), members(CudaVersion))
-    workersMin = Field(0, integer(0, unit="workers"))
-    workersMax = Field(3, integer(1, unit="workers"))
-    workersPFBTarget = Field(0, integer(0))
-    idleTimeout = Field(5, integer(1, unit="seconds"))
-    executionTimeoutMs = Field(0, integer(0, unit="milliseconds; 0 = no limit"))
-    scalerType = Field(ServerlessScalerType.QUEUE_DELAY, member(ServerlessScalerType))
-    scalerValue = Field(4, integer(1))
-    env = Field({}, optional(text_map))
-    networkVolume = Field(None, optional(instance(NetworkVolume)))
-    networkVolumeId = Field(None, optional(text()))
-    datacenter = Field(DataCenter.EU_RO_1, member(DataCenter))
-    locations = Field(None, optional(text()))
-    imageName = Field("", optional(text()))
-    template = Field(None, optional(instance(PodTemplate)))
-    templateId = Field(None, optional(text()))
-    flashboot = Field(True, boolean)
-    type = Field(ServerlessType.QB, member(ServerlessType))
+    name = field(REQUIRED, _resource_name)
+    gpus = field((GpuGroup.ANY,), members(GpuGroup))
+    gpuCount = field(1, integer(1, unit="GPUs"))
+    cudaVersions = field((), members(CudaVersion))
+    workersMin = field(0, integer(0, unit="workers"))
+    workersMax = field(3, integer(1, unit="workers"))
+    workersPFBTarget = field(0, integer(0))
+    idleTimeout = field(5, integer(1, unit="seconds"))
+    executionTimeoutMs = field(0, integer(0, unit="milliseconds; 0 = no limit"))
+    scalerType = field(ServerlessScalerType.QUEUE_DELAY, member(ServerlessScalerType))
+    scalerValue = field(4, integer(1))
+    env = field({}, optional(text_map))
+    networkVolume = field(None, optional(instance(NetworkVolume)))
+    networkVolumeId = field(None, optional(text()))
+    datacenter = field(DataCenter.EU_RO_1, member(DataCenter))
+    locations = field(None, optional(text()))
+    imageName = field("", optional(text()))
+    template = field(None, optional(instance(PodTemplate)))
+    templateId = field(None, optional(text()))
+    flashboot = field(True, boolean)
+    type = field(ServerlessType.QB, member(ServerlessType))
     # Comma-separated forms of `gpus` and `cudaVersions`.
-    gpuIds = Field("", text())
-    allowedCudaVersions = Field("", text())
+    gpuIds = field("", text())
+    allowedCudaVersions = field("", text())
     # Assigned by a provider; accepted so that a description read from one can be declared again.
-    id = Field(None, optional(text()))
-    activeBuildid = Field(None, optional(text()))
-    aiKey = Field(None, optional(text()))
-    computeType = Field(None, optional(text()))
-    createdAt = Field(None, optional(text()))
-    hubRelease = Field(None, optional(text()))
-    repo = Field(None, optional(text()))
-    userId = Field(None, optional(text()))
+    id = field(None, optional(text()))
+    activeBuildid = field(None, optional(text()))
+    aiKey = field(None, optional(text()))
+    computeType = field(None, optional(text()))
+    createdAt = field(None, optional(text()))
+    hubRelease = field(None, optional(text()))
+    repo = field(None, optional(text()))
+    userId = field(None, optional(text()))
 
     is_load_balanced = False
     is_live = False
@@ -188,11 +188,11 @@ class _LiveImage:
 class _Cpu:
     """No GPU; `instanceIds` say which machines."""
 
-    instanceIds = Field((CpuInstanceType.ANY,), members(CpuInstanceType, least=1))
+    instanceIds = field((CpuInstanceType.ANY,), members(CpuInstanceType, least=1))
 
     def _settle_hardware(self, given: frozenset[str]) -> None:
         values = self.__dict__
-        if CpuInstanceType.ANY in self.instanceIds:  # type: ignore[operator]
+        if CpuInstanceType.ANY in self.instanceIds:
             values["instanceIds"] = tuple(CpuInstanceType.all())
         values.update(gpus=(), gpuCount=0, gpuIds="", cudaVersions=(), allowedCudaVersions="")
         template = self.template  # type: ignore[attr-defined]
@@ -266,12 +266,12 @@ class CpuLiveLoadBalancer(_LiveImage, CpuLoadBalancerSlsResource):
     _image_variable, _image_name = "TETRA_CPU_LB_IMAGE", "runpod/tetra-rp-lb-cpu"
 
 
-def _pairs(field: str, value: Any) -> list[dict[str, str]]:
+def _pairs(label: str, value: Any) -> list[dict[str, str]]:
     if isinstance(value, dict):
         value = [{"key": name, "value": item} for name, item in value.items()]
     if not isinstance(value, (list, tuple)):
-        raise TypeError(f"{field} is a list of {{'key': …, 'value': …}}, not {value!r}")
+        raise TypeError(f"{label} is a list of {{'key': …, 'value': …}}, not {value!r}")
     for at, pair in enumerate(value):
         if not isinstance(pair, dict) or pair.keys() != {"key", "value"}:
-            raise ValueError(f"{field}[{at}] is {pair!r}; each entry is {{'key': …, 'value': …}}")
+            raise ValueError(f"{label}[{at}] is {pair!r}; each entry is {{'key': …, 'value': …}}")
     return [dict(pair) for pair in value]

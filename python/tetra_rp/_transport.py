@@ -90,8 +90,9 @@ class HttpTransport:
         try:
             if connection.sock is None:
                 connection.connect()
-                connection.sock.settimeout(ANSWER_TIMEOUT_SECONDS)
-                connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                plain: Any = connection.sock
+                plain.settimeout(ANSWER_TIMEOUT_SECONDS)
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             base = urllib.parse.urlsplit(running.url).path
             connection.request(method, base + path, body, headers)
             response = connection.getresponse()

@@ -59,7 +59,8 @@ class Binding:
 
     def __init__(self, function: Callable[..., Any], *, skip_first: bool = False) -> None:
         """`skip_first`: the function is a method looked up on its class, so its first parameter is `self`."""
-        hints = _convert.annotations(function.__init__ if isinstance(function, type) else function)
+        described: Any = vars(function).get("__init__", function) if isinstance(function, type) else function
+        hints = _convert.hints_of(described)
         self.parameters: list[Parameter] = []
         self.takes_any = False
         positional_only: list[str] = []
@@ -169,8 +170,7 @@ class Route:
             arguments[self._raw.name] = bytes(body)
         elif self._rest or self._binding.takes_any:
             given = _read(body, content_type)
-            if self._whole is None or given is _NOTHING or not self._take_whole(arguments, details, given):
-                self._from_body(arguments, details, given)
+            self._from_body(arguments, details, given)
         if details:
             raise Unprocessable(details)
         return arguments
@@ -186,33 +186,46 @@ class Route:
             return objects[0]
         return None
 
-    def _take_whole(self, arguments: dict[str, Any], details: list[Detail], given: Any) -> bool:
+    def _from_body(self, arguments: dict[str, Any], details: list[Detail], given: Any) -> None:
         whole = self._whole
-        assert whole is not None
         alone = len(self._rest) == 1
-        if isinstance(given, dict):
-            if not whole.object:
-                return False  # a list parameter, sent by name
-            if not alone and any(other.name in given for other in self._rest):
-                return False  # sent field by field
-        elif not whole.many and not (given is None and not whole.required):
-            if not alone:
-                return False
+        if whole is None:
+            self._from_fields(arguments, details, given)
+        elif given is _NOTHING:
+            if alone and whole.required and whole.name not in self._query:
+                details.append(Detail("missing", ("body",), "Field required", None))
+            else:
+                self._from_fields(arguments, details, given)
+        elif isinstance(given, dict):
+            if alone and whole.object:
+                self._from_object(arguments, details, whole, given)
+            elif not whole.object or any(parameter.name in given for parameter in self._rest):
+                self._from_fields(arguments, details, given)
+            else:
+                self._take(arguments, details, whole, given)
+                self._from_query(arguments, details, skip=whole)
+        elif alone:
+            self._take(arguments, details, whole, given)
+        else:
+            self._from_fields(arguments, details, given)
+
+    def _take(self, arguments: dict[str, Any], details: list[Detail], whole: Parameter, given: Any) -> None:
+        """The body is the argument."""
         try:
             arguments[whole.name] = whole.of(given)
         except Mismatch as mismatch:
-            if isinstance(given, dict) and alone and given.keys() == {whole.name}:
-                try:
-                    arguments[whole.name] = whole.of(given[whole.name])
-                    return True
-                except Mismatch as wrapped:
-                    details.extend(detail.under("body", whole.name) for detail in wrapped.details)
-                    return True
             details.extend(detail.under("body") for detail in mismatch.details)
-            return True
-        if not alone:
-            self._from_query(arguments, details, skip=whole)
-        return True
+
+    def _from_object(
+        self, arguments: dict[str, Any], details: list[Detail], whole: Parameter, given: dict[str, Any]
+    ) -> None:
+        """The body is the argument, or holds it under its name where the whole would not do."""
+        unfit: list[Detail] = []
+        self._take(arguments, unfit, whole, given)
+        if unfit and given.keys() == {whole.name}:
+            unfit = []
+            _fill(arguments, unfit, whole, given[whole.name], ("body",))
+        details.extend(unfit)
 
     def _from_query(self, arguments: dict[str, Any], details: list[Detail], skip: Parameter | None = None) -> None:
         for parameter in self._rest:
@@ -228,10 +241,12 @@ class Route:
                 if name not in self._binding.names:
                     arguments.setdefault(name, texts[-1])
 
-    def _from_body(self, arguments: dict[str, Any], details: list[Detail], given: Any) -> None:
+    def _from_fields(self, arguments: dict[str, Any], details: list[Detail], given: Any) -> None:
+        """The body is an object with the arguments by name; the query has what it lacks."""
         fields = given if isinstance(given, dict) else {}
         if given is not _NOTHING and given is not None and not isinstance(given, dict):
-            details.append(Detail("model_attributes_type", ("body",), "Input should be a valid dictionary or object to extract fields from", given))
+            words = "Input should be a valid dictionary or object to extract fields from"
+            details.append(Detail("model_attributes_type", ("body",), words, given))
             return
         shown = None if given is _NOTHING else given
         for parameter in self._rest:

@@ -39,9 +39,6 @@ class Channel:
         self._flush_scheduled = False
         # What the kernel did not take. Guarded by the lock.
         self._backlog: deque[memoryview] = deque()
-        # Frames of other threads on their way to the main loop. Guarded by the lock.
-        self._handed_over: list[Buffer] = []
-        self._taking_over = False
         self._drained: list[asyncio.Future[None]] = []
         self._early: list[tuple[int, int, bytes, Body]] = []
 
@@ -107,22 +104,6 @@ class Channel:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._await_writable)
 
-    def send_soon(self, pieces: Sequence[Buffer]) -> None:
-        """Any thread: queues whole frames; the main loop writes them as soon as it runs."""
-        with self._lock:
-            self._handed_over.extend(pieces)
-            if self._taking_over:
-                return
-            self._taking_over = True
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._take_over)
-
-    def _take_over(self) -> None:
-        with self._lock:
-            pieces, self._handed_over = self._handed_over, []
-            self._taking_over = False
-        self.send_now(pieces)
-
     async def drained(self) -> None:
         """When everything queued so far is with the kernel."""
         self.flush()
@@ -165,7 +146,7 @@ class Channel:
             except OSError:
                 os._exit(EXIT_OK)  # the gateway is gone
             return [] if sent == total else [memoryview(joined)[sent:]]
-        rest = deque(map(memoryview, pieces))
+        rest = deque(memoryview(piece) for piece in pieces)
         self._write_all(rest)
         return list(rest)
 

@@ -54,7 +54,7 @@ def converter(annotation: Any) -> Convert | None:
     """How to convert to `annotation`; None where any value is taken as it is."""
     if annotation in (Any, object) or isinstance(annotation, typing.TypeVar):
         return None
-    simple = _SIMPLE.get(annotation) if isinstance(annotation, abc.Hashable) else None
+    simple: Convert | None = _SIMPLE.get(annotation) if isinstance(annotation, abc.Hashable) else None
     if simple is not None:
         return simple
     origin = typing.get_origin(annotation)
@@ -118,8 +118,9 @@ def _to_int(value: Any) -> int:
             return int(value)
         _fail("int_from_float", "Input should be a valid integer, got a number with a fractional part", value)
     if isinstance(value, str):
+        whole, _, fraction = value.partition(".")
         try:
-            return int(value)
+            return int(value if fraction.strip("0") or not fraction else whole)
         except ValueError:
             _fail("int_parsing", "Input should be a valid integer, unable to parse string as an integer", value)
     _fail("int_type", "Input should be a valid integer", value)
@@ -139,13 +140,15 @@ def _to_float(value: Any) -> float:
 def _to_bool(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    text = value.lower() if isinstance(value, str) else str(value) if isinstance(value, (int, float)) else None
-    if text is None:
+    if isinstance(value, (int, float)) and value in (0, 1):
+        return value == 1
+    if isinstance(value, str):
+        if value.lower() in _TRUE:
+            return True
+        if value.lower() in _FALSE:
+            return False
+    elif not isinstance(value, int):
         _fail("bool_type", "Input should be a valid boolean", value)
-    if text in _TRUE or text == "1.0":
-        return True
-    if text in _FALSE or text == "0.0":
-        return False
     _fail("bool_parsing", "Input should be a valid boolean, unable to interpret input", value)
 
 
@@ -253,11 +256,11 @@ def _union(members: tuple[Any, ...]) -> Convert | None:
             return None
         exact = by_type.get(type(value))
         details: list[Detail] = []
-        for name, convert in [(type(value).__name__, exact)] if exact else []:
+        if exact is not None:
             try:
-                return convert(value)
+                return exact(value)
             except Mismatch as mismatch:
-                details.extend(detail.under(name) for detail in mismatch.details)
+                details.extend(detail.under(type(value).__name__) for detail in mismatch.details)
         for member, convert in several:
             assert convert is not None
             if convert is exact:
@@ -345,7 +348,7 @@ def _mapping(key: Any, item: Any) -> Convert:
         values: abc.Iterable[Any] = value.values()
         if convert_item is not None:
             values = _each(convert_item, value.items())
-        return dict(zip(keys, values))
+        return dict(zip(keys, values, strict=True))
 
     return convert
 
@@ -360,7 +363,7 @@ def _fixed_tuple(members: tuple[Any, ...]) -> Convert:
             _fail("tuple_length", f"Input should have {len(converters)} items, not {len(value)}", value)
         return tuple(
             item if change is None else _each(change, [(place, item)])[0]
-            for place, (change, item) in enumerate(zip(converters, value))
+            for place, (change, item) in enumerate(zip(converters, value, strict=True))
         )
 
     return convert
@@ -382,7 +385,7 @@ def _class(kind: type) -> Convert | None:
 
 
 def _dataclass(kind: Any) -> Convert:
-    hints = annotations(kind)
+    hints = hints_of(kind)
     fields = []
     for field in dataclasses.fields(kind):
         if field.init:
@@ -413,7 +416,7 @@ def _dataclass(kind: Any) -> Convert:
     return convert
 
 
-def annotations(target: Any) -> dict[str, Any]:
+def hints_of(target: Any) -> dict[str, Any]:
     """The annotations of a function or class as objects; those that cannot be evaluated become `Any`."""
     try:
         return typing.get_type_hints(target, include_extras=True)

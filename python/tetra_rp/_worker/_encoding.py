@@ -77,7 +77,7 @@ def _explain(value: Any, error: Exception) -> str:
 
 
 def _make_encoder() -> Callable[[Any], str]:
-    accelerated = json.encoder.c_make_encoder
+    accelerated = json.encoder.c_make_encoder  # type: ignore[attr-defined]
     if accelerated is None:  # no C accelerator in this Python
         return json.JSONEncoder(
             separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_default

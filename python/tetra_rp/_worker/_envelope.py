@@ -65,7 +65,7 @@ def decode(args: list[str], kwargs: dict[str, str]) -> tuple[tuple[Any, ...], di
 
 def encode(value: Any) -> str:
     """Raises what pickling raises."""
-    import cloudpickle
+    import cloudpickle  # type: ignore[import-untyped]
 
     return base64.b64encode(cloudpickle.dumps(value, protocol=_payload.PICKLE_PROTOCOL)).decode()
 

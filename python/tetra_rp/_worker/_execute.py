@@ -6,18 +6,12 @@ import asyncio
 import contextvars
 import queue
 import threading
-from time import perf_counter_ns
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tetra_rp._payload import Buffer
 from tetra_rp._worker._channel import Channel
 from tetra_rp._worker._tasks import start_task
-
-
-# A sync call that took longer than this has its answer sent at once. After a shorter one, with more waiting, the main loop
-# sends several answers together: each send costs more than such a call, and wakes the gateway.
-BRIEF_CALL_NS_MAX = 50_000
 
 
 class Reply(Protocol):
@@ -137,7 +131,6 @@ class Executor:
     def _run_call(self, call: _SyncCall) -> None:
         if self._waiting.pop(call.call_id, None) is None:
             return  # cancelled before it began
-        began = perf_counter_ns()
         try:
             # A context of its own: what one call sets in a context variable must not reach the next.
             result = contextvars.copy_context().run(call.function, *call.args, **call.kwargs)
@@ -147,10 +140,7 @@ class Executor:
             pieces = call.reply.result(call.call_id, result)
         except BaseException as error:
             pieces = call.reply.error(call.call_id, error)
-        if self._queue.empty() or perf_counter_ns() - began > BRIEF_CALL_NS_MAX:
-            self._channel.send_now(pieces)
-        else:
-            self._channel.send_soon(pieces)
+        self._channel.send_now(pieces)
 
     def _adopt(self, call: _SyncCall, awaitable: Awaitable[Any]) -> None:
         """A sync function gave back an awaitable, which can only run on the main loop."""

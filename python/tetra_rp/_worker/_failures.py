@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import traceback
+from collections.abc import Mapping
 from types import TracebackType
 
 from tetra_rp._errors import RemoteExecutionError
@@ -103,6 +104,6 @@ def _header(code: str, status: int, kind: str, message: str, trace: str) -> byte
     return _to_bytes({"code": code, "status": status, "type": kind, "message": message, "traceback": trace})
 
 
-def _to_bytes(document: dict[str, object]) -> bytes:
+def _to_bytes(document: Mapping[str, object]) -> bytes:
     # ASCII with escapes, so that lone surrogates in a message cannot break the answer.
     return json.dumps(document, separators=(",", ":")).encode()

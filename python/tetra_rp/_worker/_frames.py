@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Union
 
-Body = Union[bytes, memoryview]
+Body = bytes | memoryview
 
 START, READY, FAILED, CALL, RESULT, ERROR, CANCEL, STOP = range(1, 9)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import platform
@@ -59,6 +60,8 @@ class Worker:
     async def serve(self) -> None:
         """READY, then calls until STOP; returns when all are answered."""
         self.open()
+        # What is loaded stays: the garbage collector need not look through the user's libraries again and again.
+        gc.freeze()
         self.ready()
         await self.stopped()
         await self._executor.finish()

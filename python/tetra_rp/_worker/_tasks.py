@@ -26,7 +26,7 @@ else:
 
         _first_step: list[tuple[Callable[..., Any], Any]] | None = None
 
-        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
             taken = self._first_step
             if taken is None:
                 return super().call_soon(callback, *args, context=context)
