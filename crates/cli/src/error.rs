@@ -63,15 +63,12 @@ impl Failure {
         if let Some(output) = self.output.as_ref().filter(|output| !output.is_empty()) {
             printer.notice(output);
         }
-        match self.code {
-            Some(code) => printer.error_line(format_args!("[{code}] {}", self.message)),
-            None => printer.error_line(&self.message),
-        }
+        printer.error(self.code, &self.message);
         for cause in &self.causes {
             printer.notice(format_args!("  caused by: {cause}"));
         }
         if let Some(hint) = &self.hint {
-            printer.hint_line(hint);
+            printer.hint(hint);
         }
     }
 }

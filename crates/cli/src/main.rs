@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_status())
         }
         Err(_) => {
-            printer.error_line("this is a bug in flash; please report it with the lines above");
+            printer.error(None, "this is a bug in flash; please report it with the lines above");
             ExitCode::from(EXIT_BUG)
         }
     }

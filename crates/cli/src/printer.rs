@@ -4,6 +4,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use flash_model::Code;
+
 /// Hands out the two streams. A closed pipe ends output, not the program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
@@ -37,20 +39,22 @@ impl Printer {
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 
-    pub(crate) fn error_line(self, text: impl std::fmt::Display) {
-        self.labelled("error", "\x1b[1;31m", text);
+    /// `error: …`, or `error[FL204]: …`.
+    pub(crate) fn error(self, code: Option<Code>, text: impl std::fmt::Display) {
+        self.labelled("error", code, "\x1b[1;31m", text);
     }
 
-    pub(crate) fn warning_line(self, text: impl std::fmt::Display) {
-        self.labelled("warning", "\x1b[1;33m", text);
+    pub(crate) fn note(self, code: Code, text: impl std::fmt::Display) {
+        self.labelled("note", Some(code), "\x1b[1;32m", text);
     }
 
-    pub(crate) fn hint_line(self, text: impl std::fmt::Display) {
-        self.labelled("hint", "\x1b[1;36m", text);
+    pub(crate) fn hint(self, text: impl std::fmt::Display) {
+        self.labelled("hint", None, "\x1b[1;36m", text);
     }
 
-    fn labelled(self, label: &str, color: &str, text: impl std::fmt::Display) {
+    fn labelled(self, label: &str, code: Option<Code>, color: &str, text: impl std::fmt::Display) {
+        let code = code.map_or_else(String::new, |code| format!("[{code}]"));
         let (color, reset) = if self.colored { (color, "\x1b[0m") } else { ("", "") };
-        let _ = writeln!(std::io::stderr(), "{color}{label}{reset}: {text}");
+        let _ = writeln!(std::io::stderr(), "{color}{label}{code}{reset}: {text}");
     }
 }

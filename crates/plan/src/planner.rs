@@ -89,6 +89,9 @@ impl Planner<'_> {
                     reasons.extend(changes(record, desired));
                     step(Action::Update, reasons)
                 }
+                (ObservedPhase::Running, false) if self.policy.in_place.contains(&desired.spec.kind) => {
+                    step(Action::Update, changes(record, desired))
+                }
                 (ObservedPhase::Running, false) => step(Action::Replace, changes(record, desired)),
             },
         };

@@ -6,8 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use flash_model::{
-    EndpointId, IdempotencyKey, Inventory, Manifest, MothershipId, ObservedEndpoint, Owner, Resource, Scope,
-    Secret,
+    EndpointId, EndpointKind, IdempotencyKey, Inventory, Manifest, MothershipId, ObservedEndpoint, Owner,
+    Resource, Scope, Secret,
 };
 use tokio::sync::watch;
 
@@ -51,6 +51,11 @@ pub enum Health {
 pub trait Provider: Debug + Send + Sync {
     /// Short name, recorded with every endpoint: `local`.
     fn name(&self) -> &'static str;
+
+    /// Kinds whose endpoints keep something here that a replacement would not have.
+    fn in_place(&self) -> &'static [EndpointKind] {
+        &[]
+    }
 
     /// Everything that carries the tag of `scope`.
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory>;

@@ -33,8 +33,10 @@ const REQUEST_DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("another process serves this endpoint already: {} is locked", lock.display())]
+    AlreadyRunning { lock: PathBuf },
     #[error(transparent)]
-    EndpointDir(#[from] crate::endpoint_dir::Error),
+    EndpointDir(crate::endpoint_dir::Error),
     #[error("cannot read {}", path.display())]
     ReadManifest {
         path: PathBuf,
@@ -61,6 +63,15 @@ pub enum Error {
     },
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
+}
+
+impl From<crate::endpoint_dir::Error> for Error {
+    fn from(error: crate::endpoint_dir::Error) -> Self {
+        match error {
+            crate::endpoint_dir::Error::AlreadyRunning(lock) => Self::AlreadyRunning { lock },
+            other => Self::EndpointDir(other),
+        }
+    }
 }
 
 /// Serves until SIGTERM or SIGINT, then drains.

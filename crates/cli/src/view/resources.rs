@@ -18,7 +18,9 @@ pub(crate) fn table(manifest: &Manifest, url: &str) -> String {
             front_url(name, resource, url),
         ]);
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    // The library pads every cell on both sides.
+    let lines: Vec<String> =
+        table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
     lines.join("\n")
 }
 

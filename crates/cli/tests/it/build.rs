@@ -19,7 +19,8 @@ fn the_same_tree_gives_the_same_bytes_and_no_secret_is_packed() {
         let manifest = fs::read_to_string(project.root().join(".flash/flash_manifest.json")).unwrap();
         assert_eq!(manifest, text(&project.flash(&["manifest"]).stdout));
         let unpacked = project.root().parent().unwrap().join("unpacked");
-        flash_artifact::unpack(&project.root().join(".flash/archive.tar.gz"), &digests[0], &unpacked).unwrap();
+        flash_artifact::unpack(&project.root().join(".flash/archive.tar.gz"), &digests[0], &unpacked)
+            .unwrap();
         assert_eq!(fs::read_to_string(unpacked.join("flash_manifest.json")).unwrap(), manifest);
         assert!(unpacked.join("api.py").exists() && !unpacked.join(".env").exists());
     }

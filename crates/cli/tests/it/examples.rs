@@ -22,7 +22,11 @@ async fn pipeline_answers_over_every_door() {
     assert!(own.1["worker"]["asked"].as_u64() > front.1["worker"]["asked"].as_u64());
 
     let (status, job) = running.post("/v2/prep/runsync", json!({"input": {"text": "Héllo"}})).await.parts();
-    assert_eq!((status, &job["status"], &job["output"]), (200, &json!("COMPLETED"), &json!("Hello")), "{job}");
+    assert_eq!(
+        (status, &job["status"], &job["output"]),
+        (200, &json!("COMPLETED"), &json!("Hello")),
+        "{job}"
+    );
     let (status, accepted) = running.post("/v2/prep/run", json!({"input": {"text": "Ünder"}})).await.parts();
     assert_eq!(status, 200, "{accepted}");
     let path = format!("/v2/prep/status/{}", accepted["id"].as_str().unwrap());
@@ -35,7 +39,8 @@ async fn pipeline_answers_over_every_door() {
     assert_eq!((&finished["status"], &finished["output"]), (&json!("COMPLETED"), &json!("Under")));
 
     // The reference's envelope: cloudpickle of "Añb" in base64, for token holders only.
-    let envelope = json!({"input": {"function_name": "clean", "args": ["gAWVCAAAAAAAAACMBEHDsWKULg=="], "kwargs": {}}});
+    let envelope =
+        json!({"input": {"function_name": "clean", "args": ["gAWVCAAAAAAAAACMBEHDsWKULg=="], "kwargs": {}}});
     let refused = running.post("/v2/prep/runsync", envelope.clone()).await.parts();
     assert_eq!((refused.0, &refused.1["code"]), (401, &json!("FL308")));
     let token = running.token();
@@ -109,7 +114,9 @@ async fn the_web_application_is_served_at_the_root_and_calls_workers() {
     let (status, body) = running.post("/cpu/hello", json!({"message": 3})).await.parts();
     assert_eq!(status, 422, "the application's own validation: {body}");
     assert_eq!(running.get("/docs").await.status, 200);
-    assert!(running.stderr().contains("no GPU on this machine") || std::path::Path::new("/dev/nvidia0").exists());
+    assert!(
+        running.stderr().contains("no GPU on this machine") || std::path::Path::new("/dev/nvidia0").exists()
+    );
 }
 
 #[tokio::test]
@@ -187,7 +194,9 @@ async fn ping_answers_while_children_are_being_made() {
 fn children(pid: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()).collect()
+    lists
+        .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>())
+        .collect()
 }
 
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

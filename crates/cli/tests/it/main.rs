@@ -5,6 +5,7 @@ mod build;
 mod examples;
 mod layering;
 mod refuse;
+mod reload;
 mod snapshots;
 mod support;
 mod survive;

@@ -60,11 +60,19 @@ def first(): ...
     refused(
         &output,
         &[
-            "error[FL101]", "syntax.py:1", "def broken(:",
-            "error[FL111]", "routes.py:9", "@remote(api, method=\"GET\", path=\"/a\")",
-            "error[FL110]", "\"/ping\"", "\"/execute\"", "\"/manifest\"",
+            "error[FL101]",
+            "syntax.py:1",
+            "def broken(:",
+            "error[FL111]",
+            "routes.py:9",
+            "@remote(api, method=\"GET\", path=\"/a\")",
+            "error[FL110]",
+            "\"/ping\"",
+            "\"/execute\"",
+            "\"/manifest\"",
             "error[FL107]",
-            "error[FL112]", "twice.py:7",
+            "error[FL112]",
+            "twice.py:7",
             "nothing was started",
         ],
     );
@@ -89,11 +97,13 @@ fn a_missing_or_too_old_python_is_said_with_what_to_do() {
         flash(&project.root()).args(["run", ".", "--port", "0", "--python", python]).output().unwrap()
     };
     refused(&run("/nowhere/python3"), &["FL201", "/nowhere/python3", "--python"]);
-    project.write("old-python", "#!/bin/sh\nprintf '3.8.1\\nlinux x86_64 cpython-38\\n/usr/bin/python3.8\\n'\n");
+    project
+        .write("old-python", "#!/bin/sh\nprintf '3.8.1\\nlinux x86_64 cpython-38\\n/usr/bin/python3.8\\n'\n");
     let old = project.root().join("old-python");
     std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o755)).unwrap();
     refused(&run(old.to_str().unwrap()), &["FL202", "3.8.1", "3.10"]);
-    let empty = flash(&project.root()).args(["run", ".", "--port", "0"]).env("PATH", "/nowhere").output().unwrap();
+    let empty =
+        flash(&project.root()).args(["run", ".", "--port", "0"]).env("PATH", "/nowhere").output().unwrap();
     refused(&empty, &["FL201"]);
 }
 

@@ -177,7 +177,11 @@ impl Running {
         self.child.wait().unwrap();
     }
 
-    pub(crate) fn eventually<T>(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> Option<T>) -> T {
+    pub(crate) fn eventually<T>(
+        &mut self,
+        what: &str,
+        mut condition: impl FnMut(&mut Self) -> Option<T>,
+    ) -> T {
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(value) = condition(self) {

@@ -143,8 +143,14 @@ async fn an_endpoint_that_is_killed_comes_back_under_the_same_id() {
 #[tokio::test]
 async fn code_that_cannot_be_loaded_is_a_status_with_the_traceback_and_not_a_hang() {
     let project = Project::of(&[
-        ("good.py", "from tetra_rp import CpuLiveServerless, remote\nok = CpuLiveServerless(name=\"ok\")\n@remote(ok)\ndef fine() -> int:\n    return 1\n"),
-        ("bad.py", "import a_module_that_is_not_there\nfrom tetra_rp import CpuLiveServerless, remote\nbroken = CpuLiveServerless(name=\"broken\")\n@remote(broken)\ndef never() -> int:\n    return 1\n"),
+        (
+            "good.py",
+            "from tetra_rp import CpuLiveServerless, remote\nok = CpuLiveServerless(name=\"ok\")\n@remote(ok)\ndef fine() -> int:\n    return 1\n",
+        ),
+        (
+            "bad.py",
+            "import a_module_that_is_not_there\nfrom tetra_rp import CpuLiveServerless, remote\nbroken = CpuLiveServerless(name=\"broken\")\n@remote(broken)\ndef never() -> int:\n    return 1\n",
+        ),
     ]);
     let mut running = project.run();
     running.eventually("settled", |running| running.stderr().contains("broken failed").then_some(()));

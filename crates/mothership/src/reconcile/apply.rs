@@ -1,12 +1,13 @@
 //! Carries out one step of a plan. The only place that asks a provider to change the world.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flash_model::{
     Applied, IdempotencyKey, Intent, IntentAction, MothershipId, ObservedEndpoint, Owner, Resource,
     ResourceRecord, ResourceStatus, Secret,
 };
-use flash_plan::{Action, Step};
+use flash_plan::{Action, Reason, Step};
 use flash_providers::{EndpointRequest, Health, Provider};
 
 use super::{Desired, Recorder};
@@ -23,6 +24,9 @@ pub(super) enum Error {
     #[error("the step lacks {what}")]
     Incomplete { what: &'static str },
 }
+
+/// Callers that looked an endpoint up just before it left the route table still reach it for this long.
+const ROUTE_GRACE: Duration = Duration::from_millis(500);
 
 /// What remains after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +130,7 @@ impl Applier {
                 let old = step.endpoint_id.as_ref().filter(|old| **old != successor.endpoint_id);
                 self.settle(record, &successor, desired).await?;
                 if let Some(old) = old {
+                    tokio::time::sleep(ROUTE_GRACE).await;
                     self.provider.delete(old).await?;
                 }
                 Ok(Outcome::Done)

@@ -95,7 +95,8 @@ impl Driver {
         let stored = self.recorder.store.put_manifest(scope, &desired.manifest).await?;
         self.recorder.discovery.set_manifest(&stored);
         let (state, inventory) = self.observe().await?;
-        let policy = Policy { scope: scope.clone(), own_resource: None };
+        let in_place = self.provider.in_place().to_vec();
+        let policy = Policy { scope: scope.clone(), own_resource: None, in_place };
         let plan = flash_plan::plan(&desired.manifest, &state, &inventory, &policy);
         for deferred in &plan.deferred {
             let message = format!("{}: {}", deferred.resource, deferred.why);

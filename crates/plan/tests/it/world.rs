@@ -18,7 +18,7 @@ pub(crate) fn scope() -> Scope {
 }
 
 pub(crate) fn policy() -> Policy {
-    Policy { scope: scope(), own_resource: None }
+    Policy { scope: scope(), own_resource: None, in_place: vec![] }
 }
 
 pub(crate) fn name(text: &str) -> ResourceName {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use flash_artifact::requirements::{ProjectRequirements, RequirementSet};
 use flash_client::{Endpoint, Token, Transport};
 use flash_model::{
-    Completeness, EndpointId, IdempotencyKey, Inventory, ObservedEndpoint, ObservedPhase, Resource,
-    ResourceName, Scope,
+    Completeness, EndpointId, EndpointKind, IdempotencyKey, Inventory, ObservedEndpoint, ObservedPhase,
+    Resource, ResourceName, Scope,
 };
 use tokio::sync::watch;
 
@@ -108,6 +108,11 @@ impl LocalProvider {
 impl Provider for LocalProvider {
     fn name(&self) -> &'static str {
         "local"
+    }
+
+    /// The queue's jobs lie in the endpoint's folder.
+    fn in_place(&self) -> &'static [EndpointKind] {
+        &[EndpointKind::Queue]
     }
 
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {

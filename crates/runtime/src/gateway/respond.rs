@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flash_model::Code;
@@ -16,6 +17,8 @@ use crate::refusal::Refusal;
 use crate::worker::pool::Lease;
 
 pub(super) const BODY_BYTES_MAX: usize = 30 * 1024 * 1024;
+/// From the end of a request's headers to the end of its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub(crate) type Response = http::Response<Either<Full<Bytes>, Streamed>>;
@@ -28,7 +31,11 @@ pub(super) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    let collect = Limited::new(body, BODY_BYTES_MAX).collect();
+    let collected = tokio::time::timeout(BODY_TIMEOUT, collect).await.map_err(|_| {
+        Refusal::new(Code::InvalidBody, 408, format!("no complete body within {} s", BODY_TIMEOUT.as_secs()))
+    })?;
+    match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(error) => Err(Refusal::new(Code::InvalidBody, 400, format!("the body ended early: {error}"))),

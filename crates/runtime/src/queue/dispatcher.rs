@@ -1,6 +1,6 @@
 //! Brings waiting jobs to free workers, oldest first, and writes down what became of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +27,26 @@ pub(crate) struct Dispatcher {
     /// Whether jobs need a worker's one thread for plain functions.
     is_sync: bool,
     worker_prefix: Arc<str>,
-    running: Arc<Mutex<HashMap<String, oneshot::Sender<()>>>>,
+    running: Arc<Mutex<Running>>,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    jobs: HashMap<String, oneshot::Sender<()>>,
+    /// Interrupted between being claimed and being known here.
+    interrupted: HashSet<String>,
+}
+
+impl Running {
+    fn register(&mut self, id: &str) -> oneshot::Receiver<()> {
+        let (cancel, cancelled) = oneshot::channel();
+        if self.interrupted.remove(id) {
+            let _ = cancel.send(());
+        } else {
+            self.jobs.insert(id.to_owned(), cancel);
+        }
+        cancelled
+    }
 }
 
 impl Dispatcher {
@@ -40,16 +59,17 @@ impl Dispatcher {
         let mut jobs = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
-            let claimed = tokio::select! {
+            let slots = tokio::select! {
                 () = &mut stop => break,
-                claimed = self.claim() => claimed,
+                slots = self.slots() => slots,
             };
-            for (slot, job) in claimed {
+            // Not to be cut off: what was claimed is run.
+            for (slot, job) in self.claim(slots).await {
                 let dispatcher = self.clone();
-                let (cancel, cancelled) = oneshot::channel();
-                self.lock().insert(job.id.clone(), cancel);
+                let cancelled = self.lock().register(&job.id);
                 jobs.spawn(async move { dispatcher.run_job(slot, job, cancelled).await });
             }
+            self.lock().interrupted.clear();
             while jobs.try_join_next().is_some() {}
         }
         while jobs.join_next().await.is_some() {}
@@ -57,13 +77,15 @@ impl Dispatcher {
 
     /// Stops a job that a worker is running; it is already written down as cancelled.
     pub(crate) fn interrupt(&self, id: &str) {
-        if let Some(cancel) = self.lock().remove(id) {
-            let _ = cancel.send(());
+        let mut running = self.lock();
+        match running.jobs.remove(id) {
+            Some(cancel) => drop(cancel.send(())),
+            None => drop(running.interrupted.insert(id.to_owned())),
         }
     }
 
-    /// Slots and jobs for them. A slot comes first: a claimed job is never left without one.
-    async fn claim(&self) -> Vec<(Lease, Claimed)> {
+    /// Free slots, when jobs wait. They come first: a claimed job is never left without one.
+    async fn slots(&self) -> Vec<Lease> {
         let mut depth = self.queue.depth();
         let Ok(waiting) = depth.wait_for(|waiting| *waiting > 0).await.map(|waiting| *waiting) else {
             return std::future::pending().await;
@@ -85,6 +107,13 @@ impl Dispatcher {
         {
             slots.push(slot);
         }
+        slots
+    }
+
+    async fn claim(&self, slots: Vec<Lease>) -> Vec<(Lease, Claimed)> {
+        if slots.is_empty() {
+            return Vec::new();
+        }
         let workers = slots.iter().map(|slot| format!("{}-{}", self.worker_prefix, slot.worker())).collect();
         match self.queue.claim(workers).await {
             Ok(claimed) => slots.into_iter().zip(claimed).collect(),
@@ -105,7 +134,7 @@ impl Dispatcher {
             }
         };
         let result = self.pool.run_until(slot, JOB_HEADER, input.into(), cancelled).await;
-        self.lock().remove(&id);
+        self.lock().jobs.remove(&id);
         let written = match self.outcome(result) {
             Some(outcome) => self.queue.finish(&id, attempt, outcome).await,
             None => self.queue.release(&id, attempt).await,
@@ -138,7 +167,7 @@ impl Dispatcher {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<()>>> {
+    fn lock(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,6 +21,9 @@ const DOOR_TIMEOUT: Duration = Duration::from_secs(120);
 /// Between asking a call that ran out of time to stop and ending its worker.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
 
+/// Between telling an idle worker to stop and ending it.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("no worker became free within {} s", DOOR_TIMEOUT.as_secs())]
@@ -297,8 +300,13 @@ impl Pool {
             match action {
                 Action::Spawn(id) => drop(core.running.insert(*id, Arc::new(Link::new()))),
                 Action::Stop(id) => {
-                    if let Some(link) = core.running.get(id) {
+                    if let Some(link) = core.running.get(id).cloned() {
                         link.send(Frame::bare(Kind::Stop, 0));
+                        tokio::spawn(async move {
+                            tokio::time::sleep(STOP_GRACE).await;
+                            // Of no effect if it has ended, as it should.
+                            link.kill.notify_one();
+                        });
                     }
                 }
             }

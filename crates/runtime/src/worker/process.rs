@@ -93,7 +93,7 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
             tokio::select! {
                 cause = &mut reading => {
                     if tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
-                        let _ = child.start_kill();
+                        kill_group(&mut child);
                     }
                     break cause;
                 }
@@ -101,13 +101,22 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
                     break tokio::time::timeout(EXIT_TIMEOUT, &mut reading).await.unwrap_or_default();
                 }
                 () = link.kill.notified() => {
-                    let _ = child.start_kill();
+                    kill_group(&mut child);
                 }
                 _ = &mut writing, if is_writing => is_writing = false,
             }
         }
     };
     Exit { status: child.wait().await.ok(), cause, ..exit }
+}
+
+/// Ends the worker and the processes that user code started in it.
+fn kill_group(child: &mut Child) {
+    let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+    let killed = pid.map(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::KILL));
+    if !matches!(killed, Some(Ok(()))) {
+        let _ = child.start_kill();
+    }
 }
 
 struct Conversation<'a> {

@@ -59,9 +59,7 @@ async def slow():
     let project = Project::new("load_balanced", code, json!([function("slow", true)]));
     let mut endpoint = project.start().await;
     let second = serve_until(project.settings(), std::future::pending()).await;
-    let is_refused =
-        matches!(second, Err(serve::Error::EndpointDir(flash_runtime::EndpointDirError::AlreadyRunning(_))));
-    assert!(is_refused, "{second:?}");
+    assert!(matches!(second, Err(serve::Error::AlreadyRunning { .. })), "{second:?}");
 
     let call = tokio::spawn(endpoint.request("POST", "/_flash/call/slow").json(&json!({})).send());
     let pid = eventually("the call to begin", || async {
@@ -83,4 +81,35 @@ async def slow():
     assert!(!project.path("endpoint/endpoint.json").exists());
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     assert!(rustix::process::test_kill_process(pid).is_err(), "the worker outlived its endpoint");
+}
+
+#[tokio::test]
+async fn workers_go_when_idle_and_come_back_with_the_next_job() {
+    let project = queue::project().spec("idleTimeout", json!(1));
+    let endpoint = project.start().await;
+    let wait_for_ready = async |count: u64| {
+        eventually("the number of workers to change", || async {
+            let health = endpoint.get("/health").await.body;
+            if health["workers"]["ready"] == count { Ok(()) } else { Err(health.to_string()) }
+        })
+        .await;
+    };
+    wait_for_ready(1).await;
+    wait_for_ready(0).await;
+    assert_eq!(endpoint.get("/ping").await.status, 200);
+    let job = json!({"input": {"function_name": "double", "kwargs": {"x": 5}}});
+    assert_eq!(endpoint.post("/runsync", job).await.body["output"], 10);
+}
+
+#[tokio::test]
+async fn waiting_jobs_bring_more_workers() {
+    let project = queue::project().spec("workersMax", json!(2));
+    let endpoint = project.start().await;
+    for marker in ["one", "two"] {
+        endpoint
+            .post("/run", json!({"input": {"function_name": "hang", "kwargs": {"marker": marker}}}))
+            .await;
+    }
+    let pids = (file_appears(&project.path("one")).await, file_appears(&project.path("two")).await);
+    assert_ne!(pids.0, pids.1);
 }

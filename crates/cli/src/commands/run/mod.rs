@@ -1,21 +1,24 @@
 //! `flash run [PATH]`: the whole project on this machine, in the foreground, until Ctrl+C.
 
+mod interrupts;
 mod listen;
 mod port_holder;
 mod prepare;
+mod reload;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flash_model::wire::MothershipAnnouncement;
-use flash_model::{Code, EnvironmentName, Scope, Secret};
+use flash_model::{Code, EnvironmentName, ResourceName, Scope, Secret};
 use flash_mothership::store::SqliteStore;
 use flash_mothership::{Desired, Front, FrontSettings, Mothership, ReconcileSettings};
 use flash_providers::LocalProvider;
 use flash_scan::Scan;
-use tokio::signal::unix::{SignalKind, signal};
 
+use self::interrupts::Interrupts;
 use crate::args::RunArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
@@ -76,9 +79,12 @@ impl Session<'_> {
         let mothership = self.reconcile(front, provider).await?;
         let handle = mothership.handle();
         let watching = watch::Watch::new(handle.clone(), self.printer, self.started);
-        handle.set_desired(desired(scan));
+        let desired = desired(scan);
+        let reload = reload::Reload::new(self.project.clone(), handle.clone(), self.printer, desired.clone());
+        handle.set_desired(desired);
         tokio::select! {
             () = watching.run() => {}
+            () = async { reload.run().await; std::future::pending().await } => {}
             () = interrupted.next() => {}
         }
         self.printer.notice("stopping endpoints …");
@@ -121,11 +127,9 @@ impl Session<'_> {
             .map(|(name, _)| name.as_str())
             .collect();
         if !gpus.is_empty() && !LocalProvider::has_gpu() {
-            self.printer.notice(format_args!(
-                "note[{}]: no GPU on this machine; on the CPU instead: {}",
-                Code::NoGpu,
-                gpus.join(", ")
-            ));
+            let gpus = gpus.join(", ");
+            self.printer
+                .note(Code::NoGpu, format_args!("no GPU on this machine; on the CPU instead: {gpus}"));
         }
         Ok(Some((scan, provider)))
     }
@@ -162,39 +166,19 @@ impl Session<'_> {
     }
 }
 
-/// Ctrl+C, a polite kill, and a closed terminal mean the same.
-struct Interrupts {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Interrupts {
-    fn new() -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Failure::because("signals cannot be received", &error));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
-}
-
+/// Values named in the source (`env={…}`), and those that the source takes from this process's environment.
 fn desired(scan: Scan) -> Desired {
-    let secret = |values: std::collections::BTreeMap<String, String>| {
-        values.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
-    };
-    let environment =
-        scan.environment.into_iter().map(|(resource, values)| (resource, secret(values))).collect();
+    let mut environment: BTreeMap<ResourceName, BTreeMap<String, Secret>> = BTreeMap::new();
+    for (resource, values) in scan.environment {
+        let values = values.into_iter().map(|(name, value)| (name, Secret::new(value)));
+        environment.entry(resource).or_default().extend(values);
+    }
+    for (resource, sources) in scan.inherited {
+        let values = sources
+            .into_iter()
+            .filter_map(|(name, source)| Some((name, Secret::new(crate::environment::text(&source)?))));
+        environment.entry(resource).or_default().extend(values);
+    }
     Desired { manifest: scan.manifest, environment }
 }
 

@@ -1,0 +1,70 @@
+//! Hot reload: a saved file changes exactly what needs it.
+
+use serde_json::{Value, json};
+
+use crate::support::{Project, Running};
+
+const ONE: &str = r#"
+from tetra_rp import CpuLiveLoadBalancer, remote
+
+one = CpuLiveLoadBalancer(name="one", workersMin=1, workersMax=1)
+
+@remote(one, method="GET", path="/value")
+async def value() -> str:
+    return "old"
+"#;
+
+const TWO: &str = r#"
+from tetra_rp import CpuLiveServerless, remote
+
+two = CpuLiveServerless(name="two")
+
+@remote(two)
+def number() -> int:
+    return 1
+"#;
+
+fn id<'a>(manifest: &'a Value, resource: &str) -> &'a Value {
+    &manifest["resources"][resource]["endpoint_id"]
+}
+
+async fn value(running: &Running) -> Value {
+    let answer = running.get("/lb/one/value").await;
+    assert_eq!(answer.status, 200, "a change never shows as an error: {}", answer.text);
+    answer.json()
+}
+
+#[tokio::test]
+async fn a_saved_file_replaces_its_endpoint_without_a_failed_request() {
+    let project = Project::of(&[("one.py", ONE), ("two.py", TWO)]);
+    let mut running = project.run();
+    let before = running.until_ready().await;
+    assert_eq!(value(&running).await, "old");
+    project.write("one.py", &ONE.replace("old", "new"));
+    while value(&running).await != "new" {}
+    let after = running.until_ready().await;
+    assert_ne!(id(&after, "one"), id(&before, "one"));
+    assert_eq!(id(&after, "two"), id(&before, "two"), "what did not change is not touched");
+
+    project.write("two.py", &TWO.replace("return 1", "return 2"));
+    let job = json!({"input": {"__empty": true}});
+    while running.post("/v2/two/runsync", job.clone()).await.json()["output"] != 2 {}
+    let after = running.until_ready().await;
+    assert_eq!(id(&after, "two"), id(&before, "two"), "a queue keeps its endpoint and so its jobs");
+}
+
+#[tokio::test]
+async fn a_saved_mistake_changes_nothing_and_a_removed_file_removes_its_endpoint() {
+    let project = Project::of(&[("one.py", ONE), ("two.py", TWO)]);
+    let mut running = project.run();
+    running.until_ready().await;
+    project.write("one.py", "def broken(:\n");
+    running.eventually("said", |running| running.stderr().contains("goes on as it was").then_some(()));
+    assert_eq!(value(&running).await, "old");
+    assert!(running.stderr().contains("FL101"));
+    project.write("one.py", ONE);
+    std::fs::remove_file(project.root().join("two.py")).unwrap();
+    running.eventually("removed", |running| (running.endpoint_pids().len() == 1).then_some(()));
+    assert_eq!(value(&running).await, "old");
+    assert_eq!(running.post("/v2/two/runsync", json!({"input": {}})).await.status, 404);
+}
