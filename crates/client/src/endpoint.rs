@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use flash_model::Secret;
 use flash_model::wire::{
     CHILD_CALL_PATH, CHILD_IDENTITY_PATH, CHILD_MOTHERSHIP_PATH, IdentityResponse, MothershipRequest,
 };
@@ -10,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::transport::{Request, base, segment};
-use crate::{Error, Token, Transport};
+use crate::{Error, Transport};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,7 +24,7 @@ const UNNAMED_CONTENT: &str = "application/octet-stream";
 pub struct Endpoint {
     transport: Transport,
     url: String,
-    token: Option<Token>,
+    token: Option<Secret>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +36,11 @@ pub enum Ping {
 }
 
 impl Endpoint {
-    pub fn new(url: impl Into<String>, token: Option<Token>) -> Self {
+    pub fn new(url: impl Into<String>, token: Option<Secret>) -> Self {
         Self::with_transport(Transport::new(), url, token)
     }
 
-    pub fn with_transport(transport: Transport, url: impl Into<String>, token: Option<Token>) -> Self {
+    pub fn with_transport(transport: Transport, url: impl Into<String>, token: Option<Secret>) -> Self {
         Self { transport, url: base(url), token }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flash_model::wire::Problem;
 use http::StatusCode;
 
-use crate::Retry;
+use flash_model::Retry;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -9,13 +9,9 @@
 mod endpoint;
 mod error;
 mod mothership;
-mod retry;
-mod token;
 mod transport;
 
 pub use endpoint::{Endpoint, Ping};
 pub use error::Error;
 pub use mothership::{Fetched, Mothership};
-pub use retry::Retry;
-pub use token::Token;
 pub use transport::Transport;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use flash_model::Manifest;
 use flash_model::wire::MOTHERSHIP_CALL_PATH;
+use flash_model::{Manifest, Secret};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
 use crate::transport::{Answer, Request, base, segment};
-use crate::{Error, Token, Transport};
+use crate::{Error, Transport};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Beyond the asked-for wait.
@@ -22,7 +22,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Mothership {
     transport: Transport,
     url: String,
-    token: Option<Token>,
+    token: Option<Secret>,
 }
 
 /// Answer to a conditional `GET /manifest`.
@@ -33,11 +33,11 @@ pub enum Fetched {
 }
 
 impl Mothership {
-    pub fn new(url: impl Into<String>, token: Option<Token>) -> Self {
+    pub fn new(url: impl Into<String>, token: Option<Secret>) -> Self {
         Self::with_transport(Transport::new(), url, token)
     }
 
-    pub fn with_transport(transport: Transport, url: impl Into<String>, token: Option<Token>) -> Self {
+    pub fn with_transport(transport: Transport, url: impl Into<String>, token: Option<Secret>) -> Self {
         Self { transport, url: base(url), token }
     }
 

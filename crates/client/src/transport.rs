@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use flash_model::Secret;
 use flash_model::wire::{PROBLEM_CONTENT_TYPE, Problem};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{Error, Token};
+use crate::Error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Shorter than a server's own, so that a pooled connection is rarely one that the server has just closed.
@@ -81,14 +82,14 @@ impl Transport {
 pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) url: String,
-    pub(crate) token: Option<&'a Token>,
+    pub(crate) token: Option<&'a Secret>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
     pub(crate) timeout: Duration,
 }
 
 impl<'a> Request<'a> {
-    pub(crate) fn new(method: Method, url: String, token: Option<&'a Token>, timeout: Duration) -> Self {
+    pub(crate) fn new(method: Method, url: String, token: Option<&'a Secret>, timeout: Duration) -> Self {
         Self { method, url, token, headers: HeaderMap::new(), body: None, timeout }
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_client::{Fetched, Mothership, Token, Transport};
+use flash_client::{Fetched, Mothership, Transport};
+use flash_model::Secret;
 use flash_model::{Code, FunctionName, Manifest, Route, RouteTable};
 use tokio::sync::watch;
 
@@ -82,7 +83,7 @@ impl Discovery {
     }
 
     /// Follows the mothership's manifest for as long as it is polled.
-    pub(crate) async fn follow(&self, transport: Transport, token: Token) {
+    pub(crate) async fn follow(&self, transport: Transport, token: Secret) {
         let mut url_changes = self.url.subscribe();
         loop {
             let url = url_changes.borrow_and_update().clone();

@@ -4,22 +4,13 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use flash_model::{EndpointId, Owner};
-use serde::{Deserialize, Serialize};
+use flash_model::wire::EndpointAnnouncement;
+use serde::Serialize;
 
 const LOCK: &str = "endpoint.lock";
 const ANNOUNCEMENT: &str = "endpoint.json";
 const ROUTES: &str = "routes.json";
 const JOBS: &str = "jobs.sqlite";
-
-/// `endpoint.json`: there from the moment the endpoint listens until it ends in good order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Announcement {
-    pub endpoint_id: EndpointId,
-    pub owner: Owner,
-    pub pid: u32,
-    pub url: String,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -65,7 +56,7 @@ impl EndpointDir {
         self.path.join(JOBS)
     }
 
-    pub(crate) fn announce(&self, announcement: &Announcement) -> Result<(), Error> {
+    pub(crate) fn announce(&self, announcement: &EndpointAnnouncement) -> Result<(), Error> {
         write_document(&self.path.join(ANNOUNCEMENT), announcement)
     }
 

@@ -18,7 +18,6 @@ pub mod serve;
 mod settings;
 mod worker;
 
-pub use endpoint_dir::{Announcement, Error as EndpointDirError};
-pub use flash_client::Token;
+pub use endpoint_dir::Error as EndpointDirError;
 pub use serve::{serve, serve_until};
 pub use settings::Settings;

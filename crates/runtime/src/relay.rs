@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flash_client::{Endpoint, Error, Retry, Token, Transport};
+use flash_client::{Endpoint, Error, Transport};
 use flash_model::Code;
 use flash_model::wire::PICKLE_CONTENT_TYPE;
+use flash_model::{Retry, Secret};
 use tokio::sync::Semaphore;
 
 use crate::discovery::Discovery;
@@ -31,12 +32,17 @@ struct Shared {
     own: Arc<Functions>,
     discovery: Discovery,
     transport: Transport,
-    token: Token,
+    token: Secret,
     permits: Semaphore,
 }
 
 impl Relay {
-    pub(crate) fn new(own: Arc<Functions>, discovery: Discovery, transport: Transport, token: Token) -> Self {
+    pub(crate) fn new(
+        own: Arc<Functions>,
+        discovery: Discovery,
+        transport: Transport,
+        token: Secret,
+    ) -> Self {
         let permits = Semaphore::new(RELAYED_CALLS_MAX);
         Self { shared: Arc::new(Shared { own, discovery, transport, token, permits }) }
     }

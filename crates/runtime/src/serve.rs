@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flash_client::Transport;
-use flash_model::wire::IdentityResponse;
+use flash_model::wire::{EndpointAnnouncement, IdentityResponse};
 use flash_model::{EndpointKind, Manifest, ManifestError, Resource, ResourceName};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::Settings;
 use crate::discovery::Discovery;
-use crate::endpoint_dir::{Announcement, EndpointDir};
+use crate::endpoint_dir::EndpointDir;
 use crate::functions::Functions;
 use crate::gateway::{Front, Gateway, Guard, Jobs, Proxy, Routes, Server};
 use crate::queue::Queue;
@@ -118,7 +118,7 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
 
     let address = SocketAddr::new(settings.host, settings.port);
     let server = Server::bind(address).await.map_err(|source| Error::Listen { address, source })?;
-    let announcement = Announcement {
+    let announcement = EndpointAnnouncement {
         endpoint_id: settings.endpoint_id.clone(),
         owner: settings.owner.clone(),
         pid: std::process::id(),

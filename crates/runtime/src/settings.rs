@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use flash_client::Token;
+use flash_model::Secret;
 use flash_model::{EndpointId, MothershipId, Owner};
 
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub struct Settings {
     /// Where to learn the other endpoints' addresses. May come later, with `PUT /_flash/mothership`.
     pub mothership_url: Option<String>,
     /// Of this app+environment: for pickles, for identity, and for calls between endpoints.
-    pub token: Token,
+    pub token: Secret,
     pub manifest_path: PathBuf,
     /// Folder that the functions' modules are imported from; working directory of the workers.
     pub import_root: PathBuf,

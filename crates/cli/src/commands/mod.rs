@@ -10,8 +10,8 @@ pub(crate) mod status;
 
 use std::path::Path;
 
-use flash_client::{Mothership, Token};
-use flash_model::Code;
+use flash_client::Mothership;
+use flash_model::{Code, Secret};
 
 use crate::error::Failure;
 use crate::printer::Printer;
@@ -24,7 +24,7 @@ fn running_mothership(path: Option<&Path>) -> Result<Mothership, Failure> {
         .canonicalize()
         .map_err(|error| Failure::because(format!("there is no project at {}", start.display()), &error))?;
     let announcement = RunDir::find_running(&start).ok_or_else(|| not_running(&start))?;
-    Ok(Mothership::new(announcement.url, Some(Token::from(announcement.token))))
+    Ok(Mothership::new(announcement.url, Some(Secret::new(announcement.token))))
 }
 
 fn not_running(place: &Path) -> Failure {

@@ -4,8 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use flash_client::Token;
-use flash_model::{AppName, EndpointId, EnvironmentName, MothershipId, Owner, ResourceName, Scope};
+use flash_model::{AppName, EndpointId, EnvironmentName, MothershipId, Owner, ResourceName, Scope, Secret};
 use flash_model::{InvalidName, child_environment as names};
 use flash_runtime::Settings;
 
@@ -36,7 +35,7 @@ fn settings() -> Result<Settings, Failure> {
         owner: Owner { scope, resource: name(names::RESOURCE_NAME, ResourceName::new)? },
         mothership_id: name(names::MOTHERSHIP_ID, MothershipId::new)?,
         mothership_url: environment::text(names::MOTHERSHIP_URL),
-        token: Token::from(required(names::TOKEN)?),
+        token: Secret::new(required(names::TOKEN)?),
         manifest_path: path(names::MANIFEST_PATH)?,
         import_root: path(names::IMPORT_ROOT)?,
         python: path(names::WORKER_PYTHON)?,

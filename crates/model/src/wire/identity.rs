@@ -12,6 +12,15 @@ pub struct IdentityResponse {
     pub pid: u32,
 }
 
+/// `endpoint.json` in a local endpoint's folder: there from the moment it listens until it ends in good order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointAnnouncement {
+    pub endpoint_id: EndpointId,
+    pub owner: Owner,
+    pub pid: u32,
+    pub url: String,
+}
+
 /// `PUT /_flash/mothership` of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MothershipRequest {

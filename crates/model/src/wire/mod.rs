@@ -4,7 +4,7 @@ mod identity;
 mod job;
 mod problem;
 
-pub use identity::{IdentityResponse, MothershipAnnouncement, MothershipRequest};
+pub use identity::{EndpointAnnouncement, IdentityResponse, MothershipAnnouncement, MothershipRequest};
 pub use job::{HealthResponse, JobAccepted, JobCounts, JobRequest, JobStatus, JobView, WorkerCounts};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
 

@@ -1,8 +1,8 @@
 //! Who may come in: on loopback anything that is not a foreign web page, elsewhere holders of the token.
 
 use axum::extract::{Request, State as Extract};
-use axum::http::HeaderName;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flash_model::wire::{PICKLE_CONTENT_TYPE, Problem};
@@ -19,14 +19,14 @@ pub(super) async fn admit(Extract(state): Extract<State>, request: Request, next
 }
 
 fn check(state: &State, request: &Request) -> Result<(), Box<Problem>> {
-    let header = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let header = |name: HeaderName| request.headers().get(name).map(HeaderValue::as_bytes);
     if state.is_loopback && !is_loopback_request(header(HOST), header(ORIGIN)) {
         let detail = "this host or origin may not drive a loopback server";
         let problem = Problem::new(Code::ForbiddenOrigin, 403, detail);
         return Err(Box::new(problem.hint("use http://127.0.0.1 or http://localhost")));
     }
     let is_open = request.uri().path() == "/ping";
-    let is_pickle = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PICKLE_CONTENT_TYPE));
+    let is_pickle = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PICKLE_CONTENT_TYPE.as_bytes()));
     if (is_pickle || !state.is_loopback) && !is_open && !state.token.authorizes(header(AUTHORIZATION)) {
         let problem = Problem::new(Code::Unauthorized, 401, "this request needs the project's token");
         let hint = "send `Authorization: Bearer <token>`; the token is in .flash/run/mothership.json";

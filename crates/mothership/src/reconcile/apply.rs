@@ -102,6 +102,9 @@ impl Applier {
         record.status = ResourceStatus::Provisioning;
         record.status_reason = None;
         *record = self.recorder.write(record.clone()).await?;
+        if !step.reasons.contains(&Reason::Stopped) {
+            tokio::time::sleep(ROUTE_GRACE).await;
+        }
         let endpoint =
             self.provider.update(id, &self.request(step, desired, &self.key(step, record)?)).await?;
         self.settle(record, &endpoint, desired).await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flash_client::{Fetched, Mothership, Token};
+use flash_client::{Fetched, Mothership};
 use serde_json::Value;
 
 use crate::support::{Rig, TOKEN, front};
@@ -89,5 +89,4 @@ async fn pickles_need_the_token_even_on_loopback() {
     assert_eq!(post(Some("wrong")).await.unwrap().status(), 401);
     // Past the guard the simulated endpoint cannot be reached, which is another matter.
     assert_ne!(post(Some(TOKEN)).await.unwrap().status(), 401);
-    assert!(format!("{:?}", Token::from(TOKEN)).contains("***"));
 }

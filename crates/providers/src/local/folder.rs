@@ -4,6 +4,7 @@ use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use flash_model::wire::EndpointAnnouncement;
 use flash_model::{EndpointId, IdempotencyKey, Manifest, Owner};
 use fs_err as fs;
 use serde::de::DeserializeOwned;
@@ -18,13 +19,6 @@ pub(super) struct FolderRecord {
     pub(super) owner: Owner,
     pub(super) idempotency_key: IdempotencyKey,
     pub(super) config_hash: String,
-}
-
-/// `endpoint.json`, written by the process once its port is open.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Identity {
-    pub(super) pid: i32,
-    pub(super) url: String,
 }
 
 #[derive(Debug, Clone)]
@@ -74,7 +68,7 @@ impl Folder {
     }
 
     /// `None` until the process has opened its port.
-    pub(super) fn identity(&self) -> Result<Option<Identity>, Error> {
+    pub(super) fn announcement(&self) -> Result<Option<EndpointAnnouncement>, Error> {
         self.read("endpoint.json")
     }
 
@@ -101,7 +95,7 @@ impl Folder {
     }
 
     /// What an earlier process said must not be taken for what the next one says.
-    pub(super) fn forget_identity(&self) -> Result<(), Error> {
+    pub(super) fn forget_announcement(&self) -> Result<(), Error> {
         let path = self.path.join("endpoint.json");
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

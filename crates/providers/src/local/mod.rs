@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flash_artifact::requirements::{ProjectRequirements, RequirementSet};
-use flash_client::{Endpoint, Token, Transport};
+use flash_client::{Endpoint, Transport};
 use flash_model::{
     Completeness, EndpointId, EndpointKind, IdempotencyKey, Inventory, ObservedEndpoint, ObservedPhase,
     Resource, ResourceName, Scope,
@@ -158,8 +158,7 @@ impl Provider for LocalProvider {
             let no_endpoint = || Error::NoEndpoint { endpoint_id: endpoint_id.clone() };
             let endpoint = observe(&self.existing(endpoint_id)?)?.ok_or_else(no_endpoint)?;
             let url = endpoint.url.clone().ok_or_else(no_endpoint)?;
-            let token = Token::from(request.token.expose());
-            let child = Endpoint::with_transport(self.transport.clone(), &url, Some(token));
+            let child = Endpoint::with_transport(self.transport.clone(), &url, Some(request.token.clone()));
             if let Err(error) = child.announce_mothership(&request.mothership_url).await {
                 tracing::warn!(%endpoint_id, %error, "adopted endpoint did not take the mothership's address");
             }
@@ -204,7 +203,7 @@ fn observe(folder: &Folder) -> Result<Option<ObservedEndpoint>, Error> {
         idempotency_key: record.idempotency_key,
         config_hash: record.config_hash,
         phase: if running { ObservedPhase::Running } else { ObservedPhase::Stopped },
-        url: if running { folder.identity()?.map(|identity| identity.url) } else { None },
+        url: if running { folder.announcement()?.map(|announcement| announcement.url) } else { None },
     }))
 }
 

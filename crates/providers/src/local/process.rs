@@ -32,15 +32,15 @@ pub(super) async fn start(
     on_exit: impl FnOnce() + Send + 'static,
 ) -> Result<String, Error> {
     if !folder.is_locked()? {
-        folder.forget_identity()?;
+        folder.forget_announcement()?;
     }
     let mut child = command(folder, endpoint_id, request, settings, python)
         .and_then(|mut command| command.spawn())
         .map_err(|source| Error::Spawn { endpoint_id: endpoint_id.clone(), source })?;
     let deadline = Instant::now() + START_TIMEOUT;
-    let identity = loop {
-        if let Some(identity) = folder.identity()? {
-            break identity;
+    let announcement = loop {
+        if let Some(announcement) = folder.announcement()? {
+            break announcement;
         }
         if let Ok(Some(status)) = child.try_wait() {
             let log = folder.log_tail(LOG_TAIL_LINES);
@@ -58,7 +58,7 @@ pub(super) async fn start(
         tracing::debug!(%endpoint_id, ?status, "endpoint process ended");
         on_exit();
     });
-    Ok(identity.url)
+    Ok(announcement.url)
 }
 
 /// A process group of its own: the terminal's Ctrl+C is the mothership's, and stopping takes the workers along.
@@ -104,7 +104,9 @@ pub(super) async fn stop(folder: &Folder, endpoint_id: &EndpointId) -> Result<()
     let mut asked = false;
     while folder.is_locked()? {
         // A pid is only good while its process holds the lock; without one yet, the process is still starting.
-        if let Some(pid) = folder.identity()?.and_then(|identity| Pid::from_raw(identity.pid)) {
+        if let Some(pid) =
+            folder.announcement()?.and_then(|announcement| Pid::from_raw(announcement.pid.cast_signed()))
+        {
             if !asked {
                 let _ = kill_process(pid, Signal::TERM);
                 asked = true;

@@ -14,7 +14,7 @@ mod server;
 
 use std::sync::Arc;
 
-use flash_client::Token;
+use flash_model::Secret;
 use flash_model::wire::{CHILD_CALL_PATH, CHILD_IDENTITY_PATH, CHILD_MOTHERSHIP_PATH};
 use flash_model::{Code, EndpointKind, HttpMethod, RESERVED_PREFIX};
 use http::{HeaderMap, Method, Request};
@@ -47,7 +47,7 @@ pub(crate) struct Gateway {
     pub(crate) functions: Arc<Functions>,
     pub(crate) pool: Pool,
     pub(crate) guard: Guard,
-    pub(crate) token: Token,
+    pub(crate) token: Secret,
     pub(crate) discovery: Discovery,
     pub(crate) identity: IdentityResponse,
 }
@@ -123,10 +123,7 @@ impl Gateway {
     }
 
     fn holds_token(&self, headers: &HeaderMap) -> bool {
-        headers.get(http::header::AUTHORIZATION).is_some_and(|value| {
-            let value = value.as_bytes();
-            self.token.matches(value.strip_prefix(b"Bearer ").unwrap_or(value))
-        })
+        self.token.authorizes(headers.get(http::header::AUTHORIZATION).map(http::HeaderValue::as_bytes))
     }
 }
 

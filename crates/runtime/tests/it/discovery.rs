@@ -140,7 +140,7 @@ async fn the_last_good_table_outlives_the_mothership_and_the_endpoint() {
     let mothership = Mothership::start(manifest(&[("other", "triple", Some(&callee.url))])).await;
     let project = caller();
     let caller = project.start().await;
-    let client = flash_client::Endpoint::new(caller.url.clone(), Some(TOKEN.into()));
+    let client = flash_client::Endpoint::new(caller.url.clone(), Some(flash_model::Secret::new(TOKEN)));
     client.announce_mothership(&mothership.url).await.unwrap();
     let call = |caller: &crate::world::Endpoint| {
         caller.request("POST", "/_flash/call/call").json(&json!({"x": 2})).send()

@@ -124,14 +124,14 @@ async fn a_web_page_cannot_drive_it() {
 async fn identity_is_for_token_holders() {
     let project = project();
     let endpoint = project.start().await;
-    let client = flash_client::Endpoint::new(endpoint.url.clone(), Some(TOKEN.into()));
+    let client = flash_client::Endpoint::new(endpoint.url.clone(), Some(flash_model::Secret::new(TOKEN)));
     assert_eq!(client.ping().await.unwrap(), flash_client::Ping::Healthy);
     let identity = client.identity().await.unwrap();
     assert_eq!((identity.endpoint_id.as_str(), identity.pid), ("it-1", std::process::id()));
-    let stranger = flash_client::Endpoint::new(endpoint.url.clone(), Some("guess".into()));
+    let stranger = flash_client::Endpoint::new(endpoint.url.clone(), Some(flash_model::Secret::new("guess")));
     let error = stranger.identity().await.unwrap_err();
     assert_eq!(error.problem().map(|problem| problem.status), Some(401));
-    assert_eq!(error.retry(), flash_client::Retry::Never);
+    assert_eq!(error.retry(), flash_model::Retry::Never);
     let bare = endpoint.request("GET", "/_flash/identity").header("authorization", TOKEN);
     assert_eq!(endpoint.send(bare).await.status, 200);
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flash_model::{EndpointId, Manifest, MothershipId, Owner};
-use flash_runtime::{Announcement, Settings, serve, serve_until};
+use flash_runtime::{Settings, serve, serve_until};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -74,7 +74,7 @@ impl Project {
             owner,
             mothership_id: MothershipId::new("m-1").unwrap(),
             mothership_url: self.mothership_url.clone(),
-            token: TOKEN.into(),
+            token: flash_model::Secret::new(TOKEN),
             manifest_path,
             import_root: self.folder.path().to_owned(),
             python: python.into(),
@@ -107,7 +107,7 @@ impl Project {
             let announced = async {
                 loop {
                     let text = std::fs::read(&path).unwrap_or_default();
-                    match serde_json::from_slice::<Announcement>(&text) {
+                    match serde_json::from_slice::<flash_model::wire::EndpointAnnouncement>(&text) {
                         Ok(announcement) if reqwest::get(format!("{}/ping", announcement.url)).await.is_ok() => {
                             return announcement;
                         }
