@@ -150,6 +150,10 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
         let pool = pool.clone();
         async move { pool.supervise(launch, relay).await }
     });
+    tasks.spawn({
+        let pool = pool.clone();
+        async move { pool.stay_awake().await }
+    });
     let token = settings.token.clone();
     tasks.spawn(async move { discovery.follow(transport, token).await });
     let (stopping, _) = watch::channel(false);

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from tetra_rp._worker import _selector
+
 if sys.version_info >= (3, 12):
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
-        return asyncio.new_event_loop()
+        return asyncio.SelectorEventLoop(_selector.AwakeSelector())
 
     def start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Must be called on the loop's thread, outside any task."""
@@ -35,7 +37,7 @@ else:
             return None
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
-        return _EagerLoop()
+        return _EagerLoop(_selector.AwakeSelector())
 
     def start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Must be called on the loop's thread, outside any task."""

@@ -15,8 +15,8 @@ use crate::printer::Printer;
 pub(crate) fn serve(printer: Printer) -> Result<(), Failure> {
     super::log("info", printer);
     let settings = settings()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: a request crosses no core but its worker's, and what can be parallel is in the workers.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::because("the async runtime cannot be started", &error))?;

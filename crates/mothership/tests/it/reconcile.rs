@@ -3,7 +3,9 @@
 use flash_model::*;
 use flash_mothership::store::Store;
 
-use crate::support::{Rig, eventually, name, scope, status};
+use flash_testkit::{name, scope};
+
+use crate::support::{Rig, eventually, status};
 
 fn verbs(provider: &flash_providers::SimProvider) -> Vec<&'static str> {
     provider.writes().into_iter().map(|write| write.verb).collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flash_model::*;
 use flash_mothership::store::{Error, MemoryStore, SqliteStore, Store};
 
-use crate::support::{manifest, name, scope};
+use flash_testkit::{manifest, name, scope};
 
 fn record(resource: &str) -> ResourceRecord {
     ResourceRecord::new(name(resource), "sim")

@@ -9,66 +9,10 @@ use flash_model::*;
 use flash_mothership::store::{MemoryStore, Store};
 use flash_mothership::{Desired, Front, FrontSettings, Handle, Mothership, ReconcileSettings, Served};
 use flash_providers::{Provider, SimProvider};
+use flash_testkit::{manifest, scope};
 
 pub(crate) const TOKEN: &str = "0123456789abcdef";
 const DEADLINE: Duration = Duration::from_secs(20);
-
-pub(crate) fn scope() -> Scope {
-    Scope { app: AppName::new("shop").unwrap(), environment: EnvironmentName::new("dev").unwrap() }
-}
-
-pub(crate) fn name(text: &str) -> ResourceName {
-    ResourceName::new(text).unwrap()
-}
-
-pub(crate) fn resource(kind: EndpointKind, workers_max: u32) -> Resource {
-    let mut resource = Resource {
-        spec: ResourceSpec {
-            kind,
-            hardware: Hardware::Cpu { instance_ids: vec!["any".into()] },
-            image: None,
-            workers_min: 0,
-            workers_max,
-            idle_timeout: 5,
-            scaler: Scaler { scaler_type: ScalerType::QueueDelay, value: 4 },
-            execution_timeout_ms: 0,
-            max_concurrency: 1,
-            volumes: vec![],
-            locations: vec![],
-            env: vec![],
-            python_version: None,
-            dependencies: vec![],
-            system_dependencies: vec![],
-            container_disk_gb: None,
-            template_id: None,
-            flashboot: true,
-            asgi: None,
-        },
-        resource_type: "CpuLiveServerless".into(),
-        handler_file: String::new(),
-        functions: vec![],
-        is_load_balanced: false,
-        is_live_resource: false,
-        config_variable: None,
-        files: vec![],
-        imports: vec![],
-        code_digest: String::new(),
-        config_hash: String::new(),
-        provisioned: Provisioned::default(),
-    };
-    resource.config_hash = resource.compute_config_hash().unwrap();
-    resource
-}
-
-/// Queue resources by name and `workersMax`; each has one function of the same name.
-pub(crate) fn manifest(resources: &[(&str, u32)]) -> Manifest {
-    let mut manifest = Manifest::empty("shop");
-    for (text, workers_max) in resources {
-        manifest.resources.insert(name(text), resource(EndpointKind::Queue, *workers_max));
-        manifest.function_registry.insert(FunctionName::new(*text).unwrap(), name(text));
-    }
-    manifest
-}
 
 pub(crate) struct Rig {
     pub(crate) mothership: Mothership,

@@ -4,7 +4,9 @@ use flash_model::*;
 use flash_plan::Action;
 use proptest::prelude::*;
 
-use crate::world::{World, observed, policy, resource};
+use flash_testkit::resource;
+
+use crate::world::{World, observed, policy};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 

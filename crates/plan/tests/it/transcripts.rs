@@ -2,7 +2,9 @@
 
 use flash_model::*;
 
-use crate::world::{World, name, observed, resource};
+use flash_testkit::{name, resource};
+
+use crate::world::{World, observed};
 
 fn check(world: &World, expected: &str) {
     let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use flash_model::*;
 use flash_plan::{Action, Plan, Policy};
+use flash_testkit::{name, scope};
 
 #[derive(Debug, Clone)]
 pub(crate) struct World {
@@ -13,56 +14,8 @@ pub(crate) struct World {
     created: u32,
 }
 
-pub(crate) fn scope() -> Scope {
-    Scope { app: AppName::new("shop").unwrap(), environment: EnvironmentName::new("dev").unwrap() }
-}
-
 pub(crate) fn policy() -> Policy {
     Policy { scope: scope(), own_resource: None, in_place: vec![] }
-}
-
-pub(crate) fn name(text: &str) -> ResourceName {
-    ResourceName::new(text).unwrap()
-}
-
-/// A resource whose hash follows from its worker count and its code.
-pub(crate) fn resource(workers_max: u32, code: &str) -> Resource {
-    let mut resource = Resource {
-        spec: ResourceSpec {
-            kind: EndpointKind::Queue,
-            hardware: Hardware::Cpu { instance_ids: vec!["any".into()] },
-            image: None,
-            workers_min: 0,
-            workers_max,
-            idle_timeout: 5,
-            scaler: Scaler { scaler_type: ScalerType::QueueDelay, value: 4 },
-            execution_timeout_ms: 0,
-            max_concurrency: 1,
-            volumes: vec![],
-            locations: vec![],
-            env: vec![],
-            python_version: None,
-            dependencies: vec![],
-            system_dependencies: vec![],
-            container_disk_gb: None,
-            template_id: None,
-            flashboot: true,
-            asgi: None,
-        },
-        resource_type: "CpuLiveServerless".into(),
-        handler_file: String::new(),
-        functions: vec![],
-        is_load_balanced: false,
-        is_live_resource: false,
-        config_variable: None,
-        files: vec![],
-        imports: vec![],
-        code_digest: sha256_hex(code.as_bytes()),
-        config_hash: String::new(),
-        provisioned: Provisioned::default(),
-    };
-    resource.config_hash = resource.compute_config_hash().unwrap();
-    resource
 }
 
 pub(crate) fn observed(resource: &str, id: &str, hash: &str, phase: ObservedPhase) -> ObservedEndpoint {

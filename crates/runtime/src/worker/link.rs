@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 
+use super::awake::Awake;
 use super::pool::Lease;
 use super::protocol::{ErrorHeader, Frame, HEAD_BYTES, Kind, ResultHeader};
+use super::socket::Writer;
 
 /// Bodies up to this size are copied behind their head so that many frames leave in one write.
 const COALESCED_BODY_BYTES_MAX: usize = 16 * 1024;
@@ -31,6 +32,7 @@ pub(crate) struct Link {
     pending: Mutex<Pending>,
     outbox: Mutex<Vec<Frame>>,
     filled: Notify,
+    awake: Awake,
     /// Told when the process must end now.
     pub(super) kill: Notify,
 }
@@ -50,8 +52,9 @@ struct PendingCall {
 }
 
 impl Link {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(awake: Awake) -> Self {
         Self {
+            awake,
             pending: Mutex::new(Pending { next: 1, calls: HashMap::new(), death: None }),
             outbox: Mutex::new(Vec::new()),
             filled: Notify::new(),
@@ -61,7 +64,7 @@ impl Link {
 
     pub(super) fn call(self: &Arc<Self>, slot: Lease, header: Bytes, body: Bytes) -> InFlight {
         let (caller, answer) = oneshot::channel();
-        let id = {
+        let (id, is_alone) = {
             let mut pending = lock(&self.pending);
             if let Some(death) = pending.death.clone() {
                 // The slot goes when the guard is gone: giving it back takes other locks.
@@ -73,9 +76,12 @@ impl Link {
             // 0 means "no call".
             pending.next = pending.next.checked_add(1).unwrap_or(1);
             pending.calls.insert(id, PendingCall { caller, _slot: slot });
-            id
+            (id, pending.calls.len() == 1)
         };
         self.send(Frame::new(Kind::Call, id, header, body));
+        if is_alone {
+            self.awake.extend();
+        }
         InFlight { answer, link: Arc::clone(self), id, is_open: true }
     }
 
@@ -90,8 +96,14 @@ impl Link {
 
     /// RESULT or ERROR has come. One that answers nothing is dropped.
     pub(super) fn answer(&self, frame: Frame) {
-        let call = lock(&self.pending).calls.remove(&frame.call);
+        let (call, is_idle) = {
+            let mut pending = lock(&self.pending);
+            (pending.calls.remove(&frame.call), pending.calls.is_empty())
+        };
         let Some(call) = call else { return };
+        if is_idle {
+            self.awake.extend();
+        }
         let answer = match frame.kind {
             Kind::Error => Answer::Error(ErrorHeader::decode(&frame.header)),
             _ => Answer::Result { header: ResultHeader::decode(&frame.header), body: frame.body },
@@ -112,7 +124,7 @@ impl Link {
     }
 
     /// Writes what [`Self::send`] leaves, many frames at a time; ends when the worker is gone.
-    pub(super) async fn write_to(&self, mut writer: impl AsyncWrite + Unpin) -> std::io::Result<()> {
+    pub(super) async fn write_to(&self, writer: Writer) -> std::io::Result<()> {
         let (mut buffer, mut frames) = (BytesMut::with_capacity(64 * 1024), Vec::new());
         loop {
             self.filled.notified().await;
@@ -123,7 +135,8 @@ impl Link {
                 if frame.body.len() <= COALESCED_BODY_BYTES_MAX {
                     buffer.extend_from_slice(&frame.body);
                 } else {
-                    writer.write_all_buf(&mut buffer).await?;
+                    writer.write_all(&buffer).await?;
+                    buffer.clear();
                     writer.write_all(&frame.body).await?;
                 }
             }

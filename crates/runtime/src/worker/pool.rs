@@ -8,6 +8,7 @@ use bytes::Bytes;
 use flash_model::wire::WorkerCounts;
 use tokio::sync::{Notify, oneshot};
 
+use super::awake::Awake;
 use super::link::{Answer, InFlight, Link};
 use super::process::{self, Launch};
 use super::protocol::{Frame, Kind};
@@ -66,6 +67,7 @@ struct Shared {
     execution_timeout: Option<Duration>,
     /// Calls that one worker runs at the same time.
     concurrency: u32,
+    awake: Awake,
 }
 
 #[derive(Debug)]
@@ -97,6 +99,7 @@ impl Pool {
             exited: Notify::new(),
             execution_timeout,
             concurrency: limits.concurrency,
+            awake: Awake::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -206,6 +209,11 @@ impl Pool {
         self.lock().state.counts()
     }
 
+    /// Keeps the thread awake around calls, for as long as it is polled.
+    pub(crate) async fn stay_awake(&self) {
+        self.shared.awake.keep().await;
+    }
+
     /// Starts and stops workers for as long as it is polled.
     pub(crate) async fn supervise(&self, launch: Arc<Launch>, relay: Relay) {
         loop {
@@ -298,7 +306,9 @@ impl Pool {
     fn carry_out(&self, core: &mut Core, actions: &[Action]) {
         for action in actions {
             match action {
-                Action::Spawn(id) => drop(core.running.insert(*id, Arc::new(Link::new()))),
+                Action::Spawn(id) => {
+                    drop(core.running.insert(*id, Arc::new(Link::new(self.shared.awake.clone()))))
+                }
                 Action::Stop(id) => {
                     if let Some(link) = core.running.get(id).cloned() {
                         link.send(Frame::bare(Kind::Stop, 0));

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -9,15 +10,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flash_model::wire::RemoteException;
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::link::{Death, Link};
 use super::pool::Pool;
 use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader};
+use super::socket::{self, Reader, Writer};
 use super::state::WorkerId;
 use crate::relay::Relay;
 
@@ -48,12 +47,14 @@ pub(super) struct Exit {
 }
 
 impl Launch {
-    fn spawn(&self) -> io::Result<(Child, UnixStream)> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
+    fn spawn(&self) -> io::Result<(Child, Reader, Writer)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let (reader, writer) = socket::split(ours)?;
         let mut python_path = self.sdk_path.clone().into_os_string();
-        python_path.push(":");
-        python_path.push(&self.import_root);
+        for folder in [&self.import_root, &self.import_root.join("src")] {
+            python_path.push(":");
+            python_path.push(folder);
+        }
         let child = Command::new(&self.python)
             .args(["-X", "utf8", "-m", "tetra_rp._worker"])
             .current_dir(&self.import_root)
@@ -65,13 +66,13 @@ impl Launch {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        Ok((child, UnixStream::from_std(ours)?))
+        Ok((child, reader, writer))
     }
 }
 
 /// Runs one worker to its end. The pool is told when it is ready; the caller tells it when it is gone.
 pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &Pool, relay: &Relay) -> Exit {
-    let (mut child, stream) = match launch.spawn() {
+    let (mut child, reader, writer) = match launch.spawn() {
         Ok(spawned) => spawned,
         Err(error) => {
             let cause = format!("cannot run {}: {error}", launch.python.display());
@@ -79,7 +80,6 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
         }
     };
     tracing::info!(worker = id, pid = child.id(), "worker started");
-    let (reader, writer) = stream.into_split();
     link.send(Frame::new(Kind::Start, 0, Bytes::new(), launch.start.clone()));
 
     let mut exit = Exit::default();
@@ -129,17 +129,16 @@ struct Conversation<'a> {
 
 impl Conversation<'_> {
     /// Reads until the worker closes its end; gives what was wrong if it was not that.
-    async fn read(&mut self, mut reader: OwnedReadHalf) -> Option<String> {
+    async fn read(&mut self, mut reader: Reader) -> Option<String> {
         let mut buffer = BytesMut::with_capacity(READ_BUFFER_BYTES);
         // Calls that this worker makes end with it.
         let mut relayed = JoinSet::new();
         let started = tokio::time::Instant::now();
         loop {
-            buffer.reserve(READ_BUFFER_BYTES / 4);
             let read = if self.exit.was_ready {
-                reader.read_buf(&mut buffer).await
+                reader.read(&mut buffer).await
             } else {
-                match tokio::time::timeout_at(started + START_TIMEOUT, reader.read_buf(&mut buffer)).await {
+                match tokio::time::timeout_at(started + START_TIMEOUT, reader.read(&mut buffer)).await {
                     Ok(read) => read,
                     Err(_) => return Some(format!("not ready after {} s", START_TIMEOUT.as_secs())),
                 }
