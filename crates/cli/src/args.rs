@@ -63,6 +63,9 @@ pub(crate) struct ManifestArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
+    /// Print the JSON Schema of manifests instead
+    #[arg(long)]
+    pub(crate) schema: bool,
 }
 
 #[derive(Debug, clap::Args)]

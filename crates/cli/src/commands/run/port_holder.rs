@@ -10,9 +10,13 @@ pub(super) fn find(port: u16) -> Option<String> {
         .iter()
         .find_map(|table| listening_inode(&fs::read_to_string(table).ok()?, port))?;
     let socket = format!("socket:[{inode}]");
-    let process = fs::read_dir("/proc").ok()?.flatten().find(|process| holds(&process.path(), &socket))?;
-    let pid = process.file_name().to_string_lossy().into_owned();
-    let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+    let mut processes = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| {
+        // Beside processes by number there is `self`, which would be us asking.
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        Some((pid, entry.path()))
+    });
+    let (pid, process) = processes.find(|(_, process)| holds(process, &socket))?;
+    let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
     Some(format!("{} (process {pid})", name.trim()))
 }
 
