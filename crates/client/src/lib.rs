@@ -4,14 +4,17 @@
 //! It knows nothing of where processes run, of retry loops (an [`Error`] only says whether another try makes sense:
 //! [`Error::retry`]) or of pickles (bodies of binary calls pass through as bytes).
 //!
-//! Start with `mothership.rs` and `endpoint.rs`; `transport.rs` is the one way a request is sent and an answer is read.
+//! Start with `mothership.rs` and `endpoint.rs`; `transport.rs` is the one way a request is sent and an answer is read, `forward.rs` the
+//! one way somebody else's request is passed on.
 
 mod endpoint;
 mod error;
+mod forward;
 mod mothership;
 mod transport;
 
 pub use endpoint::{Endpoint, Ping};
 pub use error::Error;
+pub use forward::{ForwardError, Forwarder, ShownHost};
 pub use mothership::{Fetched, Mothership};
 pub use transport::Transport;

@@ -7,6 +7,7 @@ use flash_model::{Code, Manifest};
 
 use super::State;
 use super::front_door::ready_url;
+use super::pass_on::pass_on;
 use super::problem::Refusal;
 
 /// `function` is a function's or class's name, or `Class.method`.
@@ -21,7 +22,7 @@ pub(super) async fn call(
         served.manifest.function_registry.get(name).ok_or_else(|| unknown(name, &served.manifest))?;
     let url = ready_url(&state, resource).await?;
     let segment = request.uri().path().rsplit('/').next().unwrap_or(name).to_owned();
-    state.forwarder.forward(format!("{url}{CHILD_CALL_PATH}/{segment}"), request, state.is_loopback).await
+    pass_on(&state, &url, &format!("{CHILD_CALL_PATH}/{segment}"), request).await
 }
 
 fn unknown(name: &str, manifest: &Manifest) -> Refusal {

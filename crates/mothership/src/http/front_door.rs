@@ -9,6 +9,7 @@ use flash_model::wire::Problem;
 use flash_model::{Code, EndpointKind, Manifest, Resource, ResourceName, ResourceStatus};
 
 use super::State;
+use super::pass_on::pass_on;
 use super::problem::Refusal;
 use crate::discovery::Served;
 
@@ -20,7 +21,7 @@ pub(super) async fn root(
     Path(endpoint): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    pass_on(&state, &endpoint, EndpointKind::LoadBalanced, "/lb", request).await
+    through(&state, &endpoint, EndpointKind::LoadBalanced, "/lb", request).await
 }
 
 pub(super) async fn load_balanced(
@@ -28,7 +29,7 @@ pub(super) async fn load_balanced(
     Path((endpoint, _)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    pass_on(&state, &endpoint, EndpointKind::LoadBalanced, "/lb", request).await
+    through(&state, &endpoint, EndpointKind::LoadBalanced, "/lb", request).await
 }
 
 pub(super) async fn queue(
@@ -36,7 +37,7 @@ pub(super) async fn queue(
     Path((endpoint, _)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    pass_on(&state, &endpoint, EndpointKind::Queue, "/v2", request).await
+    through(&state, &endpoint, EndpointKind::Queue, "/v2", request).await
 }
 
 /// Everything that nobody else answers belongs to the user's application, if the project has one.
@@ -50,11 +51,11 @@ pub(super) async fn application(
         return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(&served.manifest)).into());
     };
     let url = ready_url(&state, name).await?;
-    let target = format!("{url}{}", request.uri().path());
-    state.forwarder.forward(target, request, state.is_loopback).await
+    let path = request.uri().path().to_owned();
+    pass_on(&state, &url, &path, request).await
 }
 
-async fn pass_on(
+async fn through(
     state: &State,
     endpoint: &str,
     kind: EndpointKind,
@@ -78,8 +79,8 @@ async fn pass_on(
         .strip_prefix(door)
         .and_then(|rest| rest.get(1..))
         .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
-    let target = format!("{url}{}", path.unwrap_or("/"));
-    state.forwarder.forward(target, request, state.is_loopback).await
+    let path = path.unwrap_or("/").to_owned();
+    pass_on(state, &url, &path, request).await
 }
 
 /// By resource name, else by endpoint id.

@@ -1,11 +1,11 @@
 //! The HTTP API of a mothership, and the front door to its endpoints.
 
 mod calls;
-mod forward;
 mod front_door;
 mod guard;
 mod health;
 mod manifest;
+mod pass_on;
 mod problem;
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware;
 use axum::routing::{any, get, post};
+use flash_client::Forwarder;
 use flash_model::{Secret, wire};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,12 +29,12 @@ pub(crate) struct Inner {
     discovery: Discovery,
     token: Secret,
     is_loopback: bool,
-    forwarder: forward::Forwarder,
+    forwarder: Forwarder<axum::body::Body>,
 }
 
 impl State {
     pub(crate) fn new(discovery: Discovery, token: Secret, is_loopback: bool) -> Self {
-        Self(Arc::new(Inner { discovery, token, is_loopback, forwarder: forward::Forwarder::new() }))
+        Self(Arc::new(Inner { discovery, token, is_loopback, forwarder: Forwarder::new() }))
     }
 }
 
