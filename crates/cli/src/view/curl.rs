@@ -77,7 +77,12 @@ fn job(resource: &Resource, function: &Function) -> Option<Value> {
     } else {
         &function.parameters
     };
-    let arguments = required(parameters).map(|parameter| (parameter.name.clone(), example(parameter)));
+    let mut shown: Vec<&Parameter> = required(parameters).collect();
+    if shown.is_empty() {
+        // Where nothing is needed, one argument still shows how to give them.
+        shown.extend(named(parameters).next());
+    }
+    let arguments = shown.into_iter().map(|parameter| (parameter.name.clone(), example(parameter)));
     if resource.functions.len() > 1 {
         input.insert("function_name".to_owned(), json!(function.name));
         input.insert("kwargs".to_owned(), Value::Object(arguments.collect()));
@@ -96,9 +101,12 @@ fn post(url: &str, body: &Value) -> String {
 }
 
 fn required(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
+    named(parameters).filter(|parameter| parameter.default.is_none())
+}
+
+fn named(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
     parameters.iter().filter(|parameter| {
-        parameter.default.is_none()
-            && !matches!(parameter.kind, ParameterKind::VarPositional | ParameterKind::VarKeyword)
+        !matches!(parameter.kind, ParameterKind::VarPositional | ParameterKind::VarKeyword)
     })
 }
 

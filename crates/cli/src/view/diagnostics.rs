@@ -1,7 +1,7 @@
 //! Problems of a project, each with its source line.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use flash_model::{Diagnostic, Severity, Span};
+use flash_model::{Diagnostic, Severity};
 use flash_scan::SourceTree;
 
 use crate::printer::Printer;
@@ -31,21 +31,21 @@ fn render(diagnostic: &Diagnostic, tree: &SourceTree, colored: bool) -> String {
     for related in &diagnostic.related {
         places.push((&related.span, AnnotationKind::Context, related.message.as_str()));
     }
-    let sources: Vec<(String, &(&Span, AnnotationKind, &str))> = places
-        .iter()
-        .map(|place| {
-            (String::from_utf8_lossy(tree.get(&place.0.file).unwrap_or_default()).into_owned(), place)
-        })
+    // Places in one file are drawn in one excerpt, the primary one's file first.
+    let mut files: Vec<&str> = places.iter().map(|(span, ..)| span.file.as_str()).collect();
+    files.dedup();
+    let sources: Vec<(&str, String)> = files
+        .into_iter()
+        .map(|file| (file, String::from_utf8_lossy(tree.get(file).unwrap_or_default()).into_owned()))
         .collect();
-    for (source, (span, kind, label)) in &sources {
-        let (start, end) =
-            (offset(source, span.line, span.column), offset(source, span.end_line, span.end_column));
-        let mut annotation = kind.span(start..end.max(start));
-        if !label.is_empty() {
-            annotation = annotation.label(*label);
-        }
-        group =
-            group.element(Snippet::source(source.as_str()).path(span.file.as_str()).annotation(annotation));
+    for (file, source) in &sources {
+        let annotations = places.iter().filter(|(span, ..)| span.file == *file).map(|(span, kind, label)| {
+            let start = offset(source, span.line, span.column);
+            let end = offset(source, span.end_line, span.end_column).max(start);
+            let annotation = kind.span(start..end);
+            if label.is_empty() { annotation } else { annotation.label(*label) }
+        });
+        group = group.element(Snippet::source(source.as_str()).path(*file).annotations(annotations));
     }
     if let Some(hint) = &diagnostic.hint {
         group = group.element(Level::HELP.with_name(Some("hint")).message(hint.as_str()));
