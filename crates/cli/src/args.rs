@@ -46,6 +46,15 @@ pub(crate) struct RunArgs {
     /// Python interpreter for the workers
     #[arg(long, env = "FLASH_PYTHON")]
     pub(crate) python: Option<PathBuf>,
+    /// Leave running endpoints as they are when files change
+    #[arg(long)]
+    pub(crate) no_reload: bool,
+    /// What happens anyway; accepted for those who are used to typing it
+    #[arg(long, hide = true, conflicts_with = "no_reload")]
+    pub(crate) reload: bool,
+    /// Endpoints are always provisioned; accepted for those who are used to typing it
+    #[arg(long, hide = true)]
+    pub(crate) auto_provision: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use flash_model::wire::MothershipAnnouncement;
@@ -13,6 +13,7 @@ use crate::error::Failure;
 
 const TOKEN_BYTES: usize = 32;
 const OWNER_ONLY: u32 = 0o600;
+const OWNER_ONLY_FOLDER: u32 = 0o700;
 
 #[derive(Debug, Clone)]
 pub(crate) struct RunDir {
@@ -30,15 +31,26 @@ impl RunDir {
         Self { root: project_root.join(".flash") }
     }
 
-    /// The nearest one with a running mothership, from `start` upward.
+    /// The nearest one with a running mothership, from `start` upward. An announcement is believed only while the lock
+    /// is held: after a crash somebody else may listen on that port, and would be sent our token.
     pub(crate) fn find_running(start: &Path) -> Option<MothershipAnnouncement> {
-        start.ancestors().find_map(|folder| Self::of(folder).announcement())
+        start.ancestors().map(Self::of).find(Self::is_locked)?.announcement()
+    }
+
+    fn is_locked(&self) -> bool {
+        let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        File::open(self.lock_path()).is_ok_and(held)
     }
 
     /// Makes the folders, out of git's sight.
     pub(crate) fn create(&self) -> Result<(), Failure> {
         let make = || -> io::Result<()> {
-            fs::create_dir_all(self.root.join("run"))?;
+            // Jobs, logs and state hold what users' functions were given: for their owner only.
+            fs::create_dir_all(&self.root)?;
+            let run = self.root.join("run");
+            if !run.exists() {
+                std::fs::DirBuilder::new().mode(OWNER_ONLY_FOLDER).create(&run)?;
+            }
             let ignore = self.root.join(".gitignore");
             if !ignore.exists() {
                 fs::write(ignore, "*\n")?;
@@ -57,7 +69,7 @@ impl RunDir {
     }
 
     pub(crate) fn state_path(&self) -> PathBuf {
-        self.root.join("state.sqlite")
+        self.root.join("run/state.sqlite")
     }
 
     pub(crate) fn environments_dir(&self) -> PathBuf {
@@ -74,7 +86,7 @@ impl RunDir {
 
     /// Fails if another mothership of this project runs.
     pub(crate) fn lock(&self) -> Result<Lock, Failure> {
-        let path = self.root.join("run/mothership.lock");
+        let path = self.lock_path();
         let file = File::create(&path)
             .map_err(|error| Failure::because(format!("{} cannot be written", path.display()), &error))?;
         match file.try_lock() {
@@ -123,6 +135,10 @@ impl RunDir {
 
     fn announcement(&self) -> Option<MothershipAnnouncement> {
         serde_json::from_slice(&fs::read(self.announcement_path()).ok()?).ok()
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.root.join("run/mothership.lock")
     }
 
     fn announcement_path(&self) -> PathBuf {

@@ -33,6 +33,7 @@ mod validate;
 mod application;
 mod closure;
 mod lower;
+mod neighbours;
 mod signature;
 mod standard_library;
 
@@ -72,6 +73,7 @@ pub fn scan(tree: &SourceTree) -> Scan {
     let uses = decorators::remote_uses(&project, &mut diagnostics);
     let mut lowered = lower::lower(tree, &project, &uses, &mut diagnostics);
     application::add_application(tree, &project, &mut lowered.manifest);
+    neighbours::share_dependencies(&mut lowered.manifest);
     let mut environment = BTreeMap::new();
     let mut inherited = BTreeMap::new();
     for (resource, variables) in lowered.environments {

@@ -25,6 +25,9 @@ const IMPLIED: [(&str, &str); 11] = [
     ("uvicorn", "uvicorn"),
 ];
 
+/// What `fastapi[all]` brought along, which applications use without importing it.
+const IMPLIED_WITH_FASTAPI: [&str; 3] = ["email-validator", "jinja2", "python-multipart"];
+
 /// Serves the user's own application behind the gateway.
 const ASGI_SERVER: &str = "uvicorn";
 
@@ -73,7 +76,11 @@ pub fn plan(resource: &Resource, project: &ProjectRequirements) -> RequirementSe
         .filter(|(module, _)| resource.imports.iter().any(|import| import == module))
         .map(|(_, package)| *package);
     let server = (resource.spec.kind == EndpointKind::Asgi).then_some(ASGI_SERVER);
-    let implied: BTreeSet<&str> = imported.chain(server).filter(|package| !covers(&all, package)).collect();
+    let mut implied: BTreeSet<&str> =
+        imported.chain(server).filter(|package| !covers(&all, package)).collect();
+    if implied.contains("fastapi") {
+        implied.extend(IMPLIED_WITH_FASTAPI.iter().filter(|package| !covers(&all, package)));
+    }
     all.extend(implied.into_iter().map(|package| Requirement::named(package, "")));
     all.insert(Requirement::named(PICKLE.0, PICKLE.1));
 

@@ -46,7 +46,12 @@ fn route(base: &str, method: HttpMethod, path: &str, parameters: &[Parameter]) -
     if matches!(method, HttpMethod::Get | HttpMethod::Delete) {
         let query: Vec<String> = rest
             .iter()
-            .map(|parameter| format!("{}={}", parameter.name, text(&example(parameter))))
+            .flat_map(|parameter| match example(parameter) {
+                // A list is its name repeated.
+                Value::Array(items) => items.iter().map(|item| (&parameter.name, text(item))).collect(),
+                value => vec![(&parameter.name, text(&value))],
+            })
+            .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let url = if query.is_empty() { url } else { format!("'{url}?{}'", query.join("&")) };
         return if method == HttpMethod::Get {
@@ -111,10 +116,13 @@ fn named(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
 }
 
 fn takes_whole_body(parameter: &Parameter) -> bool {
-    parameter
-        .annotation
-        .as_deref()
-        .is_some_and(|annotation| annotation == "dict" || annotation.starts_with("dict["))
+    let Some(annotation) = parameter.annotation.as_deref() else { return false };
+    let inner = annotation
+        .strip_prefix("Optional[")
+        .or_else(|| annotation.strip_prefix("typing."))
+        .unwrap_or(annotation);
+    let word = inner.split(['[', ']', ' ', '|']).next().unwrap_or_default();
+    matches!(word, "dict" | "Dict" | "Mapping")
 }
 
 /// A value that the annotation allows.

@@ -72,7 +72,7 @@ fn offset(source: &str, line: u32, column: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use flash_model::Code;
+    use flash_model::{Code, Span};
 
     use super::*;
 

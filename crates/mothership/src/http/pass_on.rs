@@ -19,6 +19,10 @@ pub(super) async fn pass_on(
     path: &str,
     mut request: Request,
 ) -> Result<Response, Refusal> {
+    if has_dot_segment(path) {
+        let problem = Problem::new(Code::NoRoute, 400, "a path with `.` or `..` segments leads nowhere");
+        return Err(problem.hint("write the path without them").into());
+    }
     let path_and_query = match request.uri().query() {
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
@@ -37,6 +41,15 @@ pub(super) async fn pass_on(
     }
 }
 
+/// Some servers behind would resolve them, to a place that this door does not lead to.
+fn has_dot_segment(path: &str) -> bool {
+    let is_dot = |segment: &str| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        plain == "." || plain == ".."
+    };
+    path.split(['/', '\\']).any(is_dot)
+}
+
 fn unreachable(url: &str, error: &ForwardError) -> Refusal {
     tracing::warn!(url, %error, "endpoint unreachable");
     let (status, detail) = match error {
@@ -46,4 +59,19 @@ fn unreachable(url: &str, error: &ForwardError) -> Refusal {
     Problem::new(Code::EndpointUnreachable, status, detail)
         .hint("`flash status` shows what it is doing; the mothership restarts it by itself")
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_dot_segment;
+
+    #[test]
+    fn dot_segments_are_seen_however_they_are_written() {
+        for bad in ["/..", "/a/../b", "/%2e%2E/x", "/a/.%2e", "/.", "/a\\..\\b"] {
+            assert!(has_dot_segment(bad), "{bad}");
+        }
+        for good in ["/", "/a.b", "/...", "/a..b/c", "/file.txt"] {
+            assert!(!has_dot_segment(good), "{good}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! The loop: one round after the other, by change, by signal and by period.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_model::{Inventory, MothershipId, ResourceRecord, Secret, StateSnapshot};
+use flash_model::{Inventory, MothershipId, ResourceName, ResourceRecord, Secret, StateSnapshot};
 use flash_plan::{Action, Plan, Policy, Reason, Step};
 use flash_providers::Provider;
 use tokio::sync::{Semaphore, watch};
@@ -31,6 +32,8 @@ pub(crate) struct Driver {
     pub(crate) token: Secret,
     pub(crate) period: Duration,
     pub(crate) stop: watch::Receiver<bool>,
+    /// The line last told of each resource: a step that takes several rounds is told once.
+    pub(crate) told: BTreeMap<ResourceName, String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +47,7 @@ enum Error {
 /// What one round found and left.
 struct Round {
     under_way: bool,
-    trouble: Vec<flash_model::ResourceName>,
+    trouble: Vec<ResourceName>,
 }
 
 impl Driver {
@@ -86,7 +89,7 @@ impl Driver {
     }
 
     async fn round(
-        &self,
+        &mut self,
         desired: &Arc<Desired>,
         backoff: &Backoff,
         greeted: &mut bool,
@@ -116,7 +119,7 @@ impl Driver {
 
     /// Deletions wait for everything else; within each half steps are independent and run side by side.
     async fn apply(
-        &self,
+        &mut self,
         desired: &Arc<Desired>,
         plan: &Plan,
         state: &StateSnapshot,
@@ -149,7 +152,11 @@ impl Driver {
                     }
                     continue;
                 }
-                self.recorder.tell(Event::Step { resource: step.resource.clone(), line: step.to_string() });
+                let line = step.to_string();
+                if self.told.get(&step.resource) != Some(&line) {
+                    self.recorder.tell(Event::Step { resource: step.resource.clone(), line: line.clone() });
+                    self.told.insert(step.resource.clone(), line);
+                }
                 let record = state.records.get(&step.resource).cloned();
                 let (applier, permits, stop) = (applier.clone(), Arc::clone(&permits), self.stop.clone());
                 running.spawn(async move {
@@ -164,7 +171,8 @@ impl Driver {
             while let Some(joined) = running.join_next().await {
                 let Ok((resource, restarted, result)) = joined else { continue };
                 match &result {
-                    Ok(outcome) => round.under_way |= *outcome == Outcome::UnderWay,
+                    Ok(Outcome::UnderWay) => round.under_way = true,
+                    Ok(Outcome::Done) => drop(self.told.remove(&resource)),
                     Err(error) => tracing::warn!(%resource, error = %chain(error), "step failed"),
                 }
                 if restarted || result.is_err() {

@@ -8,7 +8,7 @@ mod folder;
 mod process;
 pub mod python;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flash_artifact::requirements::{ProjectRequirements, RequirementSet};
@@ -74,17 +74,21 @@ impl LocalProvider {
         if folder.exists() { Ok(folder) } else { Err(Error::NoEndpoint { endpoint_id: endpoint_id.clone() }) }
     }
 
+    /// What may take long or fail is done before anything that runs is stopped.
+    async fn python_for(&self, request: &EndpointRequest) -> Result<PathBuf, Error> {
+        let requirements = self.requirement_set(request.resource()?);
+        let environments = self.settings.environments.clone();
+        Ok(tokio::task::spawn_blocking(move || environments.ensure(&requirements, &|_| {})).await??)
+    }
+
     async fn start(
         &self,
         endpoint_id: &EndpointId,
         request: &EndpointRequest,
+        python: &Path,
     ) -> Result<ObservedEndpoint, Error> {
         let folder = self.folder(endpoint_id);
         let resource = request.resource()?;
-        let requirements = self.requirement_set(resource);
-        let environments = self.settings.environments.clone();
-        let python =
-            tokio::task::spawn_blocking(move || environments.ensure(&requirements, &|_| {})).await??;
         folder.write(
             &FolderRecord {
                 endpoint_id: endpoint_id.clone(),
@@ -95,7 +99,7 @@ impl LocalProvider {
             &request.manifest,
         )?;
         let changes = self.changes.clone();
-        let url = process::start(&folder, endpoint_id, request, &self.settings, &python, move || {
+        let url = process::start(&folder, endpoint_id, request, &self.settings, python, move || {
             changes.send_modify(|count| *count += 1);
         })
         .await?;
@@ -117,11 +121,23 @@ impl Provider for LocalProvider {
 
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {
         Box::pin(async move {
-            let mut endpoints = Vec::new();
+            let mut inventory = Inventory { completeness: Completeness::Complete, endpoints: Vec::new() };
             for folder in Folder::all(&self.settings.endpoints_dir)? {
-                endpoints.extend(observe(&folder)?.filter(|endpoint| endpoint.owner.scope == *scope));
+                match observe(&folder) {
+                    Ok(endpoint) => {
+                        inventory
+                            .endpoints
+                            .extend(endpoint.filter(|endpoint| endpoint.owner.scope == *scope));
+                    }
+                    // One folder that cannot be understood makes only itself unknown.
+                    Err(error) => {
+                        let path = folder.path().display();
+                        tracing::warn!(%error, "{path} cannot be read; remove the folder if it is of no use");
+                        inventory.completeness = Completeness::Partial;
+                    }
+                }
             }
-            Ok(Inventory { completeness: Completeness::Complete, endpoints })
+            Ok(inventory)
         })
     }
 
@@ -134,7 +150,8 @@ impl Provider for LocalProvider {
             {
                 return Ok(endpoint);
             }
-            self.start(&endpoint_id, request).await
+            let python = self.python_for(request).await?;
+            self.start(&endpoint_id, request, &python).await
         })
     }
 
@@ -144,8 +161,10 @@ impl Provider for LocalProvider {
         request: &'a EndpointRequest,
     ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
-            process::stop(&self.existing(endpoint_id)?, endpoint_id).await?;
-            self.start(endpoint_id, request).await
+            let folder = self.existing(endpoint_id)?;
+            let python = self.python_for(request).await?;
+            process::stop(&folder, endpoint_id).await?;
+            self.start(endpoint_id, request, &python).await
         })
     }
 

@@ -21,6 +21,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_PAUSE: Duration = Duration::from_millis(5);
 const LOG_TAIL_LINES: usize = 20;
+/// At a start. A log that grows while its process runs is not cut.
+const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 /// Returns the URL once the port is open. `on_exit` is called when the process ends, however that happens.
 pub(super) async fn start(
@@ -61,6 +63,14 @@ pub(super) async fn start(
     Ok(announcement.url)
 }
 
+/// Keeps one earlier log beside the current one.
+fn rotate(log: &Path) -> std::io::Result<()> {
+    match fs_err::metadata(log) {
+        Ok(metadata) if metadata.len() > LOG_BYTES_MAX => fs_err::rename(log, log.with_extension("log.1")),
+        _ => Ok(()),
+    }
+}
+
 /// A process group of its own: the terminal's Ctrl+C is the mothership's, and stopping takes the workers along.
 fn command(
     folder: &Folder,
@@ -69,6 +79,7 @@ fn command(
     settings: &LocalSettings,
     python: &Path,
 ) -> std::io::Result<Command> {
+    rotate(&folder.log_path())?;
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.log_path())?;
     let mut command = Command::new(&settings.flash);
     command

@@ -7,7 +7,7 @@ mod prepare;
 mod reload;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use flash_model::{Code, EnvironmentName, ResourceName, Scope, Secret};
 use flash_mothership::store::SqliteStore;
 use flash_mothership::{Desired, Front, FrontSettings, Mothership, ReconcileSettings};
 use flash_providers::LocalProvider;
+use flash_providers::local::python::Cancel;
 use flash_scan::Scan;
 
 use self::interrupts::Interrupts;
@@ -29,6 +30,8 @@ use crate::run_dir::RunDir;
 const ENVIRONMENT: &str = "dev";
 /// A local process that died is noticed at once; this is for those that an earlier mothership started.
 const RECONCILE_PERIOD: Duration = Duration::from_secs(2);
+/// For installers to end once they are told to.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(args: &RunArgs, printer: Printer) -> Result<(), Failure> {
     let started = Instant::now();
@@ -68,14 +71,19 @@ struct Session<'a> {
 impl Session<'_> {
     async fn run(self, front: Front) -> Result<(), Failure> {
         let mut interrupted = Interrupts::new()?;
-        let prepared = tokio::select! {
-            prepared = self.prepare(front.url()) => prepared?,
+        let cancel = Cancel::default();
+        let url = front.url().to_owned();
+        let preparing = self.prepare(&url, cancel.clone());
+        tokio::pin!(preparing);
+        let (scan, provider) = tokio::select! {
+            prepared = &mut preparing => prepared?,
             () = interrupted.next() => {
+                cancel.cancel();
+                let _ = tokio::time::timeout(CANCEL_TIMEOUT, preparing).await;
                 self.printer.notice("stopped before anything was started");
                 return Ok(());
             }
         };
-        let Some((scan, provider)) = prepared else { return Ok(()) };
         let mothership = self.reconcile(front, provider).await?;
         let handle = mothership.handle();
         let watching = watch::Watch::new(handle.clone(), self.printer, self.started);
@@ -84,9 +92,10 @@ impl Session<'_> {
         handle.set_desired(desired);
         tokio::select! {
             () = watching.run() => {}
-            () = async { reload.run().await; std::future::pending().await } => {}
+            () = self.reload(reload) => {}
             () = interrupted.next() => {}
         }
+        cancel.cancel();
         self.printer.notice("stopping endpoints …");
         tokio::select! {
             stopped = mothership.stop_with_endpoints() => {
@@ -101,8 +110,16 @@ impl Session<'_> {
         }
     }
 
+    /// Never ends.
+    async fn reload(&self, reload: reload::Reload) {
+        if !self.args.no_reload {
+            reload.run().await;
+        }
+        std::future::pending().await
+    }
+
     /// Reads the project and makes everything that endpoints need, before any of them is started.
-    async fn prepare(&self, url: &str) -> Result<Option<(Scan, LocalProvider)>, Failure> {
+    async fn prepare(&self, url: &str, cancel: Cancel) -> Result<(Scan, LocalProvider), Failure> {
         let (project, printer) = (self.project.clone(), self.printer);
         let scanned = blocking(move || {
             let begun = Instant::now();
@@ -118,7 +135,8 @@ impl Session<'_> {
             took.as_secs_f64() * 1000.0
         ));
         let provider =
-            prepare::provider(self.args, &self.project, &self.run_dir, self.printer, &scan).await?;
+            prepare::provider(self.args, &self.project, &self.run_dir, self.printer, &scan, cancel).await?;
+        self.note_what_is_left_out(&scan);
         let gpus: Vec<&str> = scan
             .manifest
             .resources
@@ -131,7 +149,27 @@ impl Session<'_> {
             self.printer
                 .note(Code::NoGpu, format_args!("no GPU on this machine; on the CPU instead: {gpus}"));
         }
-        Ok(Some((scan, provider)))
+        Ok((scan, provider))
+    }
+
+    /// What projects may count on and this machine is not made to give.
+    fn note_what_is_left_out(&self, scan: &Scan) {
+        let system: BTreeSet<&str> = scan
+            .manifest
+            .resources
+            .values()
+            .flat_map(|resource| resource.spec.system_dependencies.iter().map(String::as_str))
+            .collect();
+        if !system.is_empty() {
+            let packages = system.into_iter().collect::<Vec<_>>().join(", ");
+            self.printer
+                .notice(format_args!("note: system packages are not installed by flash run: {packages}"));
+        }
+        if self.project.root.join(".env").exists() {
+            self.printer.notice(
+                "note: .env is not read; export what endpoints need and name it: env={\"KEY\": os.environ[\"KEY\"]}",
+            );
+        }
     }
 
     async fn reconcile(&self, front: Front, provider: LocalProvider) -> Result<Mothership, Failure> {

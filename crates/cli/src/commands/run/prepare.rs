@@ -8,7 +8,7 @@ use flash_artifact::{ProjectRequirements, RequirementSet};
 use flash_model::Code;
 use flash_providers::LocalProvider;
 use flash_providers::local::LocalSettings;
-use flash_providers::local::python::{Environments, Progress, environment, interpreter};
+use flash_providers::local::python::{Cancel, Environments, Progress, environment, interpreter};
 use flash_scan::Scan;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -28,6 +28,7 @@ pub(super) async fn provider(
     run_dir: &RunDir,
     printer: Printer,
     scan: &Scan,
+    cancel: Cancel,
 ) -> Result<LocalProvider, Failure> {
     let (python, project, run_dir) = (args.python.clone(), project.clone(), run_dir.clone());
     let envs_dir = crate::environment::path(crate::environment::ENVS_DIR);
@@ -55,7 +56,8 @@ pub(super) async fn provider(
                 envs_dir.unwrap_or_else(|| run_dir.environments_dir()),
                 interpreter,
                 &search_path,
-            ),
+            )
+            .cancelled_by(cancel),
             requirements,
         });
         let sets: BTreeMap<String, RequirementSet> = resources

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flash_model::ResourceStatus;
+use flash_model::{Resource, ResourceStatus};
 use flash_mothership::{Event, Handle, Served};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -62,8 +62,17 @@ impl Watch {
             self.printer.data(line);
         }
         self.printer.data("");
-        self.printer
-            .notice(format_args!("ready in {:.1} s; Ctrl+C stops", self.started.elapsed().as_secs_f64()));
+        let resources = &served.manifest.resources;
+        let is_ready = |resource: &&Resource| resource.provisioned.status == Some(ResourceStatus::Ready);
+        let (ready, all) = (resources.values().filter(is_ready).count(), resources.len());
+        let seconds = self.started.elapsed().as_secs_f64();
+        if ready == all {
+            self.printer.notice(format_args!("ready in {seconds:.1} s; Ctrl+C stops"));
+        } else {
+            let missing = all - ready;
+            self.printer
+                .notice(format_args!("{missing} of {all} not ready after {seconds:.1} s; Ctrl+C stops"));
+        }
     }
 
     fn log(&self, event: &Event) {

@@ -10,6 +10,7 @@ use flash_artifact::RequirementSet;
 use flash_artifact::requirements::redacted;
 use flash_model::sha256_hex;
 
+use super::command::Cancel;
 use super::install::{Installer, python_of};
 use super::interpreter::Interpreter;
 
@@ -57,12 +58,20 @@ pub struct Environments {
     root: PathBuf,
     interpreter: Interpreter,
     search_path: OsString,
+    cancel: Cancel,
 }
 
 impl Environments {
     /// `root` is where the environments lie (`.flash/envs`), absolute; `uv` is looked for on `search_path`.
     pub fn new(root: PathBuf, interpreter: Interpreter, search_path: &OsStr) -> Self {
-        Self { root, interpreter, search_path: search_path.to_owned() }
+        Self { root, interpreter, search_path: search_path.to_owned(), cancel: Cancel::default() }
+    }
+
+    /// Installations end when `cancel` says so.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
     }
 
     pub fn interpreter(&self) -> &Interpreter {
@@ -113,6 +122,7 @@ impl Environments {
             search_path: &self.search_path,
             environment: folder,
             lock,
+            cancel: &self.cancel,
             progress,
         };
         installer.install(set)?;

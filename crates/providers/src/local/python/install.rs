@@ -10,7 +10,7 @@ use std::process::Command;
 use flash_artifact::RequirementSet;
 use flash_artifact::requirements::redacted;
 
-use super::command;
+use super::command::{self, Cancel};
 use super::environment::{Error, Progress};
 use super::interpreter::{Interpreter, on_search_path};
 
@@ -23,6 +23,7 @@ pub(super) struct Installer<'a> {
     pub(super) environment: &'a Path,
     /// Held exclusively; see [`command::run`].
     pub(super) lock: &'a File,
+    pub(super) cancel: &'a Cancel,
     pub(super) progress: &'a dyn Fn(Progress),
 }
 
@@ -64,7 +65,7 @@ impl Installer<'_> {
     fn pip_version(&self) -> Option<(u32, u32)> {
         let mut command = Command::new(&self.interpreter.path);
         command.args(["-I", "-c", "import pip; print(pip.__version__)"]);
-        let finished = command::run(command, self.lock, &|_| {}).ok()?;
+        let finished = command::run(command, self.lock, self.cancel, &|_| {}).ok()?;
         let mut numbers = finished.output.lines().last()?.split('.').map(|number| number.parse().ok());
         finished.success().then_some((numbers.next()??, numbers.next()??))
     }
@@ -141,9 +142,10 @@ impl Installer<'_> {
         }
         let shown = shown(&command);
         tracing::debug!(command = %shown, "running");
-        let finished =
-            command::run(command, self.lock, &|line| (self.progress)(Progress::Line(redacted(&line))))
-                .map_err(|source| Error::CannotRun { command: shown.clone(), source })?;
+        let finished = command::run(command, self.lock, self.cancel, &|line| {
+            (self.progress)(Progress::Line(redacted(&line)))
+        })
+        .map_err(|source| Error::CannotRun { command: shown.clone(), source })?;
         if finished.success() {
             return Ok(());
         }

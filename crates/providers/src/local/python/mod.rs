@@ -7,6 +7,7 @@ pub mod environment;
 mod install;
 pub mod interpreter;
 
+pub use command::Cancel;
 pub use environment::{Environments, Progress};
 pub use interpreter::{Interpreter, find};
 
