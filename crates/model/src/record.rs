@@ -39,6 +39,7 @@ impl fmt::Display for ResourceStatus {
 #[serde(rename_all = "snake_case")]
 pub enum IntentAction {
     Create,
+    Update,
     Replace,
     Delete,
 }

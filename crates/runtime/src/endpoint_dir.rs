@@ -2,7 +2,9 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flash_model::wire::EndpointAnnouncement;
 use serde::Serialize;
@@ -11,6 +13,8 @@ const LOCK: &str = "endpoint.lock";
 const ANNOUNCEMENT: &str = "endpoint.json";
 const ROUTES: &str = "routes.json";
 const JOBS: &str = "jobs.sqlite";
+/// How often to look whether the folder is still there.
+const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,7 +32,7 @@ pub enum Error {
 #[derive(Debug)]
 pub(crate) struct EndpointDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl EndpointDir {
@@ -42,7 +46,7 @@ impl EndpointDir {
         let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(at(&lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(Error::AlreadyRunning(lock_path)),
             Err(TryLockError::Error(error)) => Err(at(&lock_path)(error)),
         }
@@ -60,8 +64,31 @@ impl EndpointDir {
         write_document(&self.path.join(ANNOUNCEMENT), announcement)
     }
 
+    /// Comes back when the folder was removed, or another was put in its place: nobody finds this endpoint any more.
+    pub(crate) async fn lost(&self) {
+        while self.is_ours() {
+            tokio::time::sleep(LOOK_PERIOD).await;
+        }
+        tracing::error!(path = %self.path.display(), "the endpoint's folder is gone");
+    }
+
+    fn is_ours(&self) -> bool {
+        let file = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        match (std::fs::metadata(self.path.join(LOCK)), self.lock.metadata()) {
+            (Ok(there), Ok(held)) => file(there) == file(held),
+            (Err(error), _) => {
+                !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            }
+            (_, Err(_)) => true,
+        }
+    }
+
     pub(crate) fn withdraw(&self) {
         let path = self.path.join(ANNOUNCEMENT);
+        // Another endpoint may be in this place by now.
+        if !self.is_ours() {
+            return;
+        }
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "cannot withdraw the announcement");
         }
@@ -92,5 +119,17 @@ mod tests {
         assert!(matches!(EndpointDir::open(folder.path()), Err(Error::AlreadyRunning(_))));
         drop(first);
         EndpointDir::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_removed_or_replaced_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("endpoint");
+        let first = EndpointDir::open(&path).unwrap();
+        assert!(first.is_ours());
+        std::fs::remove_dir_all(&path).unwrap();
+        assert!(!first.is_ours());
+        let second = EndpointDir::open(&path).unwrap();
+        assert!(second.is_ours() && !first.is_ours());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ impl From<crate::endpoint_dir::Error> for Error {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then drains.
+/// Serves until SIGTERM or SIGINT, or until the endpoint's folder is gone; then drains.
 pub async fn serve(settings: Settings) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
@@ -157,6 +157,7 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
     let token = settings.token.clone();
     tasks.spawn(async move { discovery.follow(transport, token).await });
     let (stopping, _) = watch::channel(false);
+    let waited_for = jobs.as_ref().map(|(queue, _)| queue.clone());
     let mut dispatching = JoinSet::new();
     if let Some((queue, dispatcher)) = jobs {
         let mut stopping = stopping.subscribe();
@@ -169,10 +170,16 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
 
     let mut stopped_at = None;
     let stop = async {
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = dir.lost() => {}
+        }
         stopped_at = Some(tokio::time::Instant::now());
         tracing::info!("stopping");
         stopping.send_replace(true);
+        if let Some(queue) = waited_for {
+            queue.end_waits();
+        }
     };
     server.run(Arc::new(gateway), stop, REQUEST_DRAIN_TIMEOUT).await;
 
@@ -205,6 +212,7 @@ fn launch(settings: &Settings, resource: &Resource) -> Launch {
         "asgi": resource.spec.asgi,
         "functions": resource.functions,
         "import_root": settings.import_root,
+        "import_paths": import_paths(&settings.import_root, resource),
     });
     Launch {
         python: settings.python.clone(),
@@ -212,6 +220,27 @@ fn launch(settings: &Settings, resource: &Resource) -> Launch {
         import_root: settings.import_root.clone(),
         start: Bytes::from(start.to_string()),
     }
+}
+
+/// Folders between the import root and the resource's files, those of its functions first and the nearest first: a project
+/// inside another folder imports its siblings from there.
+fn import_paths(import_root: &Path, resource: &Resource) -> Vec<PathBuf> {
+    let root = std::path::absolute(import_root).unwrap_or_else(|_| import_root.to_owned());
+    let functions = resource.functions.iter().map(|function| function.file.as_str());
+    let mut paths = Vec::new();
+    for file in functions.chain(resource.files.iter().map(String::as_str)) {
+        let folders = Path::new(file).ancestors().skip(1);
+        // Nothing outside the project, whatever the manifest says.
+        let inside =
+            |folder: &&Path| folder.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        for folder in folders.filter(inside) {
+            let path = root.join(folder);
+            if path != root && folder != Path::new("src") && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    paths
 }
 
 /// Where this machine reaches a server that listens everywhere.
@@ -223,4 +252,30 @@ fn reachable(mut bound: SocketAddr) -> SocketAddr {
         });
     }
     bound
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn import_paths_are_the_folders_of_functions_then_of_other_files() {
+        let resource: Resource = serde_json::from_value(serde_json::json!({
+            "spec": {
+                "kind": "queue", "hardware": {"type": "cpu", "instanceIds": []}, "workersMin": 0, "workersMax": 1,
+                "idleTimeout": 60, "scaler": {"type": "QUEUE_DELAY", "value": 4}, "executionTimeoutMs": 0,
+                "maxConcurrency": 1, "flashboot": false,
+            },
+            "resource_type": "", "handler_file": "", "is_load_balanced": false, "is_live_resource": true,
+            "config_variable": null, "imports": [], "code_digest": "", "config_hash": "",
+            "functions": [
+                {"name": "f", "module": "a.b.main", "file": "a/b/main.py", "is_async": false, "is_class": false},
+                {"name": "g", "module": "main", "file": "main.py", "is_async": false, "is_class": false},
+            ],
+            "files": ["../x/out.py", "/etc/x.py", "a/b/main.py", "a/c/d.py", "main.py", "src/p/q.py"],
+        }))
+        .unwrap();
+        let expected = ["/p/a/b", "/p/a", "/p/a/c", "/p/src/p"].map(PathBuf::from);
+        assert_eq!(import_paths(Path::new("/p"), &resource), expected);
+    }
 }

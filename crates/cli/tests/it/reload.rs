@@ -68,3 +68,24 @@ async fn a_saved_mistake_changes_nothing_and_a_removed_file_removes_its_endpoint
     assert_eq!(value(&running).await, "old");
     assert_eq!(running.post("/v2/two/runsync", json!({"input": {}})).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_dependency_that_cannot_be_installed_leaves_the_old_code_running() {
+    let project = Project::of(&[("two.py", TWO)]);
+    let mut running = project.run();
+    running.until_ready().await;
+    let processes = running.endpoint_pids();
+    let broken =
+        TWO.replace("@remote(two)", "@remote(two, dependencies=[\"no-such-package-anywhere==0.0.1\"])");
+    project.write("two.py", &broken);
+    running.eventually("said", |running| running.stderr().contains("two failed").then_some(()));
+    assert!(running.stderr().contains("no-such-package-anywhere"), "{}", running.stderr());
+    let job = json!({"input": {"__empty": true}});
+    assert_eq!(running.post("/v2/two/runsync", job).await.json()["output"], 1);
+    assert_eq!(running.endpoint_pids(), processes);
+    let manifest = running.get("/manifest").await.json();
+    assert_eq!(manifest["resources"]["two"]["status"], "failed", "the change is not in, and says so");
+    project.write("two.py", TWO);
+    running.until_ready().await;
+    assert_eq!(running.endpoint_pids(), processes, "a change taken back touches nothing");
+}

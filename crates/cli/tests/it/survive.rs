@@ -105,6 +105,11 @@ async fn without_the_mothership_children_serve_and_call_each_other_and_the_next_
     let alone = running.get(&format!("{own_url}/through")).await.parts();
     assert_eq!(alone, (200, before.clone()));
 
+    // Somebody else may have its port by now: what it left on disk is not believed.
+    let status = project.flash(&["status"]);
+    assert_eq!(status.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&status.stderr).contains("FL207"));
+
     let mut next = project.run();
     let adopted = next.until_ready().await;
     for name in ["api", "back"] {

@@ -1,7 +1,6 @@
 //! The queue API, as its existing clients expect it (`run`, `runsync`, `status`, `cancel`, `health`).
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +15,18 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
+    /// As it reads on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InQueue => "IN_QUEUE",
+            Self::InProgress => "IN_PROGRESS",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::TimedOut => "TIMED_OUT",
+        }
+    }
+
     /// Terminal states never change.
     pub fn is_terminal(self) -> bool {
         !matches!(self, Self::InQueue | Self::InProgress)
@@ -36,7 +47,7 @@ pub struct JobAccepted {
 }
 
 /// Answer to `GET /status/{id}` and `POST /runsync`. Clients require the first five fields, also for jobs that never ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobView {
     pub id: String,
@@ -46,8 +57,9 @@ pub struct JobView {
     pub delay_time: u64,
     /// Milliseconds in user code.
     pub execution_time: u64,
+    /// Passed on as the worker wrote it: no digit is lost and keys keep their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<Value>,
+    pub output: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -54,6 +54,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/lb/{endpoint}/{*path}", any(front_door::load_balanced))
         .route("/v2/{endpoint}/{*path}", any(front_door::queue))
         .fallback(front_door::application)
+        .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(middleware::from_fn_with_state(state.clone(), guard::admit))
         .with_state(state)
 }

@@ -30,3 +30,8 @@ impl IntoResponse for Refusal {
         response
     }
 }
+
+pub(super) async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Refusal {
+    let detail = format!("{} does not answer {method}", uri.path());
+    Problem::new(flash_model::Code::MethodNotAllowed, 405, detail).into()
+}

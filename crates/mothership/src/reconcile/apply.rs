@@ -99,14 +99,12 @@ impl Applier {
     async fn update(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let desired = desired(step)?;
         let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
-        record.status = ResourceStatus::Provisioning;
-        record.status_reason = None;
-        *record = self.recorder.write(record.clone()).await?;
+        let key = self.key(step, record)?;
+        self.intend(record, IntentAction::Update, desired, &key).await?;
         if !step.reasons.contains(&Reason::Stopped) {
             tokio::time::sleep(ROUTE_GRACE).await;
         }
-        let endpoint =
-            self.provider.update(id, &self.request(step, desired, &self.key(step, record)?)).await?;
+        let endpoint = self.provider.update(id, &self.request(step, desired, &key)).await?;
         self.settle(record, &endpoint, desired).await
     }
 

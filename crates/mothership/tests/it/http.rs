@@ -26,6 +26,14 @@ async fn ping_and_manifest_answer_before_there_is_a_project() {
 }
 
 #[tokio::test]
+async fn a_wrong_method_is_a_problem_document() {
+    let front = front();
+    let response = reqwest::Client::new().post(format!("{}/ping", front.url())).send().await.unwrap();
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.json::<Value>().await.unwrap()["code"], "FL302");
+}
+
+#[tokio::test]
 async fn the_manifest_is_conditional_and_can_be_waited_for() {
     let (rig, ..) = Rig::simulated().await;
     rig.want(&[("a", 1)]);

@@ -74,8 +74,10 @@ impl Gateway {
                 }
                 Retried::Unknown => Err(not_found(id)),
                 Retried::Refused(status) => {
-                    let detail =
-                        format!("job {id} is {status:?}; only failed and timed-out jobs can be retried");
+                    let detail = format!(
+                        "job {id} is {}; only failed and timed-out jobs can be retried",
+                        status.word()
+                    );
                     Err(Refusal::new(Code::StateConflict, 409, detail))
                 }
             },
@@ -99,7 +101,7 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let body = respond::read_body(body).await?;
         let JobRequest { input } = job_request(&body)?;
-        if holds_pickles(input.get()) && !self.holds_token(&parts.headers) {
+        if holds_pickles(input.get())? && !self.holds_token(&parts.headers) {
             return Err(Refusal::new(Code::Unauthorized, 401, "pickled arguments are code and need a token")
                 .hint("send Authorization: Bearer <token>, or plain JSON arguments by parameter name"));
         }
@@ -148,11 +150,15 @@ fn wait(query: Option<&str>) -> Duration {
     asked.map_or(RUNSYNC_WAIT_DEFAULT, Duration::from_millis).min(RUNSYNC_WAIT_MAX)
 }
 
-/// Whether a worker might unpickle some of this input. Rather says yes than no.
-fn holds_pickles(input: &str) -> bool {
-    // Like Python's reader, this one takes the last of two equal keys. What it cannot read, Python might.
-    let Ok(input) = serde_json::from_str::<Value>(input) else { return true };
-    input.get("function_name").is_some() && ENVELOPE.iter().filter_map(|key| input.get(key)).any(holds_pickle)
+/// Whether a worker might unpickle some of this input. What cannot be read here is refused: Python might read it.
+fn holds_pickles(input: &str) -> Result<bool, Refusal> {
+    // Like Python's reader, this one takes the last of two equal keys.
+    let input: Value = serde_json::from_str(input).map_err(|error| {
+        let detail = format!("the job's input is not JSON that can be read: {error}");
+        Refusal::new(Code::InvalidBody, 400, detail)
+    })?;
+    let has_pickle = || ENVELOPE.iter().filter_map(|key| input.get(key)).any(holds_pickle);
+    Ok(input.get("function_name").is_some() && has_pickle())
 }
 
 fn holds_pickle(value: &Value) -> bool {
@@ -173,17 +179,28 @@ mod tests {
 
     #[test]
     fn what_might_be_a_pickle_is_taken_for_one() {
-        let check = |input: &str, expected: bool| assert_eq!(holds_pickles(input), expected, "{input}");
+        let check =
+            |input: &str, expected: bool| assert_eq!(holds_pickles(input).unwrap(), expected, "{input}");
         check(r#"{"function_name":"f","args":["gAVLAS4="],"kwargs":{}}"#, true);
         check(r#"{"function_name":"f","args":[],"kwargs":{"x":"gAVLAS4="}}"#, true);
         check(r#"{"function_name":"C","execution_type":"class","method_args":["gAVLAS4="]}"#, true);
-        check(r#"{"function_name":"f","args":[],"args":["gAVLAS4="],"lone":"\ud800"}"#, true);
+        check(r#"{"function_name":"f","args":[],"args":["gAVLAS4="]}"#, true);
         check(r#"{"function_name":"f","kwargs":{"x":"two words"}}"#, false);
         check(r#"{"function_name":"f","kwargs":{"x":1}}"#, false);
         check(r#"{"text":"gAVLAS4="}"#, false);
         check(r#"{"kwargs":{"text":"gAVLAS4="}}"#, false);
         check("[1]", false);
         check("null", false);
+    }
+
+    #[test]
+    fn input_that_cannot_be_read_is_refused_as_such() {
+        let deep = "[".repeat(500) + &"]".repeat(500);
+        for input in [r#"{"text":"\ud800"}"#, r#"{"number":1e999}"#, &deep] {
+            let problem = holds_pickles(input).unwrap_err().problem;
+            assert_eq!((problem.status, problem.code), (400, Code::InvalidBody));
+            assert!(problem.detail.starts_with("the job's input is not JSON that can be read: "));
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Queue {
     /// Opens the database; jobs that were in progress when it was last used are queued again.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let store = Store::open(path, now_ms()).map_err(|error| Error::Store(Arc::new(error)))?;
-        Ok(Self { writer: Writer::start(store).map_err(Error::Thread)?, finished: Arc::default() })
+        Ok(Self { writer: Writer::start(store).map_err(Error::Thread)?, finished: Arc::new(Finished::new()) })
     }
 
     /// Comes back when the job is on disk.
@@ -73,7 +73,7 @@ impl Queue {
         self.writer.execute(move |store| store.view(&id, now_ms())).await
     }
 
-    /// The job when it is finished, or as it is after `limit`.
+    /// The job when it is finished, or as it is after `limit` or at [`Self::end_waits`].
     pub(crate) async fn wait(&self, id: &str, limit: Duration) -> Result<Option<JobView>, Error> {
         let finished = self.finished.register(id);
         match self.view(id).await? {
@@ -83,6 +83,11 @@ impl Queue {
             }
             other => Ok(other),
         }
+    }
+
+    /// The endpoint ends: whoever waits for a job is given it as it is now.
+    pub(crate) fn end_waits(&self) {
+        self.finished.close();
     }
 
     /// The oldest waiting jobs, one for each of `workers`; they are in progress from here on.
@@ -149,29 +154,42 @@ impl Queue {
 }
 
 /// Callers that wait for the end of a job.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Finished {
-    callers: Mutex<HashMap<String, Vec<oneshot::Sender<()>>>>,
+    /// `None` when nobody is to wait any more.
+    callers: Mutex<Option<Callers>>,
 }
 
+type Callers = HashMap<String, Vec<oneshot::Sender<()>>>;
+
 impl Finished {
+    fn new() -> Self {
+        Self { callers: Mutex::new(Some(HashMap::new())) }
+    }
+
+    /// The receiver also comes back, with an error, when its sender is dropped by [`Self::close`].
     fn register(&self, id: &str) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        let mut callers = self.lock();
-        let waiting = callers.entry(id.to_owned()).or_default();
-        waiting.retain(|caller| !caller.is_closed());
-        waiting.push(sender);
+        if let Some(callers) = self.lock().as_mut() {
+            let waiting = callers.entry(id.to_owned()).or_default();
+            waiting.retain(|caller| !caller.is_closed());
+            waiting.push(sender);
+        }
         receiver
     }
 
     fn tell(&self, id: &str) {
-        let callers = self.lock().remove(id);
+        let callers = self.lock().as_mut().and_then(|callers| callers.remove(id));
         for caller in callers.into_iter().flatten() {
             let _ = caller.send(());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<oneshot::Sender<()>>>> {
+    fn close(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Callers>> {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

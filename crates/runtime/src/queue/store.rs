@@ -5,6 +5,7 @@ use std::path::Path;
 
 use flash_model::wire::{JobCounts, JobStatus, JobView};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::value::RawValue;
 
 use super::End;
 
@@ -165,7 +166,7 @@ impl Store {
                 "UPDATE job SET status = ?3, output = ?4, error = ?5, finished_ms = ?6 \
                  WHERE id = ?1 AND status = 'IN_PROGRESS' AND attempts = ?2",
             )?
-            .execute(params![id, attempt, word(end.status()), output, error, now_ms])?;
+            .execute(params![id, attempt, end.status().word(), output, error, now_ms])?;
         Ok(())
     }
 
@@ -277,20 +278,17 @@ fn view(row: &Row<'_>, now_ms: u64) -> rusqlite::Result<JobView> {
         worker_id: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
         delay_time: in_queue_until.map_or(0, |until| until.saturating_sub(created_ms)),
         execution_time: started_ms.map_or(0, |started| finished_ms.unwrap_or(now_ms).saturating_sub(started)),
-        output: output.map(|text| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))),
+        output: output.and_then(raw),
         error: row.get(7)?,
     })
 }
 
-fn word(status: JobStatus) -> &'static str {
-    match status {
-        JobStatus::InQueue => "IN_QUEUE",
-        JobStatus::InProgress => "IN_PROGRESS",
-        JobStatus::Completed => "COMPLETED",
-        JobStatus::Failed => "FAILED",
-        JobStatus::Cancelled => "CANCELLED",
-        JobStatus::TimedOut => "TIMED_OUT",
+/// What is not JSON is given as text.
+fn raw(output: String) -> Option<Box<RawValue>> {
+    if serde_json::from_str::<&RawValue>(&output).is_ok() {
+        return RawValue::from_string(output).ok();
     }
+    serde_json::value::to_raw_value(&output).ok()
 }
 
 fn parse(word: &str) -> JobStatus {

@@ -28,9 +28,23 @@ fn first_in_first_out_and_the_times_add_up() {
     let view = store.view("a", 999).unwrap().unwrap();
     assert_eq!(view.status, JobStatus::Completed);
     assert_eq!((view.delay_time, view.execution_time, view.worker_id.as_str()), (50, 30, "w"));
-    assert_eq!(view.output, Some(serde_json::json!([1])));
+    assert_eq!(view.output.unwrap().get(), "[1]");
     assert_eq!(claim_one(&store, 200).id, "b");
     assert!(store.claim(&["w".to_owned()], 200).unwrap().is_empty());
+}
+
+#[test]
+fn output_is_given_as_it_came() {
+    let (_folder, store) = world();
+    let exact = r#"{"z":123456789012345678901234567890,"a":0.10000000000000000001}"#;
+    for (id, output, expected) in [("a", exact, exact), ("b", "NaN", r#""NaN""#), ("c", "null", "null")] {
+        store.submit(id, "{}", 0).unwrap();
+        claim_one(&store, 1);
+        store.finish(id, 1, &completed(output), 2).unwrap();
+        let view = store.view(id, 3).unwrap().unwrap();
+        assert_eq!(view.output.as_ref().unwrap().get(), expected);
+        assert!(serde_json::to_string(&view).unwrap().contains(&format!(r#""output":{expected}"#)));
+    }
 }
 
 #[test]
@@ -117,7 +131,7 @@ fn old_results_go_waiting_jobs_stay() {
 fn the_words_of_the_database_are_those_of_the_wire() {
     use JobStatus::*;
     for status in [InQueue, InProgress, Completed, Failed, Cancelled, TimedOut] {
-        assert_eq!(serde_json::to_value(status).unwrap(), word(status));
-        assert_eq!(parse(word(status)), status);
+        assert_eq!(serde_json::to_value(status).unwrap(), status.word());
+        assert_eq!(parse(status.word()), status);
     }
 }

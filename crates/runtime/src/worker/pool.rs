@@ -287,6 +287,9 @@ impl Pool {
             core.links.remove(&id);
             core.running.remove(&id);
             let now = Instant::now();
+            if exit.was_killed {
+                core.state.stopping(id);
+            }
             for ticket in core.state.exited(id, failure.clone(), now) {
                 refused.extend(core.waiting.remove(&ticket));
             }

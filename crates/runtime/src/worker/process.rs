@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flash_model::wire::RemoteException;
+use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
@@ -42,6 +43,8 @@ pub(super) struct Exit {
     /// What FAILED said.
     pub(super) failed: Option<RemoteException>,
     pub(super) was_ready: bool,
+    /// The pool asked for its end.
+    pub(super) was_killed: bool,
     /// What ended it from our side, or kept it from starting.
     pub(super) cause: Option<String>,
 }
@@ -79,6 +82,8 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
             return Exit { cause: Some(cause), ..Exit::default() };
         }
     };
+    let mut group = Group::led_by(&child);
+    let mut was_killed = false;
     tracing::info!(worker = id, pid = child.id(), "worker started");
     link.send(Frame::new(Kind::Start, 0, Bytes::new(), launch.start.clone()));
 
@@ -93,29 +98,52 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
             tokio::select! {
                 cause = &mut reading => {
                     if tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
-                        kill_group(&mut child);
+                        group.kill(&mut child);
                     }
                     break cause;
                 }
                 _ = child.wait() => {
+                    // What it started may hold its end of the socket.
+                    drop(group);
                     break tokio::time::timeout(EXIT_TIMEOUT, &mut reading).await.unwrap_or_default();
                 }
                 () = link.kill.notified() => {
-                    kill_group(&mut child);
+                    was_killed = true;
+                    group.kill(&mut child);
                 }
                 _ = &mut writing, if is_writing => is_writing = false,
             }
         }
     };
-    Exit { status: child.wait().await.ok(), cause, ..exit }
+    Exit { status: child.wait().await.ok(), cause, was_killed, ..exit }
 }
 
-/// Ends the worker and the processes that user code started in it.
-fn kill_group(child: &mut Child) {
-    let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
-    let killed = pid.map(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::KILL));
-    if !matches!(killed, Some(Ok(()))) {
+/// The worker and the processes that user code started in it. Dropping ends what is left of them: they never outlive it.
+///
+/// Ended once only: the number of an empty group may become another's.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn led_by(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
+    }
+
+    fn kill(&mut self, child: &mut Child) {
+        self.end();
         let _ = child.start_kill();
+    }
+
+    fn end(&mut self) {
+        if let Some(pid) = self.0.take() {
+            // Fails when nobody is left.
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -13,6 +13,10 @@ pub(crate) const DOOR_CALLS_MAX: usize = 1024;
 const SCALE_UP_AFTER: Duration = Duration::from_millis(100);
 const RESTART_DELAY_MIN: Duration = Duration::from_secs(1);
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
+/// A worker that ends in its first call counts against the code only if it does so this soon after READY,
+const QUICK_CRASH: Duration = Duration::from_secs(5);
+/// and only after this many in a row: one bad call is not a reason to let others wait.
+const QUICK_CRASHES_FREE: u32 = 3;
 /// An idle time-out of 0 would stop a worker between two calls of one client.
 const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
@@ -53,6 +57,9 @@ struct Worker {
     in_flight: u32,
     in_flight_sync: u32,
     idle_since: Instant,
+    ready_since: Option<Instant>,
+    /// Was given a call.
+    was_seated: bool,
     has_answered: bool,
 }
 
@@ -94,7 +101,7 @@ pub(crate) struct State {
     door: VecDeque<Waiting>,
     next_worker: WorkerId,
     next_ticket: Ticket,
-    /// Workers in a row that ended without having answered a call.
+    /// Workers in a row that ended by themselves, early and without having answered a call.
     streak: u32,
     restart_at: Option<Instant>,
     failure: Option<Failure>,
@@ -177,9 +184,17 @@ impl State {
             if worker.phase == Phase::Starting {
                 worker.phase = Phase::Ready;
             }
+            worker.ready_since = Some(now);
             worker.idle_since = now;
             self.failure = None;
             self.has_loaded = true;
+        }
+    }
+
+    /// A worker is ended because we want it so, whatever it was doing.
+    pub(crate) fn stopping(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.phase = Phase::Stopping;
         }
     }
 
@@ -187,19 +202,15 @@ impl State {
     /// Gives the waiting calls that have nothing left to wait for.
     pub(crate) fn exited(&mut self, id: WorkerId, failure: Option<Failure>, now: Instant) -> Vec<Ticket> {
         let Some(worker) = self.workers.remove(&id) else { return Vec::new() };
+        let is_quick = worker.ready_since.is_some_and(|since| now < since + QUICK_CRASH);
         match worker.phase {
+            Phase::Ready | Phase::Stopping if worker.has_answered => self.end_streak(),
+            // We wanted it to end: that says nothing.
             Phase::Stopping => {}
-            Phase::Ready if worker.has_answered => (self.streak, self.restart_at) = (0, None),
-            Phase::Ready | Phase::Starting => {
-                self.streak += 1;
-                let doublings = if worker.phase == Phase::Ready {
-                    self.streak.checked_sub(2)
-                } else {
-                    Some(self.streak - 1)
-                };
-                self.restart_at = doublings
-                    .map(|n| now + RESTART_DELAY_MIN.saturating_mul(1 << n.min(8)).min(RESTART_DELAY_MAX));
-            }
+            Phase::Starting => self.extend_streak(0, now),
+            Phase::Ready if !worker.was_seated => self.extend_streak(1, now),
+            Phase::Ready if is_quick => self.extend_streak(QUICK_CRASHES_FREE, now),
+            Phase::Ready => self.end_streak(),
         }
         if let Some(failure) = failure {
             self.failure = Some(failure);
@@ -208,6 +219,18 @@ impl State {
             }
         }
         Vec::new()
+    }
+
+    fn end_streak(&mut self) {
+        (self.streak, self.restart_at) = (0, None);
+    }
+
+    /// The first `free` ends in a row are followed by a new worker at once.
+    fn extend_streak(&mut self, free: u32, now: Instant) {
+        self.streak += 1;
+        let doublings = self.streak.checked_sub(free + 1);
+        self.restart_at =
+            doublings.map(|n| now + RESTART_DELAY_MIN.saturating_mul(1 << n.min(8)).min(RESTART_DELAY_MAX));
     }
 
     /// What should be done now. Workers it names are counted as starting or stopping from here on.
@@ -306,6 +329,7 @@ impl State {
         if sync && worker.in_flight_sync > 0 && can_start_more {
             return None;
         }
+        worker.was_seated = true;
         worker.in_flight += 1;
         worker.in_flight_sync += u32::from(sync);
         Some(*id)
@@ -321,6 +345,8 @@ impl State {
                 in_flight: 0,
                 in_flight_sync: 0,
                 idle_since: now,
+                ready_since: None,
+                was_seated: false,
                 has_answered: false,
             },
         );

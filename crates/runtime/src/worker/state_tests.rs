@@ -155,6 +155,40 @@ fn a_worker_that_has_served_is_replaced_without_delay_one_that_never_did_is_not(
 }
 
 #[test]
+fn workers_that_we_end_do_not_count_and_bad_calls_only_when_many_in_a_row() {
+    let mut world = World::new(1, 1, 1).boot();
+    for id in 1..10 {
+        assert_eq!(world.admit(false), Placement::Worker(id));
+        world.state.stopping(id);
+        world.state.exited(id, None, world.now);
+        assert_eq!(world.spawned(), [id + 1], "ended by us");
+        world.state.ready(id + 1, world.now);
+    }
+    for id in 10..20 {
+        assert_eq!(world.admit(false), Placement::Worker(id));
+        world.after(5_000);
+        world.state.exited(id, None, world.now);
+        assert_eq!(world.spawned(), [id + 1], "crashed late");
+        world.state.ready(id + 1, world.now);
+    }
+    for (id, delay_ms) in [(20, 0), (21, 0), (22, 0), (23, 1_000), (24, 2_000)] {
+        assert_eq!(world.admit(false), Placement::Worker(id));
+        world.after(4_999);
+        world.state.exited(id, None, world.now);
+        if delay_ms > 0 {
+            assert_eq!(world.after(delay_ms - 1).spawned(), NONE);
+            world.after(1);
+        }
+        assert_eq!(world.spawned(), [id + 1], "crashed early");
+        world.state.ready(id + 1, world.now);
+    }
+    assert_eq!(world.admit(false), Placement::Worker(25));
+    world.state.release(25, false, world.now);
+    world.state.exited(25, None, world.now);
+    assert_eq!(world.spawned(), [26], "one that answers ends the row");
+}
+
+#[test]
 fn the_door_has_a_limit_and_drains() {
     let mut world = World::new(1, 1, 1).boot();
     world.admit(false);

@@ -77,6 +77,9 @@ async fn what_is_asked_wrongly_is_refused() {
         let answer = endpoint.post("/run", body).await;
         assert_eq!((answer.status, answer.body["code"].as_str()), (status, Some(code)));
     }
+    let unreadable = endpoint.request("POST", "/run").body(r#"{"input": {"text": "\ud800"}}"#);
+    let answer = endpoint.send(unreadable).await;
+    assert_eq!((answer.status, &answer.body["code"]), (400, &json!("FL311")), "{answer:?}");
     for (method, path, status, code) in [
         ("GET", "/status/none", 404, "FL314"),
         ("POST", "/cancel/none", 404, "FL314"),
@@ -151,7 +154,46 @@ async fn a_job_that_runs_too_long_times_out_and_can_be_retried() {
     let id = view["id"].as_str().unwrap();
     assert_eq!(endpoint.post(&format!("/retry/{id}"), json!({})).await.body["status"], "IN_QUEUE");
     assert_eq!(endpoint.finished(id).await["output"], "second time");
-    assert_eq!(endpoint.post(&format!("/retry/{id}"), json!({})).await.status, 409);
+    let refused = endpoint.post(&format!("/retry/{id}"), json!({})).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.body["detail"].as_str().unwrap().contains("is COMPLETED;"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn jobs_that_time_out_do_not_delay_the_next() {
+    let project = project().spec("executionTimeoutMs", json!(100));
+    let endpoint = project.start().await;
+    for _ in 0..4 {
+        endpoint.post("/run", input("hang", json!({"marker": "m"}))).await;
+    }
+    let view = endpoint.post("/runsync", input("double", json!({"x": 1}))).await.body;
+    assert_eq!(view["output"], 2, "{view}");
+    // Each took its time-out, the grace after it and the start of a worker; back-off would add 1 + 2 + 4 s.
+    assert!(view["delayTime"].as_u64().unwrap() < 10_000, "{view}");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_job_is_answered_when_the_endpoint_stops() {
+    let project = project();
+    let mut endpoint = project.start().await;
+    let request = endpoint.request("POST", "/runsync").json(&input("hang", json!({"marker": "m"})));
+    let waiting = tokio::spawn(request.send());
+    file_appears(&project.path("m")).await;
+    endpoint.begin_stop();
+    let response = waiting.await.unwrap().unwrap();
+    assert_eq!(response.status(), 200);
+    let view: Value = response.json().await.unwrap();
+    assert_eq!(view["status"], "IN_PROGRESS", "{view}");
+}
+
+#[tokio::test]
+async fn output_is_not_touched() {
+    let project = project();
+    let endpoint = project.start().await;
+    let job = r#"{"input": {"function_name": "double", "kwargs": {"x": 123456789012345678901234567890}}}"#;
+    let response = endpoint.request("POST", "/runsync").body(job).send().await.unwrap();
+    let text = response.text().await.unwrap();
+    assert!(text.contains(r#""output":246913578024691357802469135780"#), "{text}");
 }
 
 #[tokio::test]

@@ -84,6 +84,41 @@ async def slow():
 }
 
 #[tokio::test]
+async fn an_endpoint_whose_folder_is_removed_ends() {
+    let project = queue::project();
+    let endpoint = project.start().await;
+    std::fs::remove_dir_all(project.path("endpoint")).unwrap();
+    endpoint.ended().await;
+}
+
+#[tokio::test]
+async fn what_user_code_starts_ends_with_the_worker() {
+    let code = r#"
+import os, subprocess
+def leave():
+    child = subprocess.Popen(["sleep", "1000"])
+    with open("new", "w") as file:
+        file.write(str(child.pid))
+    os.rename("new", "pid")
+    os._exit(3)
+"#;
+    let project = Project::new("queue", code, json!([function("leave", false)]));
+    let endpoint = project.start().await;
+    let view = endpoint.post("/runsync", json!({"input": {"__empty": true}})).await.body;
+    assert_eq!(view["status"], "FAILED", "{view}");
+    assert!(view["error"].as_str().unwrap().contains("status 3"), "{view}");
+    let pid = file_appears(&project.path("pid")).await;
+    eventually("the process to end", || async {
+        // One that nobody has waited for is still listed.
+        match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(stat) if !stat.contains(") Z ") => Err(stat),
+            _ => Ok(()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn workers_go_when_idle_and_come_back_with_the_next_job() {
     let project = queue::project().spec("idleTimeout", json!(1));
     let endpoint = project.start().await;

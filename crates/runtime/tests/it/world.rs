@@ -189,6 +189,11 @@ impl Endpoint {
     /// In good order, to the end.
     pub(crate) async fn stop(mut self) {
         self.begin_stop();
+        self.ended().await;
+    }
+
+    /// When it has ended by itself, in good order.
+    pub(crate) async fn ended(mut self) {
         self.served.take().unwrap().await.unwrap().unwrap();
     }
 }
