@@ -41,6 +41,7 @@ class Gateway:
         *,
         asgi: str | None = None,
         environment: dict[str, str] | None = None,
+        import_paths: list[str] | None = None,
         isolated_python: str | None = None,
     ) -> None:
         ours, theirs = socket.socketpair()
@@ -71,6 +72,8 @@ class Gateway:
             "functions": [_entry(function) for function in functions],
             "import_root": str(project),
         }
+        if import_paths is not None:
+            start["import_paths"] = import_paths
         self.send(START, 0, None, json.dumps(start).encode())
         self.first = self.receive()
 

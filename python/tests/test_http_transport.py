@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -197,10 +202,20 @@ class TestFinding:
         monkeypatch.delenv("FLASH_MOTHERSHIP_URL", raising=False)
         monkeypatch.setattr("__main__.__file__", str(tmp_path / "elsewhere" / "script.py"), raising=False)
 
+    @pytest.fixture(autouse=True)
+    def locks(self):
+        with ExitStack() as self.held:
+            yield
+
     def announce(self, folder, url):
         (folder / ".flash/run").mkdir(parents=True)
+        self.lock(folder)
         document = {"url": url, "token": "t", "pid": 1, "mothership_id": "m"}
         (folder / ".flash/run/mothership.json").write_text(json.dumps(document))
+
+    def lock(self, folder):
+        lock = self.held.enter_context((folder / ".flash/run/mothership.lock").open("w"))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def test_nearest_project_upward(self, tmp_path, monkeypatch):
         inner = tmp_path / "project" / "workers" / "gpu"
@@ -227,5 +242,48 @@ class TestFinding:
         self.announce(tmp_path, "x")
         (tmp_path / ".flash/run/mothership.json").write_text("{")
         monkeypatch.chdir(tmp_path)
+        with pytest.raises(tetra_rp.NotRunningError):
+            _running.find_running()
+
+    @pytest.mark.parametrize("lock", ["kept", "removed"])
+    def test_a_dead_motherships_announcement_is_not_believed(self, tmp_path, monkeypatch, lock):
+        inner = tmp_path / "inner"
+        inner.mkdir()
+        self.announce(inner, "http://stale")
+        self.held.close()
+        if lock == "removed":
+            (inner / ".flash/run/mothership.lock").unlink()
+        monkeypatch.chdir(inner)
+        with pytest.raises(tetra_rp.NotRunningError, match="no running project"):
+            _running.find_running()
+        self.announce(tmp_path, "http://outer")
+        assert _running.find_running().url == "http://outer"
+        monkeypatch.setenv("FLASH_MOTHERSHIP_URL", "http://given")
+        assert _running.find_running().url == "http://given"
+
+    def test_looking_leaves_the_lock_as_it_was(self, tmp_path, monkeypatch):
+        self.announce(tmp_path, "http://mine")
+        monkeypatch.chdir(tmp_path)
+        before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+        assert _running.find_running().url == "http://mine"
+        self.held.close()
+        with pytest.raises(tetra_rp.NotRunningError):
+            _running.find_running()
+        if before is not None:
+            assert len(os.listdir("/proc/self/fd")) == before - 1
+        self.lock(tmp_path)  # raises if looking had kept it
+
+    def test_a_killed_mothership_lets_go_of_its_lock(self, tmp_path, monkeypatch):
+        self.announce(tmp_path, "http://mine")
+        self.held.close()
+        monkeypatch.chdir(tmp_path)
+        source = (
+            "import fcntl, sys; lock = open('.flash/run/mothership.lock', 'w'); fcntl.flock(lock, fcntl.LOCK_EX); "
+            "print('locked', flush=True); sys.stdin.read()"
+        )
+        with subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+            assert holder.stdout.readline() == b"locked\n"
+            assert _running.find_running().url == "http://mine"
+            holder.kill()
         with pytest.raises(tetra_rp.NotRunningError):
             _running.find_running()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import pickle
 import threading
@@ -157,6 +158,44 @@ def test_methods_go_through_the_transport(transport):
         ("Model", {"args": (1,), "kwargs": {}, "method": "predict", **constructor}),
         ("Model", {"args": (2,), "kwargs": {}, "method": "__call__", **constructor}),
     ]
+
+
+def test_arguments_of_methods_are_checked_before_they_travel(transport):
+    @remote(gpu)
+    class Voice:
+        def speak(self, text: str, *, speed: int = 1): ...
+
+        @staticmethod
+        def languages(prefix): ...
+
+        @classmethod
+        def load(cls, name): ...
+
+        def anything(*args, **kwargs): ...
+
+        shout = functools.partialmethod(speak, speed=2)
+
+    voice = Voice()
+    for call, words in [
+        (lambda: voice.speak(), r"Voice\.speak\(\): missing a required argument: 'text'"),
+        (lambda: voice.speak("a", sped=1), r"Voice\.speak\(\): got an unexpected keyword argument 'sped'"),
+        (lambda: voice.speak("a", 2), r"Voice\.speak\(\): too many positional arguments"),
+        (lambda: voice.languages(), r"Voice\.languages\(\): missing a required argument: 'prefix'"),
+        (lambda: voice.load("a", "b"), r"Voice\.load\(\): too many positional arguments"),
+        (lambda: Model("a")(), r"Model\.__call__\(\): missing a required argument: 'x'"),
+    ]:
+        with pytest.raises(TypeError, match=words):
+            asyncio.run(call())
+    assert transport.calls == []
+    for call in [
+        lambda: voice.speak("a", speed=2),
+        lambda: voice.languages("d"),
+        lambda: voice.load("a"),
+        lambda: voice.anything(1, x=2),
+        lambda: voice.shout("a"),
+    ]:
+        assert asyncio.run(call()) == "far"
+    assert len(transport.calls) == 5
 
 
 def test_methods_of_own_classes_run_on_one_real_object(own):

@@ -207,3 +207,8 @@ def test_call_errors_survive_pickling():
     error = _errors.RemoteExecutionError("bad", remote_type="ValueError", remote_traceback="there")
     found = pickle.loads(pickle.dumps(error))
     assert type(found) is type(error) and str(found) == str(error) and found.remote_type == "ValueError"
+
+
+def test_errors_without_a_type_show_the_message_alone():
+    document = {"type": "", "message": "it broke", "traceback": ""}
+    assert str(_errors.from_answer("FL305", 500, "it broke", exception=document)) == "it broke"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 
-from gateway import CALL, FAILED, RESULT, STOP, Gateway
+from gateway import CALL, FAILED, READY, RESULT, STOP, Gateway
 
 from tetra_rp import _payload
+from tetra_rp._worker import _asgi
 
 SOURCE = """
     from contextlib import asynccontextmanager
@@ -98,3 +100,40 @@ def test_a_missing_uvicorn_is_failed_with_a_hint(project):
     with Gateway(project("app = object()", **files), [], asgi="main:app") as gateway:
         assert gateway.first.kind == FAILED
         assert "add `uvicorn`" in gateway.first.header["message"]
+
+
+def test_the_listener_names_its_protocol():
+    with _asgi.listen() as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+        assert listener.getsockname()[0] == "127.0.0.1"
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+
+
+def test_answers_on_kept_connections_are_not_held_back(worker):
+    source = """
+        import asyncio, gc, socket
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.get("/")
+        async def root():
+            sockets = [
+                found.get_extra_info("socket") for found in gc.get_objects()
+                if type(found).__name__ == "_SelectorSocketTransport"
+            ]
+            return [
+                bool(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                for found in sockets if found.family == socket.AF_INET
+            ]
+    """
+    assert get(worker(source, [], asgi="main:app"), "/") == [True]
+
+
+def test_applications_find_siblings_in_import_paths(project):
+    files = {"nested/sibling.py": "x = 5", "nested/web.py": "from sibling import x\nasync def app(*_): ..."}
+    folder = project("", **files)
+    with Gateway(folder, [], asgi="nested.web:app") as gateway:
+        assert gateway.first.kind == FAILED
+    with Gateway(folder, [], asgi="nested.web:app", import_paths=[str(folder / "nested")]) as gateway:
+        assert gateway.first.kind == READY

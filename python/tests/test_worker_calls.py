@@ -118,6 +118,8 @@ def test_json_refusals(worker):
         answer = gateway.call({"form": "json", **header}, body)
         assert (answer.kind, answer.header["code"], answer.header["status"]) == (ERROR, code, status), header
         assert words in answer.header["message"]
+        # No exception of user code, so no type that would be shown before the message.
+        assert (answer.header["type"], answer.header["traceback"]) == ("", "")
 
 
 def test_job_with_one_function(worker):
@@ -152,6 +154,25 @@ def test_job_with_several_functions_names_one(worker):
     answer = gateway.job({"text": "a"})
     assert (answer.kind, answer.header["code"]) == (ERROR, "FL318")
     assert "clean, nothing, M" in answer.header["message"]
+    assert answer.header["type"] == ""
+
+
+def test_job_with_several_functions_takes_arguments_beside_the_name(worker):
+    gateway = worker(SOURCE, ["clean", "nothing", {"name": "M", "is_class": True}])
+    assert gateway.job({"function_name": "clean", "text": " b ", "times": 2}).json() == "bb"
+    given = {"function_name": "M", "method": "mul", "constructor_kwargs": {"factor": 3}, "x": 2}
+    assert gateway.job(given).json() == 6
+    assert gateway.job({"function_name": "M", "method": "mul", "constructor_kwargs": {"factor": 4}, "kwargs": {"x": 2}}).json() == 8
+    for given, words in [
+        ({"function_name": "clean", "test": "b"}, "did you mean 'text'?"),
+        ({"function_name": "clean", "text": "b", "kwargs": {"times": 2}}, "unexpected beside kwargs: 'text'"),
+        ({"function_name": "clean", "method": "x", "kwargs": {"text": "b"}}, "unexpected beside kwargs: 'method'"),
+        ({"function_name": "M", "method": "mul", "x": 1, "y": 2, "kwargs": {}}, "unexpected beside kwargs: 'x', 'y'"),
+        ({"function_name": "clean", "kwargs": [1]}, "kwargs is an object"),
+    ]:
+        answer = gateway.job(given)
+        assert (answer.kind, answer.header["code"], answer.header["status"]) == (ERROR, "FL318", 422), given
+        assert words in answer.header["message"]
 
 
 def test_job_for_a_class(worker):

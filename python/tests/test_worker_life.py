@@ -271,3 +271,31 @@ def test_module_paths_may_begin_with_digits(project):
     folder = project("", **{"01_first/02-second/gpu_worker.py": source})
     with Gateway(folder, [{"name": "f", "module": "01_first.02-second.gpu_worker"}]) as gateway:
         assert gateway.call({"form": "json", "function": "f"}).json() == "01_first.02-second.gpu_worker"
+
+
+def test_import_paths_come_last(project):
+    source = """
+        import json, sys
+        from cpu_worker import origin
+        from tetra_rp import LiveServerless, remote
+
+        @remote(LiveServerless(name="gpu"))
+        def f(): return [origin, json.dumps([1]), sys.path]
+    """
+    files = {
+        "01_x/02_y/pipeline.py": source,
+        "01_x/02_y/cpu_worker.py": "origin = 'sibling'",
+        "01_x/02_y/json.py": "raise ImportError('shadows the standard library')",
+        "01_x/02_y/cloudpickle.py": "raise ImportError('shadows site-packages')",
+    }
+    folder = project("", **files)
+    nested = str(folder / "01_x/02_y")
+    function = {"name": "f", "module": "01_x.02_y.pipeline"}
+    with Gateway(folder, [function], import_paths=[nested, str(folder), nested]) as gateway:
+        origin, dumped, path = gateway.call({"form": "json", "function": "f"}).json()
+        assert (origin, dumped) == ("sibling", "[1]")
+        assert path[-1] == nested  # once, and what was there already is not added again
+        assert path.count(nested) == 1
+        assert gateway.pickle("f").value()[0] == "sibling"
+    with Gateway(folder, [function]) as gateway:
+        assert "No module named 'cpu_worker'" in gateway.first.header["message"]

@@ -72,7 +72,8 @@ class RemoteExecutionError(CallError):
         status: int = 500,
         hint: str | None = None,
     ) -> None:
-        super().__init__(f"{remote_type}: {remote_message}", code=code, status=status, hint=hint)
+        detail = f"{remote_type}: {remote_message}" if remote_type else remote_message
+        super().__init__(detail, code=code, status=status, hint=hint)
         self.remote_type = remote_type
         self.remote_message = remote_message
         self.remote_traceback = remote_traceback

@@ -69,7 +69,7 @@ def remote(
 
 def _remote_function(function: Callable[..., Any], config: dict[str, Any]) -> Callable[..., Any]:
     name = function.__name__
-    signature = _LazySignature(function)
+    signature = LazySignature(name, function)
 
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
@@ -95,22 +95,30 @@ async def run_here(function: Callable[..., Any], args: tuple[Any, ...], kwargs: 
     return await result if inspect.isawaitable(result) else result
 
 
-class _LazySignature:
+class LazySignature:
     """Refuses arguments that cannot fit before they travel; worked out at the first call, since `inspect` loads slowly."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self._name = name
         self._function = function
         self._bind: Callable[..., Any] | None = None
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raises `TypeError`."""
         if self._bind is None:
-            import inspect
-
-            self._bind = inspect.signature(self._function).bind
+            self._bind = self._find_bind()
         try:
             self._bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self._function.__name__}(): {error}") from None
+            raise TypeError(f"{self._name}(): {error}") from None
+
+    def _find_bind(self) -> Callable[..., Any]:
+        import inspect
+
+        try:
+            return inspect.signature(self._function).bind
+        except ValueError:  # something written in C tells no signature
+            return lambda *args, **kwargs: None
 
 
 def _check_target(target: Any) -> None:

@@ -20,6 +20,7 @@ class RemoteClass:
         functools.update_wrapper(self, original, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
         self.__flash_original__ = original
         self.__remote_config__ = config
+        self._flash_signatures: dict[str, Any] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> RemoteObject:
         import inspect
@@ -50,8 +51,15 @@ class RemoteClass:
     def __ror__(self, other: Any) -> Any:
         return Union[other, self.__flash_original__]
 
+    def _flash_check(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raises `TypeError` if the method cannot take these arguments."""
+        signature = self._flash_signatures.get(name)
+        if signature is None:
+            signature = self._flash_signatures[name] = _signature(self.__flash_original__, name, f"{self.__name__}.{name}")
+        signature.check(args, kwargs)
+
     def __getattr__(self, name: str) -> Any:
-        if name in ("__flash_original__", "__remote_config__", "__wrapped__"):
+        if name in ("__flash_original__", "__remote_config__", "__wrapped__", "_flash_signatures"):
             raise AttributeError(name)
         return getattr(self.__flash_original__, name)
 
@@ -109,6 +117,7 @@ class RemoteObject:
             context = _context.current()
             if kind.__name__ in context.own:
                 return await self._flash_run_here(context, name, args, kwargs)
+            kind._flash_check(name, args, kwargs)
             argument = {
                 "args": args,
                 "kwargs": kwargs,
@@ -137,3 +146,18 @@ class RemoteObject:
 
 def _defines_call(kind: type) -> bool:
     return any("__call__" in vars(base) for base in kind.__mro__[:-1])
+
+
+def _signature(kind: type, name: str, shown: str) -> Any:
+    """The `LazySignature` of a method as its objects have it, that is without `self`."""
+    import inspect
+
+    from tetra_rp._remote import LazySignature
+
+    stored = inspect.getattr_static(kind, name, None)
+    method = getattr(kind, name)
+    if isinstance(stored, (staticmethod, classmethod)):
+        return LazySignature(shown, method)
+    if inspect.isfunction(stored):
+        return LazySignature(shown, stored.__get__(object()))
+    return LazySignature(shown, lambda *args, **kwargs: None)  # something callable of another kind; the worker knows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
@@ -14,6 +15,8 @@ from tetra_rp._errors import NotRunningError
 URL_VARIABLE = "FLASH_MOTHERSHIP_URL"
 TOKEN_VARIABLE = "FLASH_TOKEN"
 ANNOUNCEMENT = Path(".flash", "run", "mothership.json")
+# Beside the announcement; a mothership holds it as long as it lives, and the kernel lets go of it however that ends.
+LOCK_NAME = "mothership.lock"
 
 
 class Announcement(NamedTuple):
@@ -40,7 +43,8 @@ def find_running() -> Announcement:
                 return found
     looked = " and ".join(str(place) for place in places)
     raise NotRunningError(
-        f"no running project: no {ANNOUNCEMENT} in {looked} or above; start it with `flash run`, or set {URL_VARIABLE}"
+        f"no running project: no {ANNOUNCEMENT} of a live mothership in {looked} or above; "
+        f"start it with `flash run`, or set {URL_VARIABLE}"
     )
 
 
@@ -54,8 +58,32 @@ def _starting_points() -> Iterator[Path]:
 
 
 def _read(path: Path) -> Announcement | None:
+    """What a mothership that still runs announces.
+
+    An announcement that outlived its mothership must not be believed: whoever listens on the port by now would be given the
+    token, and its answers would be unpickled.
+    """
+    if not _is_locked(path.with_name(LOCK_NAME)):
+        return None
     try:
         document = json.loads(path.read_text("utf-8"))
         return Announcement(str(document["url"]).rstrip("/"), str(document.get("token") or ""), str(path))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # gone in the meantime, or half written: as if it were not there
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether some process holds the lock."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # no locks on this file system, so no mothership either: it would have refused to start
+    finally:
+        os.close(descriptor)  # releases the lock too
+    return False

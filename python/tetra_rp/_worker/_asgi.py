@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # How long open connections may take to end after STOP.
 GRACEFUL_SHUTDOWN_SECONDS_MAX = 30
+# Connections that wait to be accepted; what uvicorn asks for too.
+BACKLOG_MAX = 2048
 
 
 class ServerMissing(Exception):
@@ -24,9 +26,9 @@ class StartupFailed(Exception):
     """The application's own start-up went wrong; uvicorn has logged why."""
 
 
-def serve_application(worker: Worker, reference: str, import_root: str) -> Coroutine[Any, Any, None]:
+def serve_application(worker: Worker, reference: str) -> Coroutine[Any, Any, None]:
     """Imports `module:variable` and returns what serves it until STOP. READY tells the port."""
-    application = _load.load_variable(reference, import_root)
+    application = _load.load_variable(reference)
     try:
         import uvicorn
     except ImportError as error:
@@ -35,7 +37,7 @@ def serve_application(worker: Worker, reference: str, import_root: str) -> Corou
             "add `uvicorn` to the project's requirements.txt or pyproject.toml"
         ) from error
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen()
 
     class Server(uvicorn.Server):
         """Tells the gateway when requests may come, and leaves signals alone."""
@@ -71,6 +73,19 @@ def serve_application(worker: Worker, reference: str, import_root: str) -> Corou
             raise StartupFailed(_explain(reference))
 
     return serve()
+
+
+def listen() -> socket.socket:
+    """A socket on a free port of this machine alone.
+
+    It names its protocol, unlike those of `socket.create_server`: only then does asyncio switch off Nagle's algorithm for
+    its connections, which would hold back each answer on a kept connection until the delayed acknowledgement of the last.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(BACKLOG_MAX)
+    return listener
 
 
 def _explain(reference: str) -> str:

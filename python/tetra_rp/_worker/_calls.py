@@ -27,6 +27,9 @@ from tetra_rp._worker._load import Method, Target
 PREPARED_MAX = 1024
 PREPARED_HEADER_SIZE_MAX_BYTES = 1024
 
+# What a job for a class says beside the method's arguments.
+_CLASS_KEYS = frozenset(("method", "constructor_kwargs"))
+
 Prepared = Callable[[int, Body], None]
 """Runs one call: call id, body. May raise `CallRefused` and `Unprocessable`."""
 
@@ -140,10 +143,7 @@ class Calls:
         target = self._only()
         if target is None:
             target = self._target(given.get("function_name"))
-            outer, given = given, given.get("kwargs", {})
-            if not isinstance(given, dict):
-                raise CallRefused(INVALID_ARGUMENTS, 422, "a job's kwargs is an object of keyword arguments")
-            given = {**{key: outer[key] for key in ("method", "constructor_kwargs") if key in outer}, **given}
+            given = _named_arguments(given, target)
         made_with: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         method_name = None
         if target.is_class:
@@ -259,6 +259,26 @@ def _bound(instance: Any, method: Method, by_keyword: bool) -> Callable[..., Any
 
         return adapt(function, method.binding)
     return function  # type: ignore[no-any-return]
+
+
+def _named_arguments(given: dict[str, Any], target: Target) -> dict[str, Any]:
+    """A job's input that names its function → what it would be if that were the only one.
+
+    The arguments are those under `kwargs`, or without it all the other keys. Raises `CallRefused`.
+    """
+    rest = {key: value for key, value in given.items() if key != "function_name"}
+    if "kwargs" not in rest:
+        return rest
+    arguments = rest.pop("kwargs")
+    if not isinstance(arguments, dict):
+        raise CallRefused(INVALID_ARGUMENTS, 422, "a job's kwargs is an object of keyword arguments")
+    unexpected = [key for key in rest if not (target.is_class and key in _CLASS_KEYS)]
+    if unexpected:
+        names = ", ".join(map(repr, unexpected))
+        raise CallRefused(
+            INVALID_ARGUMENTS, 422, f"unexpected beside kwargs: {names}; arguments belong either all into kwargs or all beside it"
+        )
+    return {**rest, **arguments}
 
 
 def _read(body: Body) -> Any:

@@ -1,4 +1,7 @@
-"""Exceptions → the header of ERROR (and FAILED): `{"code", "status", "type", "message", "traceback"}`."""
+"""Exceptions → the header of ERROR (and FAILED): `{"code", "status", "type", "message", "traceback"}`.
+
+`type` is "" where no exception of user code is behind it; the message then stands alone.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class CallRefused(Exception):
 def error_header(error: BaseException) -> bytes:
     """The ERROR header for whatever a call ended with."""
     if isinstance(error, CallRefused):
-        return _header(error.code, error.status, type(error).__name__, error.message, "")
+        return _header(error.code, error.status, "", error.message, "")
     if isinstance(error, (NotSerializable, FrameTooLarge)):
         cause = error.__cause__ or error
         return _header(NOT_SERIALIZABLE, 500, type_name(type(cause)), message(error), "")

@@ -60,7 +60,6 @@ class Target:
 
 def load(start: dict[str, Any]) -> dict[str, Target]:
     """Imports the modules of START's functions. Raises whatever the user's modules raise, and `LoadError`."""
-    prepend_import_root(start["import_root"])
     targets: dict[str, Target] = {}
     for entry in start["functions"]:
         module = importlib.import_module(entry["module"])
@@ -75,9 +74,8 @@ def load(start: dict[str, Any]) -> dict[str, Target]:
     return targets
 
 
-def load_variable(reference: str, import_root: str) -> Any:
+def load_variable(reference: str) -> Any:
     """`module:variable` → the object."""
-    prepend_import_root(import_root)
     module_name, _, variable = reference.partition(":")
     module = importlib.import_module(module_name)
     try:
@@ -86,9 +84,13 @@ def load_variable(reference: str, import_root: str) -> Any:
         raise LoadError(f"module {module_name} has no {variable} once imported") from None
 
 
-def prepend_import_root(import_root: str) -> None:
-    if import_root not in sys.path:
-        sys.path.insert(0, import_root)
+def extend_path(start: dict[str, Any]) -> None:
+    """Where the user's modules are found: the import root first, folders of nested projects after everything else."""
+    if start["import_root"] not in sys.path:
+        sys.path.insert(0, start["import_root"])
+    for folder in start.get("import_paths") or ():
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def by_keyword(function: Callable[..., Any], binding: Binding) -> Callable[..., Any]:

@@ -102,10 +102,11 @@ def main() -> None:
     worker = Worker(channel, start)
     asyncio.set_event_loop(worker.loop)
     try:
+        _load.extend_path(start)
         if start.get("asgi"):
             from tetra_rp._worker._asgi import serve_application
 
-            serving = serve_application(worker, start["asgi"], start["import_root"])
+            serving = serve_application(worker, start["asgi"])
         else:
             worker.take(_load.load(start))
             serving = worker.serve()

@@ -12,7 +12,7 @@ from tetra_rp._worker import _selector
 if sys.version_info >= (3, 12):
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
-        return asyncio.SelectorEventLoop(_selector.AwakeSelector())
+        return asyncio.SelectorEventLoop(_selector.new_selector())
 
     def start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Must be called on the loop's thread, outside any task."""
@@ -37,7 +37,7 @@ else:
             return None
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
-        return _EagerLoop(_selector.AwakeSelector())
+        return _EagerLoop(_selector.new_selector())
 
     def start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Must be called on the loop's thread, outside any task."""
