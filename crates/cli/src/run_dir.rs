@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flash_model::wire::MothershipAnnouncement;
 use flash_model::{Code, Secret};
@@ -11,6 +12,8 @@ use fs_err as fs;
 
 use crate::error::Failure;
 
+const LOCK_TRIES: usize = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 const TOKEN_BYTES: usize = 32;
 const OWNER_ONLY: u32 = 0o600;
 const OWNER_ONLY_FOLDER: u32 = 0o700;
@@ -89,8 +92,12 @@ impl RunDir {
         let path = self.lock_path();
         let file = File::create(&path)
             .map_err(|error| Failure::because(format!("{} cannot be written", path.display()), &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+        match lock_soon(&file) {
+            Ok(()) => {
+                // What an earlier mothership left must not be believed beside our lock.
+                self.withdraw_announcement();
+                Ok(Lock { _file: file })
+            }
             Err(TryLockError::WouldBlock) => {
                 let place = self.announcement().map_or_else(
                     || "it is starting or stopping".to_owned(),
@@ -144,6 +151,17 @@ impl RunDir {
     fn announcement_path(&self) -> PathBuf {
         self.root.join("run/mothership.json")
     }
+}
+
+/// Somebody who only looks whether a mothership runs holds the lock for a moment too.
+fn lock_soon(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 /// Whole or not at all, and never readable by others, not even for a moment.

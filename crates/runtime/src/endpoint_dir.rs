@@ -10,6 +10,8 @@ use flash_model::wire::EndpointAnnouncement;
 use serde::Serialize;
 
 const LOCK: &str = "endpoint.lock";
+const LOCK_TRIES: usize = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 const ANNOUNCEMENT: &str = "endpoint.json";
 const ROUTES: &str = "routes.json";
 const JOBS: &str = "jobs.sqlite";
@@ -45,7 +47,7 @@ impl EndpointDir {
         let lock_path = path.join(LOCK);
         let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(at(&lock_path))?;
-        match lock.try_lock() {
+        match lock_soon(&lock) {
             Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(Error::AlreadyRunning(lock_path)),
             Err(TryLockError::Error(error)) => Err(at(&lock_path)(error)),
@@ -106,6 +108,17 @@ pub(crate) fn write_document<T: Serialize>(path: &Path, document: &T) -> Result<
         std::fs::rename(&beside, path)
     };
     write().map_err(|source| Error::Io { path: path.to_owned(), source })
+}
+
+/// A provider that only looks whether this endpoint runs holds the lock for a moment too.
+fn lock_soon(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            done => return done,
+        }
+    }
+    lock.try_lock()
 }
 
 #[cfg(test)]
