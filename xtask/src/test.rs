@@ -71,7 +71,7 @@ fn rust_tests(workspace: &Workspace, python: &Path) -> Result<Totals> {
     let mut totals = Totals::default();
     step("cargo test", || {
         let mut command = cargo(workspace);
-        command.args(["test", "--workspace"]);
+        command.args(["test", "--workspace", "--no-fail-fast"]);
         run_observed(give_environment(&mut command, workspace, python), |line| {
             totals.add(line);
             true

@@ -76,7 +76,16 @@ fn what_the_reference_brought_along_is_implied_by_imports() {
     check(
         &[("requirements.txt", "pydantic==2.11.0\n")],
         &resource("asgi", &[], &["dotenv", "fastapi", "numpy", "pydantic"]),
-        &["cloudpickle>=3.1", "fastapi", "pydantic==2.11.0", "python-dotenv", "uvicorn"],
+        &[
+            "cloudpickle>=3.1",
+            "email-validator",
+            "fastapi",
+            "jinja2",
+            "pydantic==2.11.0",
+            "python-dotenv",
+            "python-multipart",
+            "uvicorn",
+        ],
     );
     check(
         &[("requirements.txt", "uvicorn[standard]\n")],
