@@ -86,6 +86,8 @@ fn a_taken_port_says_by_whom_and_what_to_do() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let output = flash(&project.root()).args(["run", ".", "--port", &port]).output().unwrap();
+    let by_variable = flash(&project.root()).args(["run", "."]).env("FLASH_PORT", &port).output().unwrap();
+    refused(&by_variable, &["FL204", &format!("port {port} is taken by")]);
     let holder = format!("(process {})", std::process::id());
     refused(&output, &["FL204", &format!("port {port} is taken by"), &holder, "--port"]);
 }

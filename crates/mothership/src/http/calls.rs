@@ -6,7 +6,6 @@ use flash_model::wire::{CHILD_CALL_PATH, Problem};
 use flash_model::{Code, Manifest};
 
 use super::State;
-use super::front_door::ready_url;
 use super::pass_on::pass_on;
 use super::problem::Refusal;
 
@@ -20,9 +19,8 @@ pub(super) async fn call(
     let name = function.split_once('.').map_or(function.as_str(), |(class, _)| class);
     let resource =
         served.manifest.function_registry.get(name).ok_or_else(|| unknown(name, &served.manifest))?;
-    let url = ready_url(&state, resource).await?;
     let segment = request.uri().path().rsplit('/').next().unwrap_or(name).to_owned();
-    pass_on(&state, &url, &format!("{CHILD_CALL_PATH}/{segment}"), request).await
+    pass_on(&state, resource, &format!("{CHILD_CALL_PATH}/{segment}"), request).await
 }
 
 fn unknown(name: &str, manifest: &Manifest) -> Refusal {

@@ -50,9 +50,8 @@ pub(super) async fn application(
         let detail = format!("nothing is served at {}", request.uri().path());
         return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(&served.manifest)).into());
     };
-    let url = ready_url(&state, name).await?;
     let path = request.uri().path().to_owned();
-    pass_on(&state, &url, &path, request).await
+    pass_on(&state, name, &path, request).await
 }
 
 async fn through(
@@ -72,7 +71,6 @@ async fn through(
         let detail = format!("{name} is a {} endpoint", actual.label());
         return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(&served.manifest)).into());
     }
-    let url = ready_url(state, name).await?;
     // The raw path, so that what is percent-encoded stays so.
     let path = request.uri().path();
     let path = path
@@ -80,7 +78,7 @@ async fn through(
         .and_then(|rest| rest.get(1..))
         .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
     let path = path.unwrap_or("/").to_owned();
-    pass_on(state, &url, &path, request).await
+    pass_on(state, name, &path, request).await
 }
 
 /// By resource name, else by endpoint id.

@@ -1,21 +1,29 @@
 //! Passes a request on to an endpoint.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::ORIGIN;
 use axum::http::uri::{Authority, PathAndQuery};
 use axum::response::Response;
 use flash_client::{ForwardError, ShownHost};
-use flash_model::Code;
 use flash_model::wire::Problem;
+use flash_model::{Code, ResourceName};
 
 use super::State;
+use super::front_door::ready_url;
 use super::problem::Refusal;
 
-/// `url` is the endpoint's; `path` the one to ask for there. The request's query is kept.
+/// While an endpoint is being replaced or restarted, somebody who asks just then is told the next address.
+const CONNECT_TRIES: u32 = 5;
+const CONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// To `path` of the endpoint that serves `resource`, once it is ready. The request's query is kept. A request that reached
+/// nobody is tried again, if it has no body that may be gone.
 pub(super) async fn pass_on(
     state: &State,
-    url: &str,
+    resource: &ResourceName,
     path: &str,
     mut request: Request,
 ) -> Result<Response, Refusal> {
@@ -27,18 +35,41 @@ pub(super) async fn pass_on(
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
     };
-    let authority = Authority::try_from(url.trim_start_matches("http://"));
-    let (Ok(authority), Ok(path_and_query)) = (authority, path_and_query) else {
-        return Err(Problem::new(Code::NoRoute, 404, format!("{url}{path} is not an address")).into());
+    let Ok(path_and_query) = path_and_query else {
+        return Err(Problem::new(Code::NoRoute, 404, format!("{path} is not a path")).into());
     };
     // An endpoint on loopback refuses pages of other sites; whoever came in here from elsewhere holds the token.
     if !state.is_loopback {
         request.headers_mut().remove(ORIGIN);
     }
-    match state.forwarder.forward(request, authority, path_and_query, ShownHost::Target).await {
-        Ok(answer) => Ok(answer.map(Body::new)),
-        Err(error) => Err(unreachable(url, &error)),
+    let mut tries = CONNECT_TRIES;
+    loop {
+        let again = if request.body().is_end_stream() { copy(&request) } else { None };
+        let url = ready_url(state, resource).await?;
+        let Ok(authority) = Authority::try_from(url.trim_start_matches("http://")) else {
+            return Err(
+                Problem::new(Code::EndpointUnreachable, 502, format!("{url} is not an address")).into()
+            );
+        };
+        let path = path_and_query.clone();
+        let error = match state.forwarder.forward(request, authority, path, ShownHost::Target).await {
+            Ok(answer) => return Ok(answer.map(Body::new)),
+            Err(error) => error,
+        };
+        tries -= 1;
+        match (error, again) {
+            (ForwardError::Connect(_), Some(again)) if tries > 0 => request = again,
+            (error, _) => return Err(unreachable(&url, &error)),
+        }
+        tokio::time::sleep(CONNECT_PAUSE).await;
     }
+}
+
+/// A request without a body, once more.
+fn copy(request: &Request) -> Option<Request> {
+    let mut copy = Request::builder().method(request.method()).uri(request.uri()).body(Body::empty()).ok()?;
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
 }
 
 /// Some servers behind would resolve them, to a place that this door does not lead to.

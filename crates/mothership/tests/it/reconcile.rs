@@ -63,6 +63,22 @@ async fn a_failing_resource_does_not_stop_the_others_and_recovers() {
 }
 
 #[tokio::test]
+async fn the_intent_is_recorded_before_the_provider_is_asked_and_kept_until_it_has_answered() {
+    let (rig, store, provider) = Rig::simulated().await;
+    provider.fail_creates(&name("a"), u32::MAX, false);
+    rig.want(&[("a", 1)]);
+    rig.until("a failed", |served| status(served, "a") == Some(ResourceStatus::Failed)).await;
+    let record = store.snapshot(&scope()).await.unwrap().records[&name("a")].clone();
+    let intent = record.intent.expect("an intent");
+    assert_eq!((intent.action, record.endpoint_id), (IntentAction::Create, None));
+    assert!(provider.endpoints().is_empty());
+    provider.fail_creates(&name("a"), 0, false);
+    rig.until_ready().await;
+    assert_eq!(provider.endpoints()[0].idempotency_key, intent.idempotency_key);
+    assert_eq!(store.snapshot(&scope()).await.unwrap().records[&name("a")].intent, None);
+}
+
+#[tokio::test]
 async fn a_new_version_that_never_gets_healthy_leaves_the_old_one_serving() {
     let (rig, store, provider) = Rig::simulated().await;
     rig.want(&[("a", 1)]);
