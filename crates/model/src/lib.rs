@@ -33,7 +33,7 @@ pub use ids::{
 };
 pub use inventory::{Completeness, Inventory, ObservedEndpoint, ObservedPhase, Owner};
 pub use manifest::{DEFAULT_GENERATED_AT, MANIFEST_VERSION, Manifest, ManifestError, Provisioned, Resource};
-pub use origin::is_loopback_request;
+pub use origin::Provenance;
 pub use record::{Applied, Intent, IntentAction, ResourceRecord, ResourceStatus, StateSnapshot};
 pub use resource::{EndpointKind, Hardware, ResourceSpec, Scaler, ScalerType, VolumeSpec};
 pub use retry::Retry;

@@ -6,7 +6,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flash_model::wire::{PICKLE_CONTENT_TYPE, Problem};
-use flash_model::{Code, is_loopback_request};
+use flash_model::{Code, Provenance};
 
 use super::State;
 use super::problem::Refusal;
@@ -20,7 +20,13 @@ pub(super) async fn admit(Extract(state): Extract<State>, request: Request, next
 
 fn check(state: &State, request: &Request) -> Result<(), Box<Problem>> {
     let header = |name: HeaderName| request.headers().get(name).map(HeaderValue::as_bytes);
-    if state.is_loopback && !is_loopback_request(header(HOST), header(ORIGIN)) {
+    let provenance = Provenance {
+        host: header(HOST),
+        origin: header(ORIGIN),
+        fetch_site: header(HeaderName::from_static("sec-fetch-site")),
+        fetch_mode: header(HeaderName::from_static("sec-fetch-mode")),
+    };
+    if state.is_loopback && !provenance.is_loopback() {
         let detail = "this host or origin may not drive a loopback server";
         let problem = Problem::new(Code::ForbiddenOrigin, 403, detail);
         return Err(Box::new(problem.hint("use http://127.0.0.1 or http://localhost")));

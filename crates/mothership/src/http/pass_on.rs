@@ -41,6 +41,7 @@ pub(super) async fn pass_on(
     // An endpoint on loopback refuses pages of other sites; whoever came in here from elsewhere holds the token.
     if !state.is_loopback {
         request.headers_mut().remove(ORIGIN);
+        request.headers_mut().remove("sec-fetch-site");
     }
     let mut tries = CONNECT_TRIES;
     loop {

@@ -54,7 +54,9 @@ async fn the_manifest_is_conditional_and_can_be_waited_for() {
 #[tokio::test]
 async fn foreign_pages_and_rebound_names_are_refused() {
     let front = front();
-    for header in [("origin", "https://evil.example"), ("host", "evil.example")] {
+    for header in
+        [("origin", "https://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "cross-site")]
+    {
         let (status, body) = get(format!("{}/manifest", front.url()), &[header]).await;
         assert_eq!((status, body["code"].as_str()), (403, Some("FL313")), "{header:?}");
     }

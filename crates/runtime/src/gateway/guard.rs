@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
-use flash_model::{Code, is_loopback_request};
+use flash_model::{Code, Provenance};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName};
 
 use crate::refusal::Refusal;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -28,9 +31,16 @@ impl Guard {
         if !self.is_loopback {
             return Ok(());
         }
-        let (host, origin) = (bytes(headers, HOST), bytes(headers, ORIGIN));
-        let is_usual = origin.is_none() && host == Some(self.usual_host.as_bytes());
-        if is_usual || is_loopback_request(host, origin) { Ok(()) } else { Err(forbidden()) }
+        let provenance = Provenance {
+            host: bytes(headers, HOST),
+            origin: bytes(headers, ORIGIN),
+            fetch_site: bytes(headers, FETCH_SITE),
+            fetch_mode: bytes(headers, FETCH_MODE),
+        };
+        let is_usual = provenance.host == Some(self.usual_host.as_bytes())
+            && provenance.origin.is_none()
+            && provenance.fetch_site.is_none();
+        if is_usual || provenance.is_loopback() { Ok(()) } else { Err(forbidden()) }
     }
 }
 
