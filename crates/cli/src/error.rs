@@ -55,10 +55,6 @@ impl Failure {
         self.output(exception.traceback.trim_end())
     }
 
-    pub(crate) fn exit_status(&self) -> u8 {
-        1
-    }
-
     pub(crate) fn print(&self, printer: Printer) {
         if let Some(output) = self.output.as_ref().filter(|output| !output.is_empty()) {
             printer.notice(output);

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => {
             failure.print(printer);
-            ExitCode::from(failure.exit_status())
+            ExitCode::FAILURE
         }
         Err(_) => {
             printer.error(None, "this is a bug in flash; please report it with the lines above");

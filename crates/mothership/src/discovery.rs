@@ -1,7 +1,7 @@
 //! Tells everybody where everybody is: the manifest merged with what was provisioned, and its version.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use flash_model::{
@@ -62,22 +62,28 @@ impl Discovery {
     }
 
     pub(crate) fn set_manifest(&self, stored: &StoredManifest) {
-        self.publish(|parts| {
-            parts.desired = stored.manifest.clone();
-            parts.desired.generation = Some(stored.generation);
-        });
+        let mut desired = stored.manifest.clone();
+        desired.generation = Some(stored.generation);
+        self.publish(|parts| parts.desired = desired);
     }
 
     pub(crate) fn set_record(&self, record: &ResourceRecord) {
-        self.publish(|parts| drop(parts.records.insert(record.resource.clone(), record.clone())));
+        // Every round says of every endpoint how it is; only news is worth a document.
+        if self.parts().records.get(&record.resource) != Some(record) {
+            self.publish(|parts| drop(parts.records.insert(record.resource.clone(), record.clone())));
+        }
     }
 
     pub(crate) fn remove_record(&self, resource: &ResourceName) {
         self.publish(|parts| drop(parts.records.remove(resource)));
     }
 
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn publish(&self, change: impl FnOnce(&mut Parts)) {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.parts();
         change(&mut parts);
         let served = Arc::new(Served::new(merge(&parts)));
         self.served.send_if_modified(|last| {

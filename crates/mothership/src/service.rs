@@ -1,6 +1,5 @@
 //! Starting, steering and stopping a mothership.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,7 +126,6 @@ impl Front {
             token: self.token.clone(),
             period,
             stop: self.stop.subscribe(),
-            told: BTreeMap::new(),
         };
         let handle = Handle {
             desired: Arc::new(desired),

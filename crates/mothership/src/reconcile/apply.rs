@@ -15,9 +15,9 @@ use crate::store;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("{}", chain(.0))]
+    #[error(transparent)]
     Provider(#[from] flash_providers::Error),
-    #[error("{}", chain(.0))]
+    #[error(transparent)]
     Store(#[from] store::Error),
     #[error("the new endpoint did not become healthy: {reason}")]
     Unhealthy { reason: String },
@@ -68,7 +68,7 @@ impl Applier {
             && !matches!(error, Error::Store(_))
         {
             record.status = ResourceStatus::Failed;
-            record.status_reason = Some(error.to_string());
+            record.status_reason = Some(chain(error));
             record.attempts += 1;
             self.recorder.write(record).await?;
         }
@@ -78,13 +78,9 @@ impl Applier {
     /// Tells an endpoint that is as it should be where its mothership is now. Changes nothing else, and may fail:
     /// endpoints serve and call each other without us.
     pub(super) async fn greet(&self, step: &Step) {
-        let Ok(desired) = desired(step) else { return };
-        let Some((id, key)) =
-            step.endpoint_id.as_ref().and_then(|id| Some((id, IdempotencyKey::new(id.as_str()).ok()?)))
-        else {
-            return;
-        };
-        if let Err(error) = self.provider.adopt(id, &self.request(step, desired, &key)).await {
+        let request = own_key(step).and_then(|key| self.request(step, &key));
+        let (Some(id), Ok(request)) = (&step.endpoint_id, request) else { return };
+        if let Err(error) = self.provider.adopt(id, &request).await {
             tracing::debug!(resource = %step.resource, %error, "endpoint not greeted");
         }
     }
@@ -92,27 +88,27 @@ impl Applier {
     async fn create(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let (desired, key) = parts(step)?;
         self.intend(record, IntentAction::Create, desired, key).await?;
-        let endpoint = self.provider.create(&self.request(step, desired, key)).await?;
+        let endpoint = self.provider.create(&self.request(step, key)?).await?;
         self.settle(record, &endpoint, desired).await
     }
 
     async fn update(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let desired = desired(step)?;
         let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
-        let key = self.key(step, record)?;
+        let key = key(step, record)?;
         self.intend(record, IntentAction::Update, desired, &key).await?;
         if !step.reasons.contains(&Reason::Stopped) {
             tokio::time::sleep(ROUTE_GRACE).await;
         }
-        let endpoint = self.provider.update(id, &self.request(step, desired, &key)).await?;
+        let endpoint = self.provider.update(id, &self.request(step, &key)?).await?;
         self.settle(record, &endpoint, desired).await
     }
 
     async fn adopt(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let desired = desired(step)?;
         let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
-        let endpoint =
-            self.provider.adopt(id, &self.request(step, desired, &self.key(step, record)?)).await?;
+        let request = self.request(step, &key(step, record)?)?;
+        let endpoint = self.provider.adopt(id, &request).await?;
         self.settle(record, &endpoint, desired).await
     }
 
@@ -124,7 +120,7 @@ impl Applier {
             record.intent = Some(intent(IntentAction::Replace, desired, key));
             *record = self.recorder.write(record.clone()).await?;
         }
-        let successor = self.provider.create(&self.request(step, desired, key)).await?;
+        let successor = self.provider.create(&self.request(step, key)?).await?;
         match self.provider.health(&successor).await? {
             Health::Starting => Ok(Outcome::UnderWay),
             Health::Ready => {
@@ -193,20 +189,10 @@ impl Applier {
         Ok(Outcome::Done)
     }
 
-    /// For steps that make nothing new: the key that the record knows, else any.
-    fn key(&self, step: &Step, record: &ResourceRecord) -> Result<IdempotencyKey, Error> {
-        let intended = record.intent.as_ref().map(|intent| intent.idempotency_key.clone());
-        let own = step.endpoint_id.as_ref().and_then(|id| IdempotencyKey::new(id.as_str()).ok());
-        intended.or(own).ok_or(Error::Incomplete { what: "an idempotency key" })
-    }
-
-    fn request(&self, step: &Step, desired: &Resource, key: &IdempotencyKey) -> EndpointRequest {
-        let manifest = self.desired.manifest.for_resource(&step.resource).unwrap_or_else(|| {
-            let mut manifest = flash_model::Manifest::empty(self.desired.manifest.project_name.clone());
-            manifest.resources.insert(step.resource.clone(), desired.clone());
-            manifest
-        });
-        EndpointRequest {
+    fn request(&self, step: &Step, key: &IdempotencyKey) -> Result<EndpointRequest, Error> {
+        let manifest = self.desired.manifest.for_resource(&step.resource);
+        let manifest = manifest.ok_or(Error::Incomplete { what: "an entry in the desired manifest" })?;
+        Ok(EndpointRequest {
             owner: Owner { scope: self.recorder.scope.clone(), resource: step.resource.clone() },
             idempotency_key: key.clone(),
             manifest,
@@ -214,8 +200,21 @@ impl Applier {
             mothership_id: self.mothership_id.clone(),
             mothership_url: self.mothership_url.clone(),
             token: self.token.clone(),
-        }
+        })
     }
+}
+
+/// For steps that make nothing new: the key that the record knows, else the endpoint's own.
+fn key(step: &Step, record: &ResourceRecord) -> Result<IdempotencyKey, Error> {
+    match &record.intent {
+        Some(intent) => Ok(intent.idempotency_key.clone()),
+        None => own_key(step),
+    }
+}
+
+fn own_key(step: &Step) -> Result<IdempotencyKey, Error> {
+    let own = step.endpoint_id.as_ref().and_then(|id| IdempotencyKey::new(id.as_str()).ok());
+    own.ok_or(Error::Incomplete { what: "an idempotency key" })
 }
 
 fn done((): ()) -> Outcome {

@@ -32,8 +32,6 @@ pub(crate) struct Driver {
     pub(crate) token: Secret,
     pub(crate) period: Duration,
     pub(crate) stop: watch::Receiver<bool>,
-    /// The line last told of each resource: a step that takes several rounds is told once.
-    pub(crate) told: BTreeMap<ResourceName, String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +40,17 @@ enum Error {
     Store(#[from] store::Error),
     #[error("the provider cannot say what exists")]
     Inventory(#[from] flash_providers::Error),
+}
+
+/// What one round leaves for the next, beside the state.
+#[derive(Debug, Default)]
+struct Memory {
+    /// What runs already was told where its mothership is now.
+    greeted: bool,
+    /// The desired state that is stored and served.
+    published: Option<Arc<Desired>>,
+    /// The line last told of each resource: a step that takes several rounds is told once.
+    told: BTreeMap<ResourceName, String>,
 }
 
 /// What one round found and left.
@@ -53,16 +62,15 @@ struct Round {
 impl Driver {
     /// Runs until `stop` becomes true, then finishes the steps that have begun.
     pub(crate) async fn run(mut self) {
-        let mut backoff = Backoff::default();
+        let (mut memory, mut backoff) = (Memory::default(), Backoff::default());
         let mut changes = self.provider.changes();
         let mut soon = SOON;
-        let mut greeted = false;
         while !*self.stop.borrow() {
             let desired = self.desired.borrow_and_update().clone();
             changes.mark_unchanged();
             let mut next = Instant::now() + self.period;
             if let Some(desired) = desired {
-                match self.round(&desired, &backoff, &mut greeted).await {
+                match self.round(&desired, &backoff, &mut memory).await {
                     Ok(round) => {
                         for resource in &round.trouble {
                             backoff.note(resource, Instant::now(), random());
@@ -89,14 +97,17 @@ impl Driver {
     }
 
     async fn round(
-        &mut self,
+        &self,
         desired: &Arc<Desired>,
         backoff: &Backoff,
-        greeted: &mut bool,
+        memory: &mut Memory,
     ) -> Result<Round, Error> {
         let scope = &self.recorder.scope;
-        let stored = self.recorder.store.put_manifest(scope, &desired.manifest).await?;
-        self.recorder.discovery.set_manifest(&stored);
+        if !memory.published.as_ref().is_some_and(|published| Arc::ptr_eq(published, desired)) {
+            let stored = self.recorder.store.put_manifest(scope, &desired.manifest).await?;
+            self.recorder.discovery.set_manifest(&stored);
+            memory.published = Some(Arc::clone(desired));
+        }
         let (state, inventory) = self.observe().await?;
         let in_place = self.provider.in_place().to_vec();
         let policy = Policy { scope: scope.clone(), own_resource: None, in_place };
@@ -105,9 +116,9 @@ impl Driver {
             let message = format!("{}: {}", deferred.resource, deferred.why);
             self.recorder.tell(Event::Trouble { message });
         }
-        let mut round = self.apply(desired, &plan, &state, backoff, !*greeted).await;
-        *greeted = true;
-        let (state, inventory) = self.observe().await?;
+        let mut round = self.apply(desired, &plan, &state, backoff, memory).await;
+        memory.greeted = true;
+        let (state, inventory) = if plan.is_no_op() { (state, inventory) } else { self.observe().await? };
         round.under_way |= health::check(&self.provider, &self.recorder, pairs(&state, &inventory)).await;
         Ok(round)
     }
@@ -119,12 +130,12 @@ impl Driver {
 
     /// Deletions wait for everything else; within each half steps are independent and run side by side.
     async fn apply(
-        &mut self,
+        &self,
         desired: &Arc<Desired>,
         plan: &Plan,
         state: &StateSnapshot,
         backoff: &Backoff,
-        greet: bool,
+        memory: &mut Memory,
     ) -> Round {
         let applier = Applier {
             provider: Arc::clone(&self.provider),
@@ -146,16 +157,16 @@ impl Driver {
             for step in half {
                 let step = step.clone();
                 if step.action == Action::NoOp {
-                    if greet {
+                    if !memory.greeted {
                         let applier = applier.clone();
                         greetings.spawn(async move { applier.greet(&step).await });
                     }
                     continue;
                 }
                 let line = step.to_string();
-                if self.told.get(&step.resource) != Some(&line) {
+                if memory.told.get(&step.resource) != Some(&line) {
                     self.recorder.tell(Event::Step { resource: step.resource.clone(), line: line.clone() });
-                    self.told.insert(step.resource.clone(), line);
+                    memory.told.insert(step.resource.clone(), line);
                 }
                 let record = state.records.get(&step.resource).cloned();
                 let (applier, permits, stop) = (applier.clone(), Arc::clone(&permits), self.stop.clone());
@@ -172,7 +183,7 @@ impl Driver {
                 let Ok((resource, restarted, result)) = joined else { continue };
                 match &result {
                     Ok(Outcome::UnderWay) => round.under_way = true,
-                    Ok(Outcome::Done) => drop(self.told.remove(&resource)),
+                    Ok(Outcome::Done) => drop(memory.told.remove(&resource)),
                     Err(error) => tracing::warn!(%resource, error = %chain(error), "step failed"),
                 }
                 if restarted || result.is_err() {
