@@ -15,7 +15,7 @@ fn worlds() -> impl Strategy<Value = World> {
     let one = (0..NAMES.len(), 0..3u32, 0..3u32, any::<bool>(), any::<bool>(), any::<bool>());
     proptest::collection::vec(one, 0..8).prop_map(|parts| {
         let mut world = World::new();
-        for (index, before, after, applied, stopped, crashed) in parts {
+        for (turn, (index, before, after, applied, stopped, crashed)) in parts.into_iter().enumerate() {
             world.manifest.resources.clear();
             world.want(NAMES[index], resource(before + 1, "old"));
             let scratch = world.clone();
@@ -31,7 +31,7 @@ fn worlds() -> impl Strategy<Value = World> {
                 endpoint.phase = ObservedPhase::Stopped;
             }
             if after > 1 {
-                let id = format!("stray-{}", world.inventory.endpoints.len());
+                let id = format!("stray-{turn}");
                 world.inventory.endpoints.push(observed(NAMES[index], &id, "other", ObservedPhase::Running));
             }
         }
