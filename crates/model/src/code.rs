@@ -49,6 +49,8 @@ codes! {
     NoFunctions = "FL118", "no decorated functions";
     MissingPathParameter = "FL119", "path parameter that the function lacks";
     InvalidRequirement = "FL120", "invalid requirement";
+    ImageWithoutFunctions = "FL127", "endpoint with an image and no functions";
+    SimilarNames = "FL128", "resource names that are hard to tell apart";
 
     PythonNotFound = "FL201", "Python not found";
     PythonTooOld = "FL202", "Python too old";

@@ -50,6 +50,10 @@ pub struct Resource {
     pub code_digest: String,
     /// SHA-256 over the canonical `spec`, the functions' contracts and `code_digest`.
     pub config_hash: String,
+    /// What the source takes from the environment of whoever builds, with the defaults used here: argument of the
+    /// configuration (`workersMax`), or function and argument (`train.dependencies`) → names of the variables.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment_dependent: BTreeMap<String, Vec<String>>,
     #[serde(flatten)]
     pub provisioned: Provisioned,
 }

@@ -29,7 +29,7 @@ impl EndpointKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "type", rename_all_fields = "camelCase")]
 pub enum Hardware {
-    /// GPU pool names (`ADA_24`), in order of preference, and how many GPUs a worker gets.
+    /// GPU pools (`ADA_24`) and models (`NVIDIA L40S`), in order of preference, and how many GPUs a worker gets.
     Gpu { gpus: Vec<String>, gpu_count: u32, cuda_versions: Vec<String> },
     /// CPU instance names (`cpu3c-2-4`).
     Cpu { instance_ids: Vec<String> },
@@ -60,8 +60,14 @@ pub struct Scaler {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeSpec {
-    pub name: String,
-    pub size_gb: u32,
+    /// Of one that exists; absent for one that is found, or made, by name and data centre.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Gigabytes, for one that is to be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_gb: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datacenter: Option<String>,
 }

@@ -1,5 +1,7 @@
 //! The project's own web application: `app = FastAPI()` in the root's `main.py`, served whole as one resource.
 
+use std::collections::BTreeMap;
+
 use flash_model::{
     EndpointKind, Hardware, Manifest, Provisioned, Resource, ResourceName, ResourceSpec, Scaler, ScalerType,
 };
@@ -44,6 +46,7 @@ pub(crate) fn add_application(tree: &SourceTree, project: &Project<'_>, manifest
         imports: closures.packages(&files),
         code_digest: closures.digest(tree, &files),
         config_hash: String::new(),
+        environment_dependent: BTreeMap::new(),
         provisioned: Provisioned::default(),
     };
     manifest.resources.insert(name, with_hash(resource));

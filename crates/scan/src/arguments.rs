@@ -1,13 +1,16 @@
 //! The arguments of a call to one of the framework's names: matched to parameter names, `**` spread, folded when asked for.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
 use flash_model::{Code, Diagnostic, Span};
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::{Ranged, TextRange};
 
-use crate::fold::fold;
+use crate::fold::{Folded, fold_in_frame};
 use crate::imports::{FileIndex, Project};
 use crate::suggest;
-use crate::value::Value;
+use crate::value::{Frame, NestedCall, ResourceCall, Value};
 
 /// What a call accepts.
 #[derive(Debug, Clone, Copy)]
@@ -18,11 +21,43 @@ pub(crate) struct Signature<'s> {
     pub(crate) keywords: &'s [&'static str],
 }
 
+/// A call, and what the names in it stand for.
+#[derive(Debug, Clone)]
+pub(crate) struct Site<'a> {
+    pub(crate) file: FileIndex,
+    pub(crate) call: &'a ExprCall,
+    pub(crate) frame: Frame<'a>,
+}
+
+impl<'a> Site<'a> {
+    pub(crate) fn of_module(file: FileIndex, call: &'a ExprCall) -> Self {
+        Self { file, call, frame: Frame::default() }
+    }
+}
+
+impl<'a> From<&ResourceCall<'a>> for Site<'a> {
+    fn from(resource: &ResourceCall<'a>) -> Self {
+        Self { file: resource.file, call: resource.call, frame: resource.frame.clone() }
+    }
+}
+
+impl<'a> From<&NestedCall<'a>> for Site<'a> {
+    fn from(nested: &NestedCall<'a>) -> Self {
+        Self { file: nested.file, call: nested.call, frame: nested.frame.clone() }
+    }
+}
+
+/// Argument → variables of the environment whose defaults went into its value.
+pub(crate) type Variables = BTreeMap<String, BTreeSet<String>>;
+
 #[derive(Debug)]
 pub(crate) struct Arguments<'p, 'a> {
     pub(crate) project: &'p Project<'a>,
     pub(crate) file: FileIndex,
     pub(crate) call: &'a ExprCall,
+    frame: Frame<'a>,
+    /// Of the arguments that have been asked for.
+    variables: RefCell<Variables>,
     items: Vec<(String, TextRange, Source<'a>)>,
     /// Part of the arguments could not be read, so that a missing one proves nothing.
     pub(crate) incomplete: bool,
@@ -46,12 +81,13 @@ impl<'p, 'a> Arguments<'p, 'a> {
     /// Reports unknown names and what cannot be spread.
     pub(crate) fn read(
         project: &'p Project<'a>,
-        file: FileIndex,
-        call: &'a ExprCall,
+        site: Site<'a>,
         signature: Signature<'_>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
-        let mut arguments = Self { project, file, call, items: Vec::new(), incomplete: false };
+        let Site { file, call, frame } = site;
+        let (variables, items) = (RefCell::default(), Vec::new());
+        let mut arguments = Self { project, file, call, frame, variables, items, incomplete: false };
         for (index, argument) in call.arguments.args.iter().enumerate() {
             match signature.positional.get(index) {
                 _ if argument.is_starred_expr() => {
@@ -86,8 +122,18 @@ impl<'p, 'a> Arguments<'p, 'a> {
 
     fn spread(&mut self, value: &'a Expr, signature: Signature<'_>, diagnostics: &mut Vec<Diagnostic>) {
         let range = value.range();
-        match fold(self.project, self.file, value).map(Value::settled) {
+        let (folded, variables) = fold_in_frame(self.project, self.file, &self.frame, value);
+        match folded.map(Value::settled) {
             Ok(Value::Dict(items)) => {
+                let direct: BTreeSet<&str> = items.iter().filter_map(|(_, value)| value.variable()).collect();
+                // What went into a value on a longer way may have gone into any of them.
+                let indirect: Vec<&String> =
+                    variables.iter().filter(|variable| !direct.contains(variable.as_str())).collect();
+                for (key, value) in &items {
+                    if let Value::Text(name) = key {
+                        self.depend(name, value.variable().into_iter().chain(indirect.iter().map(|v| v.as_str())));
+                    }
+                }
                 for (key, value) in items {
                     if let Value::Text(name) = key {
                         self.check_name(&name, range, signature, diagnostics);
@@ -121,6 +167,25 @@ impl<'p, 'a> Arguments<'p, 'a> {
                 ));
             }
         }
+    }
+
+    /// Notes that an argument's value comes from variables of the environment.
+    pub(crate) fn depend<'v>(&self, name: &str, variables: impl IntoIterator<Item = &'v str>) {
+        let mut variables = variables.into_iter().map(str::to_owned).peekable();
+        if variables.peek().is_some() {
+            self.variables.borrow_mut().entry(name.to_owned()).or_default().extend(variables);
+        }
+    }
+
+    pub(crate) fn variables(&self) -> Variables {
+        self.variables.borrow().clone()
+    }
+
+    /// An expression as it stands in the call.
+    pub(crate) fn fold(&self, name: &str, expression: &'a Expr) -> Folded<'a> {
+        let (folded, variables) = fold_in_frame(self.project, self.file, &self.frame, expression);
+        self.depend(name, variables.iter().map(String::as_str));
+        folded
     }
 
     fn check_name(
@@ -180,7 +245,7 @@ impl<'p, 'a> Arguments<'p, 'a> {
         let (_, range, source) = self.items.iter().rev().find(|(known, ..)| known == name)?;
         let value = match source {
             Source::Spread(value) => value.clone(),
-            Source::Written(expression) => match fold(self.project, self.file, expression) {
+            Source::Written(expression) => match self.fold(name, expression) {
                 Ok(value) => value,
                 Err(unresolved) => {
                     let what = format!("the value of `{name}` cannot be read");

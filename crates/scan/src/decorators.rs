@@ -1,16 +1,19 @@
-//! `@remote(...)` in all its spellings: which functions are deployed, on which resource, with which options.
+//! Which functions are deployed, on which resource, with which options: `@remote(...)`, `@Endpoint(...)` and the routes of
+//! an `Endpoint` object, in all their spellings.
 
-use flash_model::{Code, Diagnostic};
-use ruff_python_ast::{Decorator, Expr, ExprCall};
+use flash_model::{Code, Diagnostic, EndpointKind, HttpMethod};
+use ruff_python_ast::{Decorator, Expr, ExprAttribute, ExprCall};
 use ruff_text_size::{Ranged, TextRange};
 
-use crate::arguments::{Arguments, Given, Signature};
+use crate::arguments::{Arguments, Given, Signature, Site, Variables};
+use crate::fields::Fields;
 use crate::fold::fold;
 use crate::imports::{FileIndex, Project};
-use crate::resolve::Entity;
+use crate::resolve::{Entity, Unresolved};
 use crate::resources::Symbol;
+use crate::specification::class_of_endpoint;
 use crate::survey::{Decorated, Definition};
-use crate::value::{ResourceCall, Value};
+use crate::value::{Dialect, ResourceCall, Value};
 
 /// In the order of positions.
 const PARAMETERS: [&str; 7] = [
@@ -23,19 +26,35 @@ const PARAMETERS: [&str; 7] = [
     "path",
 ];
 const REMOTE_UNDEFINED: &str = "`remote` is not defined in this file";
+/// Methods of an `Endpoint` that declare a route.
+const VERBS: [&str; 5] = ["delete", "get", "patch", "post", "put"];
 
 /// A decorated function or class that is to be deployed.
 #[derive(Debug)]
 pub(crate) struct RemoteUse<'a> {
     pub(crate) file: FileIndex,
     pub(crate) definition: Definition<'a>,
-    /// The decorator's call.
+    pub(crate) style: Style,
+    /// The decorator.
     pub(crate) range: TextRange,
     pub(crate) resource: ResourceCall<'a>,
     pub(crate) dependencies: Vec<String>,
     pub(crate) system_dependencies: Vec<String>,
     pub(crate) method: RouteText,
     pub(crate) path: RouteText,
+    /// Of the decorator's own arguments.
+    pub(crate) variables: Variables,
+}
+
+/// How a function is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `@remote(config)`.
+    Remote,
+    /// `@Endpoint(...)` or `@endpoint`.
+    Direct,
+    /// `@endpoint.get("/path")`.
+    Route,
 }
 
 /// `method=` or `path=`.
@@ -71,86 +90,155 @@ pub(crate) fn remote_uses<'a>(
     let mut uses = Vec::new();
     for (file, survey) in project.surveys.iter().enumerate() {
         for decorated in &survey.decorated {
-            let found = decorated
-                .definition
-                .decorators()
-                .iter()
-                .find_map(|decorator| remote_call(project, file, decorator, diagnostics));
-            if let Some(call) = found {
-                uses.extend(remote_use(project, file, decorated, call, diagnostics));
-            }
+            let mut decorators = decorated.definition.decorators().iter();
+            let declared = decorators.find_map(|decorator| declaration(project, file, decorator, diagnostics));
+            let found = declared.and_then(|declaration| match declaration {
+                Declaration::Remote(call) => remote_use(project, file, decorated, call, diagnostics),
+                Declaration::Direct(resource, range) => direct_use(file, decorated, resource, range),
+                Declaration::Route(resource, verb, call) => {
+                    route_use(project, file, decorated, resource, verb, call, diagnostics)
+                }
+            });
+            uses.extend(found.filter(|_| is_at_module_level(project, file, decorated, diagnostics)));
         }
     }
+    settle_endpoints(project, &mut uses, diagnostics);
     uses
 }
 
-/// The decorator's call if it is one of ours; one of ours that cannot be used is reported.
-fn remote_call<'a>(
+/// A decorator of the framework's.
+#[derive(Debug)]
+enum Declaration<'a> {
+    Remote(&'a ExprCall),
+    Direct(ResourceCall<'a>, TextRange),
+    Route(ResourceCall<'a>, &'a ExprAttribute, &'a ExprCall),
+}
+
+/// What the decorator declares if it is one of ours; one of ours that cannot be used is reported.
+fn declaration<'a>(
     project: &Project<'a>,
     file: FileIndex,
     decorator: &'a Decorator,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<&'a ExprCall> {
-    let (callee, call) = match &decorator.expression {
+) -> Option<Declaration<'a>> {
+    let expression = &decorator.expression;
+    let (callee, call) = match expression {
         Expr::Call(call) => (&*call.func, Some(call)),
         expression => (expression, None),
     };
-    let mut report = |message: &str, hint: &str| {
-        let span = project.files[file].span(decorator.expression.range());
+    let report = |diagnostics: &mut Vec<Diagnostic>, code: Code, message: String, hint: String| {
+        let span = project.files[file].span(expression.range());
         let is_again = |known: &Diagnostic| {
             known.message == REMOTE_UNDEFINED
                 && known.span.as_ref().is_some_and(|known| known.file == span.file)
         };
         // One import mends all of a file's decorators.
-        if message == REMOTE_UNDEFINED && diagnostics.iter().rev().any(is_again) {
-            return;
+        if message != REMOTE_UNDEFINED || !diagnostics.iter().rev().any(is_again) {
+            diagnostics.push(Diagnostic::error(code, message).at(span).hint(hint));
         }
-        diagnostics.push(Diagnostic::error(Code::UnresolvedResource, message).at(span).hint(hint));
     };
-    match declares(project, file, callee) {
-        Some(Symbol::Remote) if call.is_none() => {
-            report(
-                "`@remote` without a resource configuration",
-                "write `@remote(config)` with a resource such as `LiveServerless(name=\"...\")`",
-            );
-            None
+    let unresolved = Code::UnresolvedResource;
+    if is_remote(project, file, callee) {
+        if call.is_none() {
+            let message = "`@remote` without a resource configuration".to_owned();
+            let hint = "write `@remote(config)` with a resource such as `LiveServerless(name=\"...\")`";
+            report(diagnostics, unresolved, message, hint.to_owned());
         }
-        Some(Symbol::Remote) => call,
-        Some(Symbol::Endpoint) => {
-            report(
-                "`Endpoint` declarations are not read yet",
-                "use `@remote(config)` with a resource such as `LiveServerless(name=\"...\")`",
-            );
-            None
+        return call.map(Declaration::Remote);
+    }
+    if let Some(Symbol::Endpoint) = project.symbol(file, callee)
+        && call.is_none()
+    {
+        let hint = "write `@Endpoint(name=\"...\")`".to_owned();
+        report(diagnostics, unresolved, "`@Endpoint` without arguments".to_owned(), hint);
+        return None;
+    }
+    if let Expr::Attribute(verb) = callee
+        && VERBS.contains(&verb.attr.as_str())
+        && let Some(resource) = endpoint(project, file, &verb.value, diagnostics)
+    {
+        if call.is_none() {
+            let message = format!("`.{}` of an `Endpoint` without a path", verb.attr);
+            let hint = format!("write `.{}(\"/path\")`", verb.attr);
+            report(diagnostics, Code::MissingRoute, message, hint);
         }
-        _ => {
-            // A decorator of this name that leads nowhere is a forgotten import far more often than anything else.
-            let is_remote = matches!(callee, Expr::Name(name) if name.id == "remote");
-            if is_remote && !project.files[file].broken && project.resolve(file, callee).is_err() {
-                report(REMOTE_UNDEFINED, "add `from tetra_rp import remote`");
+        return call.map(|call| Declaration::Route(resource, verb, call));
+    }
+    if let Some(resource) = endpoint(project, file, expression, diagnostics) {
+        return Some(Declaration::Direct(resource, expression.range()));
+    }
+    // A decorator of this name that leads nowhere is a forgotten import far more often than anything else.
+    let is_named_remote = matches!(callee, Expr::Name(name) if name.id == "remote");
+    if is_named_remote && !project.files[file].broken && project.resolve(file, callee).is_err() {
+        let hint = "add `from tetra_rp import remote`".to_owned();
+        report(diagnostics, unresolved, REMOTE_UNDEFINED.to_owned(), hint);
+    }
+    None
+}
+
+/// `remote` itself, or `app.remote` of a `FlashApp`.
+fn is_remote<'a>(project: &Project<'a>, file: FileIndex, callee: &'a Expr) -> bool {
+    if project.symbol(file, callee) == Some(Symbol::Remote) {
+        return true;
+    }
+    let Expr::Attribute(attribute) = callee else { return false };
+    let Ok(Entity::Value { file: home, expression: Expr::Call(made), .. }) =
+        project.resolve(file, &attribute.value)
+    else {
+        return false;
+    };
+    attribute.attr.as_str() == "remote" && project.symbol(home, &made.func) == Some(Symbol::FlashApp)
+}
+
+/// The `Endpoint` that an expression is. One that cannot be followed to its end is reported if it leads to an `Endpoint`.
+fn endpoint<'a>(
+    project: &Project<'a>,
+    file: FileIndex,
+    expression: &'a Expr,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<ResourceCall<'a>> {
+    match fold(project, file, expression) {
+        Ok(Value::Resource(resource)) if resource.dialect == Dialect::Endpoint => Some(resource),
+        Ok(_) => None,
+        Err(unresolved) => {
+            if makes_endpoint(project, &unresolved) {
+                let what = "the endpoint cannot be resolved";
+                let hint = "bind it at module level: `api = Endpoint(name=\"...\")`";
+                let site = (file, expression.range());
+                let code = Code::UnresolvedResource;
+                diagnostics.extend(unresolved.diagnostic(project, code, what, site, hint));
             }
             None
         }
     }
 }
 
-/// `remote` itself, `app.remote` of a `FlashApp`, or something of an `Endpoint`.
-fn declares<'a>(project: &Project<'a>, file: FileIndex, callee: &'a Expr) -> Option<Symbol> {
-    let symbol = project.symbol(file, callee);
-    if matches!(symbol, Some(Symbol::Remote | Symbol::Endpoint)) {
-        return symbol;
-    }
-    let Expr::Attribute(attribute) = callee else { return None };
-    let Ok(Entity::Value { file: home, expression: Expr::Call(made) }) =
-        project.resolve(file, &attribute.value)
-    else {
-        return None;
-    };
-    match project.symbol(home, &made.func) {
-        Some(Symbol::FlashApp) if attribute.attr.as_str() == "remote" => Some(Symbol::Remote),
-        Some(Symbol::Endpoint) => Some(Symbol::Endpoint),
-        _ => None,
-    }
+/// Whether the source at which resolution stopped calls `Endpoint`.
+fn makes_endpoint(project: &Project<'_>, unresolved: &Unresolved) -> bool {
+    let survey = &project.surveys[unresolved.file];
+    let source = project.files[unresolved.file].source(unresolved.range);
+    let calls = |name: &&&str| source.contains(&format!("{name}("));
+    survey.bindings.keys().filter(calls).any(|name| project.is_endpoint(unresolved.file, name))
+}
+
+fn is_at_module_level(
+    project: &Project<'_>,
+    file: FileIndex,
+    decorated: &Decorated<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    let Some(place) = decorated.nested_in else { return true };
+    let name = decorated.definition.name();
+    let article = if place.starts_with('`') { "" } else { "a " };
+    diagnostics.push(
+        Diagnostic::error(
+            Code::NestedFunction,
+            format!("`{name}` is decorated for deployment inside {article}{place}"),
+        )
+        .at(project.files[file].span(name.range))
+        .hint("move the definition to module level, so that a worker can import it"),
+    );
+    false
 }
 
 fn remote_use<'a>(
@@ -161,40 +249,132 @@ fn remote_use<'a>(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<RemoteUse<'a>> {
     let signature = Signature { name: "@remote", positional: &PARAMETERS, keywords: &PARAMETERS };
-    let arguments = Arguments::read(project, file, call, signature, diagnostics);
-    let definition = decorated.definition;
-    match arguments.value("local", diagnostics).map(|given| given.value) {
-        Some(Value::Bool(true)) => return None,
-        None | Some(Value::Bool(false)) => {}
-        Some(other) => diagnostics.push(wrong(&arguments, "local", "True or False", &other, "local=True")),
-    }
-    let dependencies = texts(&arguments, "dependencies", "[\"torch\"]", diagnostics);
-    let system_dependencies = texts(&arguments, "system_dependencies", "[\"ffmpeg\"]", diagnostics);
-    let method = route_text(&arguments, "method", "method=\"POST\"", diagnostics);
-    let path = route_text(&arguments, "path", "path=\"/predict\"", diagnostics);
-    let resource = resource(&arguments, diagnostics);
-    if let Some(place) = decorated.nested_in {
-        let name = definition.name();
-        diagnostics.push(
-            Diagnostic::error(
-                Code::NestedFunction,
-                format!("`{name}` is decorated with `@remote` inside a {place}").replace("a `", "`"),
-            )
-            .at(project.files[file].span(name.range))
-            .hint("move the definition to module level, so that a worker can import it"),
-        );
+    let arguments = Arguments::read(project, Site::of_module(file, call), signature, diagnostics);
+    let mut fields = Fields { arguments: &arguments, diagnostics };
+    if fields.boolean("local") == Some(true) {
         return None;
     }
+    let dependencies = fields.texts("dependencies", "[\"torch\"]");
+    let system_dependencies = fields.texts("system_dependencies", "[\"ffmpeg\"]");
+    let method = route_text(&arguments, "method", "method=\"POST\"", diagnostics);
+    let path = route_text(&arguments, "path", "path=\"/predict\"", diagnostics);
+    let resource = resource(&arguments, diagnostics)?;
+    let variables = arguments.variables();
     Some(RemoteUse {
         file,
-        definition,
+        definition: decorated.definition,
+        style: Style::Remote,
         range: call.range(),
-        resource: resource?,
+        resource,
         dependencies,
         system_dependencies,
         method,
         path,
+        variables,
     })
+}
+
+fn direct_use<'a>(
+    file: FileIndex,
+    decorated: &Decorated<'a>,
+    resource: ResourceCall<'a>,
+    range: TextRange,
+) -> Option<RemoteUse<'a>> {
+    Some(RemoteUse {
+        file,
+        definition: decorated.definition,
+        style: Style::Direct,
+        range,
+        resource,
+        dependencies: Vec::new(),
+        system_dependencies: Vec::new(),
+        method: RouteText::Missing,
+        path: RouteText::Missing,
+        variables: Variables::new(),
+    })
+}
+
+fn route_use<'a>(
+    project: &Project<'a>,
+    file: FileIndex,
+    decorated: &Decorated<'a>,
+    resource: ResourceCall<'a>,
+    verb: &'a ExprAttribute,
+    call: &'a ExprCall,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<RemoteUse<'a>> {
+    let name = format!("Endpoint.{}", verb.attr);
+    let signature = Signature { name: &name, positional: &["path"], keywords: &["path"] };
+    let arguments = Arguments::read(project, Site::of_module(file, call), signature, diagnostics);
+    let path = route_text(&arguments, "path", "\"/predict\"", diagnostics);
+    let method: HttpMethod = verb.attr.to_uppercase().parse().ok()?;
+    Some(RemoteUse {
+        file,
+        definition: decorated.definition,
+        style: Style::Route,
+        range: call.range(),
+        resource,
+        dependencies: Vec::new(),
+        system_dependencies: Vec::new(),
+        method: RouteText::Given(method.as_str().to_owned(), verb.attr.range),
+        path,
+        variables: arguments.variables(),
+    })
+}
+
+/// An endpoint with routes is load-balanced, one that decorates directly has a queue, and none is both.
+fn settle_endpoints(
+    project: &Project<'_>,
+    uses: &mut Vec<RemoteUse<'_>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut settled: Vec<(ResourceCall<'_>, usize)> = Vec::new();
+    let mut mixed = Vec::new();
+    for user in 0..uses.len() {
+        if uses[user].resource.dialect != Dialect::Endpoint {
+            continue;
+        }
+        let first = settled.iter().find(|(resource, _)| *resource == uses[user].resource);
+        let class = match first.map(|(_, first)| &uses[*first]) {
+            Some(first) if is_route(first) != is_route(&uses[user]) => {
+                diagnostics.push(both_kinds(project, first, &uses[user]));
+                mixed.push(user);
+                continue;
+            }
+            Some(first) => first.resource.class,
+            None => {
+                let remote = &uses[user];
+                let kind = if is_route(remote) { EndpointKind::LoadBalanced } else { EndpointKind::Queue };
+                settled.push((remote.resource.clone(), user));
+                class_of_endpoint(project, &remote.resource, kind)
+            }
+        };
+        uses[user].resource.class = class;
+    }
+    let mut index = 0;
+    uses.retain(|_| {
+        index += 1;
+        !mixed.contains(&(index - 1))
+    });
+}
+
+/// `@remote(endpoint, method=..., path=...)` declares a route, too.
+fn is_route(remote: &RemoteUse<'_>) -> bool {
+    match remote.style {
+        Style::Remote => !matches!((&remote.method, &remote.path), (RouteText::Missing, RouteText::Missing)),
+        style => style == Style::Route,
+    }
+}
+
+fn both_kinds(project: &Project<'_>, first: &RemoteUse<'_>, second: &RemoteUse<'_>) -> Diagnostic {
+    let span = |remote: &RemoteUse<'_>| project.files[remote.file].span(remote.range);
+    Diagnostic::error(
+        Code::InvalidValue,
+        "one `Endpoint` both decorates functions directly and has routes".to_owned(),
+    )
+    .at(span(second))
+    .related(span(first), "it is used the other way here")
+    .hint("make an endpoint for each: one with a queue, one with routes")
 }
 
 fn resource<'a>(
@@ -214,7 +394,7 @@ fn resource<'a>(
         return None;
     };
     let value = match arguments.expression("resource_config") {
-        Some(expression) => match fold(arguments.project, arguments.file, expression) {
+        Some(expression) => match arguments.fold("resource_config", expression) {
             Ok(value) => value,
             Err(unresolved) => {
                 let what = "the resource configuration cannot be resolved";
@@ -239,35 +419,6 @@ fn resource<'a>(
             None
         }
     }
-}
-
-fn texts(
-    arguments: &Arguments<'_, '_>,
-    name: &str,
-    example: &str,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<String> {
-    let Some(Given { value, .. }) = arguments.value(name, diagnostics) else { return Vec::new() };
-    let Value::List(items) = value else {
-        diagnostics.push(wrong(arguments, name, "a list of texts", &value, &format!("{name}={example}")));
-        return Vec::new();
-    };
-    let mut texts = Vec::with_capacity(items.len());
-    for item in items {
-        match item.settled() {
-            Value::Text(text) => texts.push(text),
-            other => {
-                diagnostics.push(wrong(
-                    arguments,
-                    name,
-                    "a list of texts",
-                    &other,
-                    &format!("{name}={example}"),
-                ));
-            }
-        }
-    }
-    texts
 }
 
 fn route_text(

@@ -25,12 +25,12 @@ impl<'a> Fields<'_, '_, 'a> {
         self.diagnostics.push(Diagnostic::error(Code::InvalidValue, message).at(span).hint(hint));
     }
 
-    fn mistyped(&mut self, name: &str, expected: &str, found: &Value<'_>) {
+    pub(crate) fn mistyped(&mut self, name: &str, expected: &str, found: &Value<'_>) {
         let hint = format!("give `{name}` {expected}");
         self.invalid(name, format!("`{name}` must be {expected}, found {}", found.describe()), &hint);
     }
 
-    fn value(&mut self, name: &str) -> Option<Value<'a>> {
+    pub(crate) fn value(&mut self, name: &str) -> Option<Value<'a>> {
         self.arguments.value(name, self.diagnostics).map(|given| given.value)
     }
 
@@ -43,6 +43,31 @@ impl<'a> Fields<'_, '_, 'a> {
                 None
             }
         }
+    }
+
+    /// A list of texts; what is none of these is left out.
+    pub(crate) fn texts(&mut self, name: &str, example: &str) -> Vec<String> {
+        let items = match self.value(name) {
+            Some(Value::List(items)) => items,
+            Some(other) => {
+                self.not_texts(name, example, &other);
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match item.settled() {
+                Value::Text(text) => texts.push(text),
+                other => self.not_texts(name, example, &other),
+            }
+        }
+        texts
+    }
+
+    fn not_texts(&mut self, name: &str, example: &str, found: &Value<'_>) {
+        let message = format!("`{name}` must be a list of texts, found {}", found.describe());
+        self.invalid(name, message, &format!("write for example `{name}={example}`"));
     }
 
     pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {
@@ -86,19 +111,35 @@ impl<'a> Fields<'_, '_, 'a> {
     /// One member of an enumeration, written as member or as its value.
     pub(crate) fn member(&mut self, name: &str, enumeration: &'static Enumeration) -> Option<String> {
         let value = self.value(name)?;
-        self.as_member(name, enumeration, value)
+        self.as_member(name, &[enumeration], value)
     }
 
     /// A list of members, without repetitions.
-    pub(crate) fn members(&mut self, name: &str, enumeration: &'static Enumeration) -> Vec<String> {
+    pub(crate) fn members(&mut self, name: &str, enumerations: &[&'static Enumeration]) -> Vec<String> {
         match self.value(name) {
-            Some(Value::List(items)) => self.all_members(name, enumeration, items),
+            Some(Value::List(items)) => self.all_members(name, enumerations, items),
             Some(other) => {
-                let expected = format!("a list of `{}` members", enumeration.name);
+                let expected = format!("a list of {} members", names(enumerations));
                 self.mistyped(name, &expected, &other);
                 Vec::new()
             }
             None => Vec::new(),
+        }
+    }
+
+    /// A member, or a list of members without repetitions; `None` if the argument is not given.
+    pub(crate) fn one_or_more(
+        &mut self,
+        name: &str,
+        enumerations: &[&'static Enumeration],
+    ) -> Option<Vec<String>> {
+        match self.value(name)? {
+            Value::List(items) if items.is_empty() => {
+                self.invalid(name, format!("`{name}` is an empty list"), "name one or more, or leave it out");
+                None
+            }
+            Value::List(items) => Some(self.all_members(name, enumerations, items)),
+            value => Some(self.all_members(name, enumerations, vec![value])),
         }
     }
 
@@ -107,18 +148,18 @@ impl<'a> Fields<'_, '_, 'a> {
         let text = self.text(name).unwrap_or_default();
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let items = parts.map(|part| Value::Text(part.to_owned())).collect();
-        self.all_members(name, enumeration, items)
+        self.all_members(name, &[enumeration], items)
     }
 
     fn all_members(
         &mut self,
         name: &str,
-        enumeration: &'static Enumeration,
+        enumerations: &[&'static Enumeration],
         items: Vec<Value<'a>>,
     ) -> Vec<String> {
         let mut members: Vec<String> = Vec::with_capacity(items.len());
         for item in items {
-            if let Some(member) = self.as_member(name, enumeration, item.settled())
+            if let Some(member) = self.as_member(name, enumerations, item.settled())
                 && !members.contains(&member)
             {
                 members.push(member);
@@ -130,24 +171,28 @@ impl<'a> Fields<'_, '_, 'a> {
     fn as_member(
         &mut self,
         name: &str,
-        enumeration: &'static Enumeration,
+        enumerations: &[&'static Enumeration],
         value: Value<'_>,
     ) -> Option<String> {
         match value {
-            Value::Member(family, value) if family == enumeration.name => Some(value.to_owned()),
-            Value::Text(text) if enumeration.has_value(&text) => Some(text),
+            Value::Member(family, value) if enumerations.iter().any(|known| known.name == family) => {
+                Some(value.to_owned())
+            }
+            Value::Text(text) if enumerations.iter().any(|known| known.has_value(&text)) => Some(text),
             Value::Text(text) => {
                 let span = self.span(name);
-                let message = format!("`{}` has no value \"{}\"", enumeration.name, text.escape_debug());
+                let message =
+                    format!("{} has no value \"{}\"", names(enumerations), text.escape_debug());
+                let values: Vec<&str> = enumerations.iter().flat_map(|known| known.values()).collect();
                 self.diagnostics.push(
                     Diagnostic::error(Code::UnknownMember, message)
                         .at(span)
-                        .hint(suggest::hint(&text, enumeration.values())),
+                        .hint(suggest::hint(&text, values)),
                 );
                 None
             }
             other => {
-                let expected = format!("a member of `{}`", enumeration.name);
+                let expected = format!("a member of {}", names(enumerations));
                 self.mistyped(name, &expected, &other);
                 None
             }
@@ -203,6 +248,11 @@ impl<'a> Fields<'_, '_, 'a> {
             }
         }
     }
+}
+
+fn names(enumerations: &[&'static Enumeration]) -> String {
+    let names: Vec<String> = enumerations.iter().map(|known| format!("`{}`", known.name)).collect();
+    names.join(" or ")
 }
 
 /// Kinds only: values of an environment are never shown.

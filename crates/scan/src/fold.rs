@@ -1,17 +1,22 @@
 //! Constant folding: the value an expression has whenever the module is imported, worked out from the source alone.
 
-use flash_model::Code;
+use flash_model::{Code, EndpointKind};
 use ruff_python_ast::{
-    BoolOp, ConversionFlag, Expr, ExprBinOp, ExprCall, ExprFString, FStringPart, InterpolatedStringElement,
-    Number, Stmt, StmtFunctionDef, UnaryOp,
+    BoolOp, ConversionFlag, Expr, ExprBinOp, ExprBoolOp, ExprCall, ExprFString, FStringPart, InterpolatedStringElement,
+    Number, UnaryOp,
 };
 use ruff_text_size::Ranged;
 
+use crate::conditions;
+use crate::factories::{self, Factory};
 use crate::imports::{FileIndex, Project};
+use crate::methods;
 use crate::resolve::{Entity, Unresolved, framework_symbol};
-use crate::resources::Symbol;
+use crate::resources::{self, Enumeration, Symbol};
 use crate::suggest;
-use crate::value::{NestedCall, ResourceCall, Value, compare, insert, number, operate, subscripted};
+use crate::value::{
+    Dialect, Frame, NestedCall, ResourceCall, Value, compare, insert, number, operate, subscripted,
+};
 
 /// Names and factories followed inside one another.
 const DEPTH_MAX: usize = 64;
@@ -52,18 +57,45 @@ const BUILTIN_FUNCTIONS: [&str; 26] = [
 /// Folds expressions; one for each value asked for, so that the budget is per value.
 #[derive(Debug)]
 pub(crate) struct Folder<'p, 'a> {
-    project: &'p Project<'a>,
+    pub(crate) project: &'p Project<'a>,
     steps: usize,
+    /// Parameters of the factory function that the expression stands in.
+    pub(crate) frame: Frame<'a>,
+    /// Variables of the environment whose defaults went into the value.
+    variables: Vec<String>,
 }
 
-type Folded<'a> = Result<Value<'a>, Unresolved>;
+pub(crate) type Folded<'a> = Result<Value<'a>, Unresolved>;
 
 pub(crate) fn fold<'a>(project: &Project<'a>, file: FileIndex, expression: &'a Expr) -> Folded<'a> {
-    Folder { project, steps: 0 }.fold(file, expression, 0)
+    fold_traced(project, file, expression).0
+}
+
+/// The value, and the variables of the environment that it depends on.
+pub(crate) fn fold_traced<'a>(
+    project: &Project<'a>,
+    file: FileIndex,
+    expression: &'a Expr,
+) -> (Folded<'a>, Vec<String>) {
+    fold_in_frame(project, file, &Frame::default(), expression)
+}
+
+/// `fold_traced` inside a factory function.
+pub(crate) fn fold_in_frame<'a>(
+    project: &Project<'a>,
+    file: FileIndex,
+    frame: &Frame<'a>,
+    expression: &'a Expr,
+) -> (Folded<'a>, Vec<String>) {
+    let mut folder = Folder { project, steps: 0, frame: frame.clone(), variables: Vec::new() };
+    let folded = folder.fold(file, expression, 0);
+    folder.variables.sort();
+    folder.variables.dedup();
+    (folded, folder.variables)
 }
 
 impl<'a> Folder<'_, 'a> {
-    fn fold(&mut self, file: FileIndex, expression: &'a Expr, depth: usize) -> Folded<'a> {
+    pub(crate) fn fold(&mut self, file: FileIndex, expression: &'a Expr, depth: usize) -> Folded<'a> {
         self.steps += 1;
         if depth > DEPTH_MAX || self.steps > STEPS_MAX {
             return Err(Unresolved::new(file, expression.range(), "it is too deep or refers to itself"));
@@ -111,17 +143,7 @@ impl<'a> Folder<'_, 'a> {
                 }
                 .ok_or_else(|| unknown(file, expression))
             }
-            Expr::BoolOp(operation) => {
-                let mut last = Value::None;
-                for value in &operation.values {
-                    last = self.fold(file, value, depth)?.settled();
-                    let truth = last.truth().ok_or_else(|| unknown(file, value))?;
-                    if truth == (operation.op == BoolOp::Or) {
-                        break;
-                    }
-                }
-                Ok(last)
-            }
+            Expr::BoolOp(operation) => self.choice(file, operation, depth),
             Expr::Compare(comparison) => match (&*comparison.ops, &*comparison.comparators) {
                 ([op], [right]) => {
                     let left = self.fold(file, &comparison.left, depth)?.settled();
@@ -144,7 +166,12 @@ impl<'a> Folder<'_, 'a> {
                     && name == "os.environ"
                 {
                     let variable = self.text(file, &subscript.slice, depth)?;
+                    self.variables.push(variable.clone());
                     return Ok(Value::Environment(variable, None));
+                }
+                if let Some(Symbol::Enumeration(enumeration)) = self.project.symbol(file, &subscript.value) {
+                    let member = self.text(file, &subscript.slice, depth)?;
+                    return member_named(file, expression, enumeration, &member);
                 }
                 let container = self.fold(file, &subscript.value, depth)?.settled();
                 let index = self.fold(file, &subscript.slice, depth)?.settled();
@@ -155,6 +182,30 @@ impl<'a> Folder<'_, 'a> {
             Expr::Call(call) => self.call(file, expression, call, depth),
             _ => Err(unknown(file, expression)),
         }
+    }
+
+    /// `and`, `or`. A variable of the environment without default has the value after `or` as its default.
+    fn choice(&mut self, file: FileIndex, operation: &'a ExprBoolOp, depth: usize) -> Folded<'a> {
+        let is_or = operation.op == BoolOp::Or;
+        let mut variable = None;
+        let mut last = Value::None;
+        for value in &operation.values {
+            last = match self.fold(file, value, depth)? {
+                Value::Environment(name, None) if is_or && variable.is_none() => {
+                    variable = Some(name);
+                    continue;
+                }
+                value => value.settled(),
+            };
+            let truth = last.truth().ok_or_else(|| unknown(file, value))?;
+            if truth == is_or {
+                break;
+            }
+        }
+        Ok(match variable {
+            Some(variable) => Value::Environment(variable, Some(Box::new(last))),
+            None => last,
+        })
     }
 
     fn list(&mut self, file: FileIndex, elements: &'a [Expr], depth: usize) -> Folded<'a> {
@@ -220,15 +271,37 @@ impl<'a> Folder<'_, 'a> {
     }
 
     fn reference(&mut self, file: FileIndex, expression: &'a Expr, depth: usize) -> Folded<'a> {
-        // `GpuGroup.ADA_24.value` and `.name` of an enumeration's member.
+        if let Expr::Name(name) = expression
+            && let Some(value) = self.frame.get(name.id.as_str())
+        {
+            return Ok(value.clone());
+        }
         if let Expr::Attribute(attribute) = expression
             && matches!(attribute.attr.as_str(), "value" | "name")
-            && let Ok(Value::Member(_, value)) = self.fold(file, &attribute.value, depth)
         {
-            return Ok(Value::Text(value.to_owned()));
+            // `GpuGroup.ADA_24.value` and `.name` of an enumeration's member.
+            match self.fold(file, &attribute.value, depth) {
+                Ok(Value::Member(enumeration, value)) => {
+                    let is_name = attribute.attr.as_str() == "name";
+                    let name = resources::member_name(enumeration, value).filter(|_| is_name);
+                    return Ok(Value::Text(name.unwrap_or(value).to_owned()));
+                }
+                // A member of the project's own enumeration.
+                Ok(value) if attribute.attr.as_str() == "value" && attribute.value.is_attribute_expr() => {
+                    return Ok(value);
+                }
+                _ => {}
+            }
         }
         match self.project.resolve(file, expression)? {
-            Entity::Value { file, expression } => self.fold(file, expression, depth),
+            Entity::Value { file: home, expression, condition } => {
+                if let Some(condition) = condition {
+                    let variables = &conditions::outcome(self.project, home, condition).variables;
+                    self.variables.extend(variables.iter().cloned());
+                }
+                // Names at module level know nothing of a factory's parameters.
+                self.in_frame(Frame::default(), |folder| folder.fold(home, expression, depth))
+            }
             Entity::Framework(path) => framework_value(file, expression, &path),
             Entity::Module(path) => Err(Unresolved::new(
                 file,
@@ -251,6 +324,13 @@ impl<'a> Folder<'_, 'a> {
         }
     }
 
+    pub(crate) fn in_frame<T>(&mut self, frame: Frame<'a>, work: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.frame, frame);
+        let result = work(self);
+        self.frame = outer;
+        result
+    }
+
     fn call(
         &mut self,
         file: FileIndex,
@@ -258,34 +338,41 @@ impl<'a> Folder<'_, 'a> {
         call: &'a ExprCall,
         depth: usize,
     ) -> Folded<'a> {
-        if let Some(symbol) = self.project.symbol(file, &call.func) {
-            match symbol {
-                Symbol::Resource(class) => return Ok(Value::Resource(ResourceCall { class, file, call })),
-                Symbol::Nested(class) => return Ok(Value::Nested(NestedCall { class, file, call })),
-                Symbol::Endpoint => {
-                    return Err(Unresolved::new(
-                        file,
-                        call.range(),
-                        "`Endpoint` declarations are not read yet",
-                    )
-                    .hint("use a resource class and `@remote(...)`, as in `LiveServerless(name=\"...\")`"));
-                }
-                Symbol::Enumeration(_) | Symbol::FlashApp | Symbol::Remote | Symbol::Other => {
-                    return Err(unknown(file, expression));
-                }
+        if let Some(value) = self.method(file, call, depth)? {
+            return Ok(value);
+        }
+        let frame = self.frame.clone();
+        match self.project.symbol(file, &call.func) {
+            Some(Symbol::Resource(class)) => {
+                let dialect = Dialect::Class;
+                return Ok(Value::Resource(ResourceCall { class, dialect, file, call, frame }));
             }
+            Some(Symbol::Endpoint) => {
+                // Which class it is shows when all that is declared on it has been read.
+                let (class, dialect) = (resources::class_of(EndpointKind::Queue, false, true), Dialect::Endpoint);
+                return Ok(Value::Resource(ResourceCall { class, dialect, file, call, frame }));
+            }
+            Some(Symbol::Nested(class)) => return Ok(Value::Nested(NestedCall { class, file, call, frame })),
+            Some(Symbol::Enumeration(enumeration)) => {
+                let value = call.arguments.args.first().filter(|_| call.arguments.len() == 1);
+                let value = value.ok_or_else(|| unknown(file, expression))?;
+                return match self.fold(file, value, depth)?.settled() {
+                    value @ Value::Member(..) => Ok(value),
+                    Value::Text(text) => member_of_value(file, value, enumeration, &text),
+                    _ => Err(unknown(file, value)),
+                };
+            }
+            Some(Symbol::FlashApp | Symbol::Remote | Symbol::Other) => return Err(unknown(file, expression)),
+            None => {}
         }
         let name = match self.project.resolve(file, &call.func) {
             Ok(Entity::External(name)) => name,
             Ok(Entity::Function { file: home, definition }) => {
-                return match factory_result(definition).filter(|_| call.arguments.is_empty()) {
-                    Some(result) => self.fold(home, result, depth),
-                    None => Err(Unresolved::new(
-                        file,
-                        expression.range(),
-                        format!("`{}()` is known only when the code runs", definition.name),
-                    )),
-                };
+                let name = definition.name.as_str();
+                return self.factory(file, call, home, name, factories::of_function(definition), depth);
+            }
+            Ok(Entity::Value { file: home, expression: Expr::Lambda(lambda), .. }) => {
+                return self.factory(file, call, home, "lambda", factories::of_lambda(lambda), depth);
             }
             Ok(Entity::Framework(path)) => return framework_value(file, &call.func, &path),
             Err(unresolved) => match &*call.func {
@@ -294,11 +381,67 @@ impl<'a> Folder<'_, 'a> {
             },
             Ok(Entity::Class { definition, .. }) => {
                 let reason = format!("`{}` is a class of the project, not a resource class", definition.name);
-                return Err(Unresolved::new(file, expression.range(), reason));
+                let hint = "use a resource class itself, with what its instances share in a dictionary: \
+                            `LiveServerless(name=\"...\", **COMMON)`";
+                return Err(Unresolved::new(file, expression.range(), reason).hint(hint));
             }
             Ok(_) => return Err(unknown(file, expression)),
         };
         self.known_function(file, expression, &name, call, depth)
+    }
+
+    /// A method of a text or dictionary: `NAME.upper()`, `SETTINGS.get("key", 1)`.
+    fn method(
+        &mut self,
+        file: FileIndex,
+        call: &'a ExprCall,
+        depth: usize,
+    ) -> Result<Option<Value<'a>>, Unresolved> {
+        let Expr::Attribute(method) = &*call.func else { return Ok(None) };
+        let name = method.attr.as_str();
+        if !methods::NAMES.contains(&name) {
+            return Ok(None);
+        }
+        let Ok(receiver @ (Value::Text(_) | Value::Dict(_))) =
+            self.fold(file, &method.value, depth).map(Value::settled)
+        else {
+            return Ok(None);
+        };
+        let mut arguments = Vec::with_capacity(call.arguments.args.len());
+        for argument in &*call.arguments.args {
+            arguments.push(self.fold(file, argument, depth)?.settled());
+        }
+        let mut named = Vec::with_capacity(call.arguments.keywords.len());
+        for keyword in &*call.arguments.keywords {
+            let Some(argument) = &keyword.arg else { return Ok(None) };
+            named.push((argument.as_str(), self.fold(file, &keyword.value, depth)?.settled()));
+        }
+        let result = methods::call(receiver, name, &arguments, &named);
+        result.map(Some).ok_or_else(|| unknown(file, &call.func))
+    }
+
+    /// What a function of the project returns, if it does nothing but make it.
+    fn factory(
+        &mut self,
+        file: FileIndex,
+        call: &'a ExprCall,
+        home: FileIndex,
+        name: &str,
+        factory: Option<Factory<'a>>,
+        depth: usize,
+    ) -> Folded<'a> {
+        let Some(factory) = factory else {
+            let reason = format!("`{name}()` is known only when the code runs");
+            let hint = "let the function only bind names and return, without loops, conditions or decorators";
+            return Err(Unresolved::new(file, call.range(), reason).hint(hint));
+        };
+        let mut locals = self.bind_parameters(file, call, home, name, factory.parameters, depth)?;
+        for (local, value) in factory.locals {
+            let frame = Frame::new(locals.clone());
+            let value = self.in_frame(frame, |folder| folder.fold(home, value, depth))?;
+            locals.push((local, value));
+        }
+        self.in_frame(Frame::new(locals), |folder| folder.fold(home, factory.result, depth))
     }
 
     /// Functions of Python's own whose results are as constant as their arguments.
@@ -321,6 +464,7 @@ impl<'a> Folder<'_, 'a> {
                     Some(default) => Some(Box::new(self.fold(file, default, depth)?)),
                     None => None,
                 };
+                self.variables.push(variable.clone());
                 Ok(Value::Environment(variable, default))
             }
             ("dict", []) => {
@@ -365,33 +509,13 @@ impl<'a> Folder<'_, 'a> {
     }
 }
 
-/// What a function without parameters returns, if returning it is all that it does.
-fn factory_result(definition: &StmtFunctionDef) -> Option<&Expr> {
-    if definition.is_async
-        || !definition.decorator_list.is_empty()
-        || definition.parameters.iter().next().is_some()
-    {
-        return None;
-    }
-    let is_docstring =
-        |statement: &Stmt| matches!(statement, Stmt::Expr(text) if text.value.is_string_literal_expr());
-    let body: &[Stmt] = &definition.body;
-    match body.split_first() {
-        Some((first, [Stmt::Return(result)])) if is_docstring(first) => result.value.as_deref(),
-        Some((Stmt::Return(result), [])) => result.value.as_deref(),
-        _ => None,
-    }
-}
-
 fn framework_value<'a>(file: FileIndex, expression: &'a Expr, path: &[String]) -> Folded<'a> {
     let at = |reason: String| Unresolved::new(file, expression.range(), reason);
     match framework_symbol(path) {
-        Some((Symbol::Enumeration(enumeration), [member, ..])) => match enumeration.value_of(member) {
-            Some(value) => Ok(Value::Member(enumeration.name, value)),
-            None => Err(at(format!("`{}` has no member `{member}`", enumeration.name))
-                .hint(suggest::hint(member, enumeration.member_names()))
-                .code(Code::UnknownMember)),
-        },
+        Some((Symbol::Enumeration(enumeration), [member])) if member == "all" => Ok(all_members(enumeration)),
+        Some((Symbol::Enumeration(enumeration), [member, ..])) => {
+            member_named(file, expression, enumeration, member)
+        }
         Some((_, _)) => {
             let name = path.last().map_or("it", String::as_str);
             Err(at(format!("`{name}` is not a value")))
@@ -404,7 +528,44 @@ fn framework_value<'a>(file: FileIndex, expression: &'a Expr, path: &[String]) -
     }
 }
 
-fn unknown(file: FileIndex, expression: &Expr) -> Unresolved {
+fn member_named<'a>(
+    file: FileIndex,
+    expression: &Expr,
+    enumeration: &'static Enumeration,
+    member: &str,
+) -> Folded<'a> {
+    let unknown = || {
+        let reason = format!("`{}` has no member `{}`", enumeration.name, member.escape_debug());
+        Unresolved::new(file, expression.range(), reason)
+            .hint(suggest::hint(member, enumeration.member_names()))
+            .code(Code::UnknownMember)
+    };
+    enumeration.value_of(member).map(|value| Value::Member(enumeration.name, value)).ok_or_else(unknown)
+}
+
+/// `GpuGroup.all()`: every member but the one that stands for all.
+fn all_members<'a>(enumeration: &'static Enumeration) -> Value<'a> {
+    let values = enumeration.values().filter(|value| *value != "any");
+    Value::List(values.map(|value| Value::Member(enumeration.name, value)).collect())
+}
+
+fn member_of_value<'a>(
+    file: FileIndex,
+    expression: &Expr,
+    enumeration: &'static Enumeration,
+    value: &str,
+) -> Folded<'a> {
+    let unknown = || {
+        let reason = format!("`{}` has no value \"{}\"", enumeration.name, value.escape_debug());
+        Unresolved::new(file, expression.range(), reason)
+            .hint(suggest::hint(value, enumeration.values()))
+            .code(Code::UnknownMember)
+    };
+    let known = enumeration.values().find(|known| *known == value);
+    known.map(|value| Value::Member(enumeration.name, value)).ok_or_else(unknown)
+}
+
+pub(crate) fn unknown(file: FileIndex, expression: &Expr) -> Unresolved {
     Unresolved::new(file, expression.range(), "this is known only when the code runs")
 }
 
@@ -418,6 +579,9 @@ mod tests {
         A = 'a'\nN = 3\nLIST = [1, 2]\nD = {'k': 'v', 'n': N}\n\
         def make():\n    'doc'\n    return [A]\n\
         def takes(x): return x\n\
+        def full(a, *rest, n=N, **more):\n    'doc'\n    joined: str = f'{a}-{A}'\n    return [a, n, list(rest[1:]) if False else [], more, joined]\n\
+        LAMBDA = lambda x, y=N: [x, y]\n\
+        def decides(x):\n    if x: return 1\n    return 2\n\
         for i in LIST: LOOPED = i\n";
 
     /// `expect` is the value as text, or the reason after `!`.
@@ -492,6 +656,16 @@ mod tests {
     }
 
     #[test]
+    fn methods_and_membership() {
+        check("A.upper() + '-'.join(['x', A])", "\"Ax-a\"");
+        check("'{}-{n}'.format(A, n=N)", "\"a-3\"");
+        check("D.get('k') + D.get('none', 'd')", "\"vd\"");
+        check("' x '.strip().replace('x', 'yy') * 2", "\"yyyy\"");
+        check("A in ['a'] and 'none' not in D and 'b' not in A", "True");
+        check("A.split(',')", "!the attribute `split` is known only when the code runs");
+    }
+
+    #[test]
     fn the_framework_and_the_environment() {
         check("GpuGroup.ADA_24", "GpuGroup ADA_24");
         check("t.core.GpuGroup.ANY.value", "\"any\"");
@@ -502,12 +676,25 @@ mod tests {
         check("os.getenv('P', 'x')", "$P:\"x\"");
         check("os.environ['P']", "$P:");
         check("int(os.environ.get('P', default='7')) + 1", "8");
+        check("os.getenv('P') or 'x'", "$P:\"x\"");
+        check("GpuGroup('ADA_24')", "GpuGroup ADA_24");
+        check("GpuGroup['ADA_24'].name", "\"ADA_24\"");
+        check("GpuGroup('ADA_25')", "!`GpuGroup` has no value \"ADA_25\"");
+        check("t.Endpoint(name='e')", "an Endpoint");
     }
 
     #[test]
     fn functions_and_dead_ends() {
         check("make()[0]", "\"a\"");
-        check("takes(1)", "!`takes()` is known only when the code runs");
+        check("takes(1) + takes(x=2)", "3");
+        check("takes()", "!`takes()` lacks the argument `x`");
+        check("takes(1, 2)", "!`takes()` is given too many arguments");
+        check("takes(1, x=2)", "!`takes()` is given `x` twice");
+        check("takes(1, y=2)", "!`takes()` has no parameter \"y\"");
+        check("full('p', 'q', k=1)", "[\"p\", 3, [], {\"k\": 1}, \"p-a\"]");
+        check("full(n=4, *['p', 5])", "[\"p\", 4, [], {}, \"p-a\"]");
+        check("LAMBDA(2)", "[2, 3]");
+        check("decides(1)", "!`decides()` is known only when the code runs");
         check("make", "!`make` is a function");
         check("LOOPED", "!`LOOPED` cannot be followed: it is assigned in a loop");
         check("os.path", "!`os.path` comes from outside the project");

@@ -1,6 +1,7 @@
 //! Where an import leads: into the framework, to another file of the project, or outside.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicUsize;
 
 use crate::parse::SourceFile;
 use crate::resources::FRAMEWORK_PACKAGES;
@@ -18,6 +19,8 @@ pub(crate) struct Project<'a> {
     modules: HashMap<&'a str, FileIndex>,
     /// Directories that hold Python files at any depth: packages, with or without `__init__.py`.
     directories: HashSet<&'a str>,
+    /// Conditions being worked out at this moment.
+    pub(crate) open_conditions: AtomicUsize,
 }
 
 /// What a dotted module name means.
@@ -49,7 +52,7 @@ impl<'a> Project<'a> {
             }
         }
         let surveys = files.iter().map(survey).collect();
-        Self { files, surveys, modules, directories }
+        Self { files, surveys, modules, directories, open_conditions: AtomicUsize::new(0) }
     }
 
     pub(crate) fn file_of_module(&self, path: &str) -> Option<FileIndex> {

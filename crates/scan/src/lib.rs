@@ -19,7 +19,10 @@ mod imports;
 mod resolve;
 // Values.
 mod arguments;
+mod conditions;
+mod factories;
 mod fold;
+mod methods;
 mod value;
 // What the framework's names mean.
 mod decorators;

@@ -9,10 +9,10 @@ use flash_model::{
 use ruff_text_size::{Ranged, TextSize};
 
 use crate::closure::Closures;
-use crate::decorators::RemoteUse;
+use crate::decorators::{RemoteUse, Style};
 use crate::imports::{FileIndex, Project};
 use crate::source::SourceTree;
-use crate::specification::{Environment, Specified, specify};
+use crate::specification::{Environment, ImpliedName, Specified, specify};
 use crate::survey::{Binding, Definition};
 use crate::value::ResourceCall;
 use crate::{signature, validate};
@@ -31,73 +31,142 @@ pub(crate) fn lower(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Lowered {
     let closures = Closures::new(project);
-    let routes = routes(project, uses, diagnostics);
+    let declared = declared(project, uses, diagnostics);
+    let routes = routes(project, uses, &declared, diagnostics);
     let unique = unique_functions(project, uses, diagnostics);
+    validate::assigned_attributes(project, uses, diagnostics);
+    validate::images_without_functions(project, uses, diagnostics);
     let mut lowered =
         Lowered { manifest: Manifest::empty(tree.project_name()), environments: BTreeMap::new() };
-    let mut name_spans: BTreeMap<ResourceName, Span> = BTreeMap::new();
-    for (resource, users) in by_resource(uses) {
-        let Some(specified) = specify(project, resource, diagnostics) else { continue };
-        if let Some(first) = name_spans.get(&specified.name) {
-            diagnostics.push(
-                Diagnostic::error(
-                    Code::DuplicateResource,
-                    format!("two configurations have the name \"{}\"", specified.name),
-                )
-                .at(specified.name_span)
-                .related(first.clone(), "the name is taken here")
-                .hint("give each a name of its own, or share one configuration object between the functions"),
-            );
-            continue;
-        }
-        name_spans.insert(specified.name.clone(), specified.name_span.clone());
+    for Declared { resource, specified, users, homes } in declared {
         let users: Vec<usize> = users.into_iter().filter(|user| unique.contains_key(user)).collect();
-        if users.is_empty() {
-            continue;
-        }
+        let Some(specified) = specified.filter(|_| !users.is_empty()) else { continue };
         let functions = users
             .iter()
             .filter_map(|user| {
                 let name = unique.get(user)?.clone();
-                Some(function(project, &uses[*user], name, routes.get(user).cloned()))
+                Some(function(project, &uses[*user], name, routes.get(user).cloned(), &specified))
             })
             .collect();
-        let roots: BTreeSet<FileIndex> =
-            users.iter().map(|user| uses[*user].file).chain([resource.file]).collect();
-        add_resource(tree, project, &closures, &mut lowered, resource, specified, functions, roots);
+        let roots = users.iter().map(|user| uses[*user].file).chain(homes).collect();
+        let variables = environment_dependent(&specified, users.iter().map(|user| &uses[*user]));
+        add_resource(tree, project, &closures, &mut lowered, &resource, specified, functions, roots, variables);
     }
     name_handlers(&mut lowered.manifest);
     lowered
 }
 
+/// A resource with the numbers of the uses that are declared on it.
+#[derive(Debug)]
+struct Declared<'a> {
+    resource: ResourceCall<'a>,
+    /// `None` if it has no usable name, which has been reported.
+    specified: Option<Specified>,
+    users: Vec<usize>,
+    /// Files that the configuration stands in.
+    homes: BTreeSet<FileIndex>,
+}
+
+/// All resources that functions are decorated with, in the order of files and lines. Configurations that say the same under
+/// one name are one resource.
+fn declared<'a>(
+    project: &Project<'a>,
+    uses: &[RemoteUse<'a>],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Declared<'a>> {
+    let mut declared: Vec<Declared<'a>> = Vec::new();
+    let mut by_name: BTreeMap<ResourceName, usize> = BTreeMap::new();
+    for (resource, users) in by_resource(uses) {
+        let specified = specify(project, &resource, implied_name(project, uses, &users), diagnostics);
+        let homes = BTreeSet::from([resource.file]);
+        let entry = Declared { resource, specified, users, homes };
+        let Some(specified) = &entry.specified else {
+            declared.push(entry);
+            continue;
+        };
+        let Some(first) = by_name.get(&specified.name).copied() else {
+            by_name.insert(specified.name.clone(), declared.len());
+            declared.push(entry);
+            continue;
+        };
+        let first = &mut declared[first];
+        match &first.specified {
+            Some(known) if first.resource.class == entry.resource.class && known.says_the_same(specified) => {
+                first.users.extend(entry.users);
+                first.homes.extend(entry.homes);
+            }
+            known => diagnostics.extend(known.as_ref().map(|known| {
+                let message = format!("two different configurations have the name \"{}\"", specified.name);
+                Diagnostic::error(Code::DuplicateResource, message)
+                    .at(specified.name_span.clone())
+                    .related(known.name_span.clone(), "the name is taken here")
+                    .hint("give each a name of its own, or share one configuration object between the functions")
+            })),
+        }
+    }
+    declared.sort_by_key(|declared| declared.users.first().copied());
+    validate::similar_names(declared.iter().filter_map(|declared| declared.specified.as_ref()), diagnostics);
+    declared
+}
+
+/// An `Endpoint` without a name is called as the function that it decorates.
+fn implied_name(project: &Project<'_>, uses: &[RemoteUse<'_>], users: &[usize]) -> Option<ImpliedName> {
+    let [user] = users else { return None };
+    let remote = &uses[*user];
+    let name = remote.definition.name();
+    (remote.style == Style::Direct).then(|| ImpliedName {
+        name: name.to_string(),
+        span: project.files[remote.file].span(name.range),
+    })
+}
+
 /// The calls that functions are decorated with, in the order of files and lines, each with the numbers of its users.
 fn by_resource<'a>(uses: &[RemoteUse<'a>]) -> Vec<(ResourceCall<'a>, Vec<usize>)> {
-    let mut grouped: BTreeMap<(FileIndex, TextSize), (ResourceCall<'a>, Vec<usize>)> = BTreeMap::new();
+    let mut at_place: BTreeMap<(FileIndex, TextSize), Vec<(ResourceCall<'a>, Vec<usize>)>> = BTreeMap::new();
     for (user, remote) in uses.iter().enumerate() {
-        let resource = remote.resource;
-        let place = (resource.file, resource.call.range().start());
-        grouped.entry(place).or_insert_with(|| (resource, Vec::new())).1.push(user);
+        let resource = &remote.resource;
+        let here = at_place.entry((resource.file, resource.call.range().start())).or_default();
+        match here.iter_mut().find(|(known, _)| known == resource) {
+            Some((_, users)) => users.push(user),
+            None => here.push((resource.clone(), vec![user])),
+        }
     }
-    grouped.into_values().collect()
+    at_place.into_values().flatten().collect()
 }
 
 fn routes(
     project: &Project<'_>,
     uses: &[RemoteUse<'_>],
+    declared: &[Declared<'_>],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> BTreeMap<usize, (HttpMethod, String)> {
     let mut routes = BTreeMap::new();
-    for (resource, users) in by_resource(uses) {
+    for Declared { resource, users, .. } in declared {
         let mut taken = validate::Taken::new();
         for user in users {
             if !resource.class.is_load_balanced() {
-                validate::ignored_route(project, &uses[user], diagnostics);
-            } else if let Some(route) = validate::route(project, &uses[user], &mut taken, diagnostics) {
-                routes.insert(user, route);
+                validate::ignored_route(project, &uses[*user], diagnostics);
+            } else if let Some(route) = validate::route(project, &uses[*user], &mut taken, diagnostics) {
+                routes.insert(*user, route);
             }
         }
     }
     routes
+}
+
+/// What of a resource depends on the environment of whoever deploys, by the names that the source gives it.
+fn environment_dependent<'u>(
+    specified: &Specified,
+    users: impl Iterator<Item = &'u RemoteUse<'u>>,
+) -> BTreeMap<String, Vec<String>> {
+    let mut variables = specified.variables.clone();
+    for remote in users {
+        for (argument, names) in &remote.variables {
+            let argument = format!("{}.{argument}", remote.definition.name());
+            variables.entry(argument).or_default().extend(names.iter().cloned());
+        }
+    }
+    variables.into_iter().map(|(argument, names)| (argument, names.into_iter().collect())).collect()
 }
 
 /// Functions whose name nobody before them has.
@@ -145,6 +214,7 @@ fn function(
     remote: &RemoteUse<'_>,
     name: FunctionName,
     route: Option<(HttpMethod, String)>,
+    specified: &Specified,
 ) -> Function {
     let file = &project.files[remote.file];
     let (is_async, is_class, body) = match remote.definition {
@@ -170,7 +240,7 @@ fn function(
         is_class,
         is_load_balanced: class.is_load_balanced(),
         is_live_resource: class.is_load_balanced() && class.live,
-        config_variable: config_variable(project, remote.resource),
+        config_variable: config_variable(project, &remote.resource),
         http_method,
         http_path,
         file: file.path.to_owned(),
@@ -179,15 +249,17 @@ fn function(
         returns,
         methods,
         doc: signature::documentation(body),
-        dependencies: remote.dependencies.clone(),
-        system_dependencies: remote.system_dependencies.clone(),
+        dependencies: [&remote.dependencies[..], &specified.dependencies].concat(),
+        system_dependencies: [&remote.system_dependencies[..], &specified.system_dependencies].concat(),
     }
 }
 
 /// The name that the configuration's own module binds it to.
-fn config_variable(project: &Project<'_>, resource: ResourceCall<'_>) -> Option<String> {
+fn config_variable(project: &Project<'_>, resource: &ResourceCall<'_>) -> Option<String> {
     let survey = &project.surveys[resource.file];
-    let is_it = |binding: &Binding<'_>| matches!(binding, Binding::Value(expression) if expression.range() == resource.call.range());
+    let is_it = |binding: &Binding<'_>| {
+        binding.value().is_some_and(|expression| expression.range() == resource.call.range())
+    };
     let names =
         survey.bindings.iter().filter(|(_, bindings)| bindings.iter().any(|(_, binding)| is_it(binding)));
     names.map(|(name, _)| (*name).to_owned()).min()
@@ -199,10 +271,11 @@ fn add_resource(
     project: &Project<'_>,
     closures: &Closures<'_, '_>,
     lowered: &mut Lowered,
-    resource: ResourceCall<'_>,
+    resource: &ResourceCall<'_>,
     specified: Specified,
     mut functions: Vec<Function>,
     roots: BTreeSet<FileIndex>,
+    environment_dependent: BTreeMap<String, Vec<String>>,
 ) {
     let Specified { name, mut spec, environment, .. } = specified;
     functions.sort_by(|left, right| left.name.cmp(&right.name));
@@ -238,6 +311,7 @@ fn add_resource(
         imports: closures.packages(&files),
         code_digest: closures.digest(tree, &files),
         config_hash: String::new(),
+        environment_dependent,
         provisioned: Provisioned::default(),
     };
     manifest.resources.insert(name.clone(), with_hash(entry));

@@ -3,7 +3,7 @@
 use flash_model::{Code, Diagnostic, Hardware, VolumeSpec};
 use ruff_text_size::Ranged;
 
-use crate::arguments::{Arguments, Signature};
+use crate::arguments::{Arguments, Signature, Site};
 use crate::fields::Fields;
 use crate::imports::Project;
 use crate::resources::{DATA_CENTER, KEY_VALUE_PAIR};
@@ -11,6 +11,8 @@ use crate::specification::{DEFAULT_DATACENTER, Environment};
 use crate::value::{NestedCall, Value};
 
 const DEFAULT_VOLUME_GB: u32 = 100;
+/// The largest that the provider makes.
+const VOLUME_GB_MAX: i64 = 4096;
 /// What a template has unless it says otherwise.
 const TEMPLATE_DISK_GB: u32 = 64;
 
@@ -51,7 +53,7 @@ pub(crate) struct Template {
 
 pub(crate) fn read_template(
     project: &Project<'_>,
-    template: NestedCall<'_>,
+    template: &NestedCall<'_>,
     environment: &mut Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Template {
@@ -86,7 +88,7 @@ fn template_environment(
                 find("key").zip(find("value"))
             }
             Value::Nested(pair) if pair.class == &KEY_VALUE_PAIR => {
-                let arguments = read_nested(project, pair, fields.diagnostics);
+                let arguments = read_nested(project, &pair, fields.diagnostics);
                 let key = arguments.value("key", fields.diagnostics).map(|given| given.value);
                 key.zip(arguments.value("value", fields.diagnostics).map(|given| given.value))
             }
@@ -98,20 +100,23 @@ fn template_environment(
     }
 }
 
+/// A volume, which must be in the resource's data centre where that is one.
 pub(crate) fn read_volume(
     project: &Project<'_>,
-    volume: NestedCall<'_>,
-    datacenter_of_resource: &str,
+    volume: &NestedCall<'_>,
+    datacenter_of_resource: Option<&str>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<VolumeSpec> {
     let arguments = read_nested(project, volume, diagnostics);
     let mut fields = Fields { arguments: &arguments, diagnostics };
-    let size_gb = fields.integer("size", 1).unwrap_or(DEFAULT_VOLUME_GB);
+    let size_gb = fields.whole_number("size", 1, VOLUME_GB_MAX).and_then(|size| u32::try_from(size).ok());
+    let keyword = if arguments.has("datacenter") { "datacenter" } else { "dataCenterId" };
     let datacenter =
-        fields.member("dataCenterId", &DATA_CENTER).unwrap_or_else(|| DEFAULT_DATACENTER.to_owned());
-    if datacenter != datacenter_of_resource {
-        let span =
-            if arguments.has("dataCenterId") { fields.span("dataCenterId") } else { arguments.callee_span() };
+        fields.member(keyword, &DATA_CENTER).unwrap_or_else(|| DEFAULT_DATACENTER.to_owned());
+    if let Some(datacenter_of_resource) = datacenter_of_resource
+        && datacenter != datacenter_of_resource
+    {
+        let span = if arguments.has(keyword) { fields.span(keyword) } else { arguments.callee_span() };
         fields.diagnostics.push(
             Diagnostic::error(
                 Code::InvalidValue,
@@ -121,34 +126,36 @@ pub(crate) fn read_volume(
             .hint("put both into one data centre"),
         );
     }
-    match fields.text("name") {
-        Some(name) if !name.is_empty() => Some(VolumeSpec { name, size_gb, datacenter: Some(datacenter) }),
-        Some(_) => {
-            fields.invalid(
-                "name",
-                "a volume's name must not be empty".to_owned(),
-                "write `NetworkVolume(name=\"models\")`",
-            );
-            None
-        }
-        None => {
-            if !arguments.has("name") && !arguments.incomplete {
-                fields.diagnostics.push(
-                    Diagnostic::error(Code::InvalidName, "`NetworkVolume` has no name")
-                        .at(arguments.span(volume.call.func.range()))
-                        .hint("write `NetworkVolume(name=\"models\")`"),
-                );
-            }
-            None
-        }
+    let id = fields.text("id").filter(|id| !id.is_empty());
+    let name = fields.text("name");
+    if name.as_deref() == Some("") {
+        fields.invalid(
+            "name",
+            "a volume's name must not be empty".to_owned(),
+            "write `NetworkVolume(name=\"models\")`",
+        );
     }
+    let name = name.filter(|name| !name.is_empty());
+    if name.is_none() && id.is_none() {
+        if !arguments.has("name") && !arguments.incomplete {
+            fields.diagnostics.push(
+                Diagnostic::error(Code::InvalidName, "`NetworkVolume` has neither name nor id")
+                    .at(arguments.span(volume.call.func.range()))
+                    .hint("write `NetworkVolume(name=\"models\")`"),
+            );
+        }
+        return None;
+    }
+    // One that exists has the size that it has.
+    let size_gb = if id.is_some() { size_gb } else { Some(size_gb.unwrap_or(DEFAULT_VOLUME_GB)) };
+    Some(VolumeSpec { id, name, size_gb, datacenter: Some(datacenter) })
 }
 
 fn read_nested<'p, 'a>(
     project: &'p Project<'a>,
-    nested: NestedCall<'a>,
+    nested: &NestedCall<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Arguments<'p, 'a> {
     let signature = Signature { name: nested.class.name, positional: &[], keywords: nested.class.fields };
-    Arguments::read(project, nested.file, nested.call, signature, diagnostics)
+    Arguments::read(project, Site::from(nested), signature, diagnostics)
 }

@@ -1,13 +1,14 @@
 //! What a name or a dotted name means: follows bindings and imports through the project's modules.
 
 use flash_model::{Code, Diagnostic};
-use ruff_python_ast::{Expr, StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::{Expr, ExprCall, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
+use crate::conditions;
 use crate::imports::{FileIndex, Located, Project, join, module_path};
 use crate::resources::{self, Symbol};
 use crate::suggest;
-use crate::survey::{Binding, FromImport};
+use crate::survey::{Binding, ConditionIndex, FromImport};
 
 /// Imports of imports followed before a circle is assumed.
 const HOPS_MAX: usize = 16;
@@ -23,6 +24,8 @@ pub(crate) enum Entity<'a> {
     Value {
         file: FileIndex,
         expression: &'a Expr,
+        /// The `if` it is bound under.
+        condition: Option<ConditionIndex>,
     },
     Function {
         file: FileIndex,
@@ -100,7 +103,7 @@ impl<'a> Project<'a> {
                 let base = self.resolve(file, &attribute.value)?;
                 self.attribute(base, attribute.attr.as_str(), file, expression.range(), 0)
             }
-            _ => Ok(Entity::Value { file, expression }),
+            _ => Ok(Entity::Value { file, expression, condition: None }),
         }
     }
 
@@ -135,7 +138,7 @@ impl<'a> Project<'a> {
         if hops > HOPS_MAX {
             return Err(Unresolved::new(file, use_range, format!("`{name}` is imported in a circle")));
         }
-        if let Some(binding) = self.bound(file, name, before) {
+        if let Some(binding) = self.bound(file, name, before)? {
             return self.binding(file, name, binding, hops).map(Some);
         }
         // `from x import *`, and what `x` takes in the same way.
@@ -154,7 +157,7 @@ impl<'a> Project<'a> {
                         if files.contains(&target) {
                             continue;
                         }
-                        if let Some(binding) = self.bound(target, name, None) {
+                        if let Some(binding) = self.bound(target, name, None)? {
                             return self.binding(target, name, binding, hops + 1).map(Some);
                         }
                         files.push(target);
@@ -166,10 +169,29 @@ impl<'a> Project<'a> {
         Ok(None)
     }
 
-    fn bound(&self, file: FileIndex, name: &str, before: Option<TextSize>) -> Option<&Binding<'a>> {
-        let bindings = self.surveys[file].bindings.get(name)?;
-        let earlier = before.and_then(|before| bindings.iter().rev().find(|(offset, _)| *offset <= before));
-        earlier.or(bindings.last()).map(|(_, binding)| binding)
+    /// The last binding before a place, else the module's last; one whose condition does not hold is none.
+    fn bound(
+        &self,
+        file: FileIndex,
+        name: &str,
+        before: Option<TextSize>,
+    ) -> Result<Option<&Binding<'a>>, Unresolved> {
+        let Some(bindings) = self.surveys[file].bindings.get(name) else { return Ok(None) };
+        let earlier = bindings.iter().filter(|(offset, _)| before.is_none_or(|before| *offset <= before));
+        for (_, binding) in earlier.rev().chain(bindings.iter().rev()) {
+            let Binding::Conditional(condition, value) = binding else { return Ok(Some(binding)) };
+            match conditions::outcome(self, file, *condition).holds {
+                Some(true) => return Ok(Some(binding)),
+                Some(false) => {}
+                None => {
+                    let reason = format!(
+                        "`{name}` cannot be followed: which value it has depends on a condition"
+                    );
+                    return Err(Unresolved::new(file, value.range(), reason));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn binding(
@@ -181,7 +203,10 @@ impl<'a> Project<'a> {
     ) -> Result<Entity<'a>, Unresolved> {
         match *binding {
             // `a = b` is followed, so that an alias is the thing itself.
-            Binding::Value(expression) => Ok(Entity::Value { file, expression }),
+            Binding::Value(expression) => Ok(Entity::Value { file, expression, condition: None }),
+            Binding::Conditional(condition, expression) => {
+                Ok(Entity::Value { file, expression, condition: Some(condition) })
+            }
             Binding::Function(definition) => Ok(Entity::Function { file, definition }),
             Binding::Class(definition) => Ok(Entity::Class { file, definition }),
             Binding::Opaque(range, why) => {
@@ -276,10 +301,15 @@ impl<'a> Project<'a> {
             }
             Entity::External(dotted) => Ok(Entity::External(format!("{dotted}.{name}"))),
             Entity::Module(path) => self.member(&path, name, (use_file, range), 0),
-            Entity::Class { file, definition } => class_attribute(file, definition, name, use_file, range),
-            Entity::Value { file, expression: expression @ (Expr::Name(_) | Expr::Attribute(_)) } => {
+            Entity::Class { file, definition } => {
+                self.class_attribute(file, definition, name, (use_file, range), hops)
+            }
+            Entity::Value { file, expression: expression @ (Expr::Name(_) | Expr::Attribute(_)), .. } => {
                 let base = self.resolve_within(file, expression, hops + 1)?;
                 self.attribute(base, name, use_file, range, hops + 1)
+            }
+            Entity::Value { file, expression: Expr::Call(call), .. } => {
+                self.instance_attribute(file, call, name, (use_file, range), hops)
             }
             Entity::Value { .. } | Entity::Function { .. } => Err(Unresolved::new(
                 use_file,
@@ -314,13 +344,79 @@ impl<'a> Project<'a> {
         for _ in 0..HOPS_MAX {
             match entity {
                 Entity::Framework(path) => return framework_symbol(&path).map(|(symbol, _)| symbol),
-                Entity::Value { file, expression: expression @ (Expr::Name(_) | Expr::Attribute(_)) } => {
+                Entity::Value { file, expression: expression @ (Expr::Name(_) | Expr::Attribute(_)), .. } => {
                     entity = self.resolve(file, expression).ok()?;
                 }
                 _ => return None,
             }
         }
         None
+    }
+
+    /// An attribute that the class or one of its bases in the project assigns in its body.
+    fn class_attribute(
+        &self,
+        file: FileIndex,
+        definition: &'a StmtClassDef,
+        name: &str,
+        use_site: (FileIndex, TextRange),
+        hops: usize,
+    ) -> Result<Entity<'a>, Unresolved> {
+        if let Some(expression) = assigned_in_body(definition, name) {
+            return Ok(Entity::Value { file, expression, condition: None });
+        }
+        let bases = definition.arguments.iter().flat_map(|arguments| &arguments.args);
+        for base in bases {
+            if hops < HOPS_MAX
+                && let Ok(Entity::Class { file, definition }) = self.resolve_within(file, base, hops + 1)
+                && let Ok(found) = self.class_attribute(file, definition, name, use_site, hops + 1)
+            {
+                return Ok(found);
+            }
+        }
+        let reason = format!("class `{}` has no plain attribute `{name}`", definition.name);
+        Err(Unresolved::new(use_site.0, use_site.1, reason))
+    }
+
+    /// `Settings(name="x").name`, where the class is filled by its keywords alone, as a dataclass is.
+    fn instance_attribute(
+        &self,
+        file: FileIndex,
+        call: &'a ExprCall,
+        name: &str,
+        use_site: (FileIndex, TextRange),
+        hops: usize,
+    ) -> Result<Entity<'a>, Unresolved> {
+        let unknown = || {
+            let reason = format!("the attribute `{name}` is known only when the code runs");
+            Err(Unresolved::new(use_site.0, use_site.1, reason))
+        };
+        let Ok(Entity::Class { file: home, definition }) = self.resolve_within(file, &call.func, hops + 1) else {
+            return unknown();
+        };
+        let is_plain = call.arguments.args.is_empty()
+            && call.arguments.keywords.iter().all(|keyword| keyword.arg.is_some())
+            && !defines_constructor(definition);
+        if !is_plain {
+            return unknown();
+        }
+        let is_it = |keyword: &&ruff_python_ast::Keyword| {
+            keyword.arg.as_ref().is_some_and(|argument| argument.as_str() == name)
+        };
+        match call.arguments.keywords.iter().find(is_it) {
+            Some(keyword) => Ok(Entity::Value { file, expression: &keyword.value, condition: None }),
+            None => self.class_attribute(home, definition, name, use_site, hops + 1),
+        }
+    }
+
+    /// Whether a name of a module is the framework's `Endpoint`.
+    pub(crate) fn is_endpoint(&self, file: FileIndex, name: &str) -> bool {
+        match self.lookup(file, name, None, TextRange::default(), 0) {
+            Ok(Some(Entity::Framework(path))) => {
+                matches!(framework_symbol(&path), Some((Symbol::Endpoint, _)))
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn dotted_module(&self, file: FileIndex) -> String {
@@ -344,25 +440,19 @@ pub(crate) fn framework_symbol(path: &[String]) -> Option<(Symbol, &[String])> {
     })
 }
 
-fn class_attribute<'a>(
-    file: FileIndex,
-    definition: &'a StmtClassDef,
-    name: &str,
-    use_file: FileIndex,
-    range: TextRange,
-) -> Result<Entity<'a>, Unresolved> {
+fn assigned_in_body<'a>(definition: &'a StmtClassDef, name: &str) -> Option<&'a Expr> {
     let is_name = |target: &Expr| matches!(target, Expr::Name(target) if target.id == name);
-    let value = definition.body.iter().rev().find_map(|statement| match statement {
-        ruff_python_ast::Stmt::Assign(assign) if assign.targets.iter().any(is_name) => Some(&*assign.value),
-        ruff_python_ast::Stmt::AnnAssign(assign) if is_name(&assign.target) => assign.value.as_deref(),
+    definition.body.iter().rev().find_map(|statement| match statement {
+        Stmt::Assign(assign) if assign.targets.iter().any(is_name) => Some(&*assign.value),
+        Stmt::AnnAssign(assign) if is_name(&assign.target) => assign.value.as_deref(),
         _ => None,
-    });
-    match value {
-        Some(expression) => Ok(Entity::Value { file, expression }),
-        None => Err(Unresolved::new(
-            use_file,
-            range,
-            format!("class `{}` has no plain attribute `{name}`", definition.name),
-        )),
-    }
+    })
+}
+
+fn defines_constructor(definition: &StmtClassDef) -> bool {
+    let names = ["__init__", "__new__", "__post_init__", "__getattribute__"];
+    definition.body.iter().any(|statement| match statement {
+        Stmt::FunctionDef(function) => names.contains(&function.name.as_str()),
+        _ => false,
+    })
 }

@@ -41,6 +41,37 @@ static RESOURCE_CLASSES: [ResourceClass; 8] = [
     class("ServerlessEndpoint", EndpointKind::Queue, false, false),
 ];
 
+/// The class that a resource of the `Endpoint` dialect is.
+pub(crate) fn class_of(kind: EndpointKind, cpu: bool, live: bool) -> &'static ResourceClass {
+    let is_it = |class: &&ResourceClass| class.kind == kind && class.cpu == cpu && class.live == live;
+    RESOURCE_CLASSES.iter().find(is_it).unwrap_or(&RESOURCE_CLASSES[0])
+}
+
+/// Arguments of `Endpoint(...)`; the first may be given by position.
+pub(crate) const ENDPOINT_ARGUMENTS: [&str; 21] = [
+    "name",
+    "accelerate_downloads",
+    "cpu",
+    "datacenter",
+    "dependencies",
+    "env",
+    "execution_timeout_ms",
+    "flashboot",
+    "gpu",
+    "gpu_count",
+    "id",
+    "idle_timeout",
+    "image",
+    "max_concurrency",
+    "min_cuda_version",
+    "scaler_type",
+    "scaler_value",
+    "system_dependencies",
+    "template",
+    "volume",
+    "workers",
+];
+
 const RESOURCE_FIELDS: [&str; 31] = [
     "activeBuildid",
     "aiKey",
@@ -83,7 +114,7 @@ pub(crate) struct NestedClass {
 }
 
 pub(crate) static NETWORK_VOLUME: NestedClass =
-    NestedClass { name: "NetworkVolume", fields: &["dataCenterId", "id", "name", "size"] };
+    NestedClass { name: "NetworkVolume", fields: &["dataCenterId", "datacenter", "id", "name", "size"] };
 
 pub(crate) static POD_TEMPLATE: NestedClass = NestedClass {
     name: "PodTemplate",
@@ -142,7 +173,18 @@ pub(crate) static GPU_GROUP: Enumeration = Enumeration {
         ("AMPERE_24", "AMPERE_24"),
         ("AMPERE_48", "AMPERE_48"),
         ("AMPERE_80", "AMPERE_80"),
+        ("BLACKWELL_96", "BLACKWELL_96"),
+        ("BLACKWELL_180", "BLACKWELL_180"),
         ("HOPPER_141", "HOPPER_141"),
+    ],
+};
+
+/// Single models, by the names that the provider shows.
+pub(crate) static GPU_TYPE: Enumeration = Enumeration {
+    name: "GpuType",
+    members: &[
+        ("ANY", "any"),
+        ("NVIDIA_GEFORCE_RTX_4090", "NVIDIA GeForce RTX 4090"),
     ],
 };
 
@@ -178,11 +220,27 @@ pub(crate) static CUDA_VERSION: Enumeration = Enumeration {
         ("V12_6", "12.6"),
         ("V12_7", "12.7"),
         ("V12_8", "12.8"),
+        ("V12_9", "12.9"),
+        ("V13_0", "13.0"),
     ],
 };
 
-pub(crate) static DATA_CENTER: Enumeration =
-    Enumeration { name: "DataCenter", members: &[("EU_RO_1", "EU-RO-1")] };
+pub(crate) static DATA_CENTER: Enumeration = Enumeration {
+    name: "DataCenter",
+    members: &[
+        ("EUR_NO_1", "EUR-NO-1"),
+        ("EU_CZ_1", "EU-CZ-1"),
+        ("EU_RO_1", "EU-RO-1"),
+        ("US_CA_2", "US-CA-2"),
+        ("US_IL_1", "US-IL-1"),
+        ("US_KS_2", "US-KS-2"),
+        ("US_MO_1", "US-MO-1"),
+        ("US_MO_2", "US-MO-2"),
+        ("US_NC_2", "US-NC-2"),
+        ("US_NE_1", "US-NE-1"),
+        ("US_WA_1", "US-WA-1"),
+    ],
+};
 
 pub(crate) static SCALER_TYPE: Enumeration = Enumeration {
     name: "ServerlessScalerType",
@@ -200,25 +258,32 @@ pub(crate) enum Symbol {
     Nested(&'static NestedClass),
     Enumeration(&'static Enumeration),
     FlashApp,
-    /// The later declaration style, which this scanner names but does not read yet.
+    /// The later declaration style: a resource that its arguments and uses make one of the classes.
     Endpoint,
     /// Exists, but no configuration is made of it.
     Other,
 }
 
-const OTHER_NAMES: [&str; 4] = ["GpuType", "GpuTypeDetail", "ResourceManager", "ServerlessResource"];
+static ENUMERATIONS: [&Enumeration; 7] =
+    [&GPU_GROUP, &GPU_TYPE, &CPU_INSTANCE_TYPE, &CUDA_VERSION, &DATA_CENTER, &SCALER_TYPE, &SERVERLESS_TYPE];
+
+/// The Python name of an enumeration's member, by its value.
+pub(crate) fn member_name(enumeration: &str, value: &str) -> Option<&'static str> {
+    let enumeration = ENUMERATIONS.into_iter().find(|known| known.name == enumeration)?;
+    enumeration.members.iter().find(|(_, known)| *known == value).map(|(name, _)| *name)
+}
+
+const OTHER_NAMES: [&str; 3] = ["GpuTypeDetail", "ResourceManager", "ServerlessResource"];
 
 pub(crate) fn symbol(name: &str) -> Option<Symbol> {
     let nested = [&NETWORK_VOLUME, &POD_TEMPLATE, &KEY_VALUE_PAIR];
-    let enumerations =
-        [&GPU_GROUP, &CPU_INSTANCE_TYPE, &CUDA_VERSION, &DATA_CENTER, &SCALER_TYPE, &SERVERLESS_TYPE];
     match name {
         "remote" => Some(Symbol::Remote),
         "FlashApp" => Some(Symbol::FlashApp),
         "Endpoint" => Some(Symbol::Endpoint),
         _ => (RESOURCE_CLASSES.iter().find(|class| class.name == name).map(Symbol::Resource))
             .or_else(|| nested.into_iter().find(|class| class.name == name).map(Symbol::Nested))
-            .or_else(|| enumerations.into_iter().find(|item| item.name == name).map(Symbol::Enumeration))
+            .or_else(|| ENUMERATIONS.into_iter().find(|item| item.name == name).map(Symbol::Enumeration))
             .or_else(|| OTHER_NAMES.contains(&name).then_some(Symbol::Other)),
     }
 }

@@ -2,6 +2,8 @@
 //! decorators.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use ruff_python_ast::{Decorator, Expr, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange, TextSize};
@@ -12,6 +14,8 @@ use crate::parse::SourceFile;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Binding<'a> {
     Value(&'a Expr),
+    /// A value that the name has if a condition holds.
+    Conditional(ConditionIndex, &'a Expr),
     /// `import a.b as c` (whole path) or `import a.b` (first segment).
     Module(&'a str),
     From(FromImport<'a>),
@@ -19,6 +23,38 @@ pub(crate) enum Binding<'a> {
     Class(&'a StmtClassDef),
     /// Bound in a way that only running the code could follow; the text says how.
     Opaque(TextRange, &'static str),
+}
+
+impl<'a> Binding<'a> {
+    pub(crate) fn value(&self) -> Option<&'a Expr> {
+        match self {
+            Self::Value(value) | Self::Conditional(_, value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// Number of a condition in [`Survey::conditions`].
+pub(crate) type ConditionIndex = usize;
+
+/// What an `if` around a statement asks, together with the conditions around that one.
+#[derive(Debug)]
+pub(crate) struct Condition<'a> {
+    pub(crate) around: Option<ConditionIndex>,
+    pub(crate) test: &'a Expr,
+    /// The outcome of the test for which the statement runs.
+    pub(crate) wanted: bool,
+    pub(crate) outcome: OnceLock<Outcome>,
+    /// Being worked out: a condition that asks for itself has no outcome.
+    pub(crate) is_open: AtomicBool,
+}
+
+/// Whether a condition holds, `None` if only running the code could tell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    pub(crate) holds: Option<bool>,
+    /// Variables of the environment whose defaults decided it.
+    pub(crate) variables: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +113,9 @@ pub(crate) struct Survey<'a> {
     pub(crate) stars: Vec<(u32, &'a str)>,
     pub(crate) imports: Vec<Import<'a>>,
     pub(crate) decorated: Vec<Decorated<'a>>,
+    pub(crate) conditions: Vec<Condition<'a>>,
+    /// `x.name = value` at module level: what `x` was made with may not be what it is.
+    pub(crate) attributes_assigned: Vec<&'a ruff_python_ast::ExprAttribute>,
 }
 
 pub(crate) fn survey<'a>(file: &'a SourceFile<'_>) -> Survey<'a> {
@@ -98,6 +137,8 @@ struct Place {
     optional: bool,
     /// Why a value bound here cannot be known.
     opaque: Option<&'static str>,
+    /// The innermost `if` around it whose outcome is not plain.
+    condition: Option<ConditionIndex>,
     /// Bind only names that are still free: the fallback branch of a `try`.
     fallback: bool,
 }
@@ -138,7 +179,16 @@ impl<'a> Survey<'a> {
                 let changed = Place { opaque: Some("it is changed in place"), ..place };
                 self.target(&assign.target, None, changed);
             }
-            Stmt::Expr(expression) => self.expression(&expression.value, place),
+            Stmt::Expr(expression) => {
+                self.changed_in_place(&expression.value, place);
+                self.expression(&expression.value, place);
+            }
+            Stmt::Delete(delete) => {
+                let changed = Place { opaque: Some("it is changed in place"), ..place };
+                for target in &delete.targets {
+                    self.element_changed(target, changed);
+                }
+            }
             Stmt::Import(_) | Stmt::ImportFrom(_) => self.import(statement, place),
             _ => self.compound(statement, place),
         }
@@ -149,26 +199,7 @@ impl<'a> Survey<'a> {
         match statement {
             Stmt::If(branch) => {
                 let place = Place { nested_in: place.nested_in.or(Some("`if`")), ..place };
-                match constant_test(&branch.test) {
-                    Some(Test::Never) => {}
-                    Some(Test::Always) => return self.block(&branch.body, place),
-                    Some(Test::TypeChecking) => self.block(&branch.body, Place { optional: true, ..place }),
-                    // What runs only as a script binds nothing that others could import.
-                    None if is_script_test(&branch.test) => {
-                        self.block(&branch.body, Place { local: true, optional: true, ..place });
-                    }
-                    None => {
-                        let opaque = place.opaque.or(Some("which value it has depends on a condition"));
-                        self.expression(&branch.test, place);
-                        self.block(&branch.body, Place { opaque, ..place });
-                    }
-                }
-                let decided = constant_test(&branch.test).is_some() || is_script_test(&branch.test);
-                for clause in &branch.elif_else_clauses {
-                    let undecided = !decided || clause.test.is_some();
-                    let depends = undecided.then_some("which value it has depends on a condition");
-                    self.block(&clause.body, Place { opaque: place.opaque.or(depends), ..place });
-                }
+                self.branches(branch, place);
             }
             Stmt::Try(attempt) => {
                 let place = Place { nested_in: place.nested_in.or(Some("`try`")), ..place };
@@ -223,8 +254,70 @@ impl<'a> Survey<'a> {
         }
     }
 
+    /// `if`, its `elif`s and `else`, each under the condition that nothing before it has held.
+    fn branches(&mut self, branch: &'a ruff_python_ast::StmtIf, place: Place) {
+        let first = (Some(&*branch.test), &branch.body);
+        let others = branch.elif_else_clauses.iter().map(|clause| (clause.test.as_ref(), &clause.body));
+        let mut place = place;
+        for (test, body) in std::iter::once(first).chain(others) {
+            let Some(test) = test else { return self.block(body, place) };
+            match constant_test(test) {
+                Some(Test::Never) => {}
+                Some(Test::Always) => return self.block(body, place),
+                Some(Test::TypeChecking) => self.block(body, Place { optional: true, ..place }),
+                // What runs only as a script binds nothing that others could import.
+                None if is_script_test(test) => {
+                    self.block(body, Place { local: true, optional: true, ..place });
+                }
+                None => {
+                    self.expression(test, place);
+                    let inside = self.condition(test, true, place);
+                    self.block(body, inside);
+                    place = self.condition(test, false, place);
+                }
+            }
+        }
+    }
+
+    fn condition(&mut self, test: &'a Expr, wanted: bool, place: Place) -> Place {
+        let (outcome, is_open) = (OnceLock::new(), AtomicBool::new(false));
+        self.conditions.push(Condition { around: place.condition, test, wanted, outcome, is_open });
+        Place { condition: Some(self.conditions.len() - 1), ..place }
+    }
+
+    /// `NAME.append(x)` and its like as a statement: from here on the name's value is not what it was bound to.
+    fn changed_in_place(&mut self, expression: &'a Expr, place: Place) {
+        if let Expr::Call(call) = expression
+            && let Expr::Attribute(method) = &*call.func
+            && CHANGING_METHODS.contains(&method.attr.as_str())
+        {
+            let changed = Place { opaque: Some("it is changed in place"), ..place };
+            self.holder_changed(&method.value, changed);
+        }
+    }
+
+    /// `NAME[key]` as a target.
+    fn element_changed(&mut self, target: &'a Expr, changed: Place) {
+        if let Expr::Subscript(subscript) = target {
+            self.holder_changed(&subscript.value, changed);
+        }
+    }
+
+    fn holder_changed(&mut self, holder: &'a Expr, changed: Place) {
+        match holder {
+            Expr::Name(name) if self.bindings.contains_key(name.id.as_str()) => {
+                self.target(holder, None, changed);
+            }
+            Expr::Subscript(subscript) => self.holder_changed(&subscript.value, changed),
+            _ => {}
+        }
+    }
+
     fn definition(&mut self, definition: Definition<'a>, place: Place) {
         if !definition.decorators().is_empty() {
+            for decorator in definition.decorators() {
+                self.expression(&decorator.expression, place);
+            }
             self.decorated.push(Decorated { definition, nested_in: place.nested_in });
         }
     }
@@ -249,6 +342,11 @@ impl<'a> Survey<'a> {
                     self.target(target, values.get(index).filter(|_| plain), place);
                 }
             }
+            (Expr::Attribute(attribute), Some(_)) if !place.local => self.attributes_assigned.push(attribute),
+            (Expr::Subscript(_), _) => {
+                let changed = Place { opaque: Some("it is changed in place"), ..place };
+                self.element_changed(target, changed);
+            }
             _ => {}
         }
     }
@@ -259,6 +357,10 @@ impl<'a> Survey<'a> {
         }
         let binding = match (place.opaque, binding) {
             (Some(reason), Binding::Value(_) | Binding::Opaque(..)) => Binding::Opaque(range, reason),
+            (None, Binding::Value(value)) => match place.condition {
+                Some(condition) => Binding::Conditional(condition, value),
+                None => Binding::Value(value),
+            },
             (_, binding) => binding,
         };
         self.bindings.entry(name).or_default().push((range.end(), binding));
@@ -333,6 +435,23 @@ impl<'a> Survey<'a> {
         }
     }
 }
+
+/// Methods of lists, dictionaries and sets that change them.
+const CHANGING_METHODS: [&str; 13] = [
+    "add",
+    "append",
+    "clear",
+    "discard",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "remove",
+    "reverse",
+    "setdefault",
+    "sort",
+    "update",
+];
 
 #[derive(Debug, Clone, Copy)]
 enum Test {

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use flash_model::{Code, Diagnostic, HttpMethod, RESERVED_PATHS, RESERVED_PREFIX, Span};
+use ruff_python_ast::Expr;
 use ruff_text_size::{Ranged, TextRange};
 
-use crate::decorators::{RemoteUse, RouteText};
+use crate::decorators::{RemoteUse, RouteText, Style};
+use crate::fold::fold;
 use crate::imports::Project;
+use crate::resources::Symbol;
+use crate::specification::Specified;
 use crate::suggest;
 use crate::survey::Definition;
+use crate::value::Value;
 
 /// Routes that one resource has so far: method and path with its parameters' names left out → function and place.
 pub(crate) type Taken = BTreeMap<(HttpMethod, String), (String, Span)>;
@@ -96,6 +101,91 @@ pub(crate) fn ignored_route(
     );
 }
 
+/// `config.workersMax = 3` after `config` was made: what the configuration says would not be what it is.
+pub(crate) fn assigned_attributes(
+    project: &Project<'_>,
+    uses: &[RemoteUse<'_>],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for (file, survey) in project.surveys.iter().enumerate() {
+        for attribute in &survey.attributes_assigned {
+            let Ok(Value::Resource(resource)) = fold(project, file, &attribute.value) else { continue };
+            if !uses.iter().any(|remote| remote.resource == resource) {
+                continue;
+            }
+            let name = attribute.attr.as_str();
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::UnresolvedValue,
+                    format!("`{name}` of a resource is assigned after the resource was made"),
+                )
+                .at(project.files[file].span(attribute.range))
+                .related(project.files[resource.file].span(resource.call.func.range()), "it is made here")
+                .hint(format!("give `{name}` to the constructor")),
+            );
+        }
+    }
+}
+
+/// An endpoint made of a container image alone is nothing that functions can be deployed on.
+pub(crate) fn images_without_functions(
+    project: &Project<'_>,
+    uses: &[RemoteUse<'_>],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for (file, survey) in project.surveys.iter().enumerate() {
+        for value in survey.bindings.values().flatten().filter_map(|(_, binding)| binding.value()) {
+            let Expr::Call(call) = value else { continue };
+            let argument = |name: &str| call.arguments.find_keyword(name);
+            let (Some(image), None) = (argument("image"), argument("id")) else { continue };
+            let is_used = || {
+                uses.iter().any(|remote| remote.resource.file == file && remote.resource.call.range() == call.range())
+            };
+            if project.symbol(file, &call.func) == Some(Symbol::Endpoint) && !is_used() {
+                diagnostics.push(
+                    Diagnostic::warning(
+                        Code::ImageWithoutFunctions,
+                        "an `Endpoint` with an image and no functions is not deployed",
+                    )
+                    .at(project.files[file].span(image.range))
+                    .hint("deploy the image yourself and call it by `Endpoint(id=\"...\")`, or declare functions on it"),
+                );
+            }
+        }
+    }
+}
+
+/// Names that are one name wherever case and punctuation do not count: file names, host names.
+pub(crate) fn similar_names<'s>(
+    resources: impl Iterator<Item = &'s Specified>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut seen: BTreeMap<String, &Specified> = BTreeMap::new();
+    for resource in resources {
+        let derived = derived_name(resource.name.as_str());
+        if let Some(first) = seen.get(&derived) {
+            diagnostics.push(
+                Diagnostic::warning(
+                    Code::SimilarNames,
+                    format!("the names \"{}\" and \"{}\" differ only in case or punctuation", first.name, resource.name),
+                )
+                .at(resource.name_span.clone())
+                .related(first.name_span.clone(), format!("\"{}\" is named here", first.name))
+                .hint("names derived from them get a digest to tell them apart; choose names that differ in letters or digits"),
+            );
+        } else {
+            seen.insert(derived, resource);
+        }
+    }
+}
+
+/// Lower case, everything but letters and digits as `-`, without the suffix that the reference gave to names.
+fn derived_name(name: &str) -> String {
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    plain.trim_end_matches("-fb").to_owned()
+}
+
 fn missing(remote: &RemoteUse<'_>, span: Span, diagnostics: &mut Vec<Diagnostic>) {
     let method_missing = matches!(remote.method, RouteText::Missing);
     let path_missing = matches!(remote.path, RouteText::Missing);
@@ -115,7 +205,10 @@ fn missing(remote: &RemoteUse<'_>, span: Span, diagnostics: &mut Vec<Diagnostic>
             format!("`{name}` is on the load-balanced `{}` and has no {what}", remote.resource.class.name),
         )
         .at(span)
-        .hint(format!("write `@remote(config, method=\"{method}\", path=\"{path}\")`")),
+        .hint(match remote.style {
+            Style::Remote => format!("write `@remote(config, method=\"{method}\", path=\"{path}\")`"),
+            Style::Direct | Style::Route => format!("write `@endpoint.{}(\"{path}\")`", method.to_lowercase()),
+        }),
     );
 }
 

@@ -1,5 +1,7 @@
 //! The values that configurations are made of, and what Python's operators do with them.
 
+use std::rc::Rc;
+
 use ruff_python_ast::{CmpOp, ExprCall, Operator};
 use ruff_text_size::Ranged;
 
@@ -26,30 +28,58 @@ pub(crate) enum Value<'a> {
     Environment(String, Option<Box<Value<'a>>>),
 }
 
-/// A resource's constructor call. Two are the same resource if they are the same place in the source.
-#[derive(Debug, Clone, Copy)]
+/// A resource's constructor call. Two are the same resource if they are the same place in the source and see the same
+/// values.
+#[derive(Debug, Clone)]
 pub(crate) struct ResourceCall<'a> {
     pub(crate) class: &'static ResourceClass,
+    pub(crate) dialect: Dialect,
     pub(crate) file: FileIndex,
     pub(crate) call: &'a ExprCall,
+    pub(crate) frame: Frame<'a>,
+}
+
+/// Which constructor the call is written with: their arguments have different names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// One of the resource classes.
+    Class,
+    /// `Endpoint(...)`, which is one of the classes by its arguments and by what is declared on it.
+    Endpoint,
 }
 
 impl PartialEq for ResourceCall<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.file == other.file && self.call.range() == other.call.range()
+        self.file == other.file && self.call.range() == other.call.range() && self.frame == other.frame
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct NestedCall<'a> {
     pub(crate) class: &'static NestedClass,
     pub(crate) file: FileIndex,
     pub(crate) call: &'a ExprCall,
+    pub(crate) frame: Frame<'a>,
 }
 
 impl PartialEq for NestedCall<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.file == other.file && self.call.range() == other.call.range()
+        self.file == other.file && self.call.range() == other.call.range() && self.frame == other.frame
+    }
+}
+
+/// What the parameters and local names of a factory function hold during one call; empty at module level.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Frame<'a>(Option<Rc<Vec<(&'a str, Value<'a>)>>>);
+
+impl<'a> Frame<'a> {
+    pub(crate) fn new(locals: Vec<(&'a str, Value<'a>)>) -> Self {
+        Self((!locals.is_empty()).then(|| Rc::new(locals)))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        let locals = self.0.as_deref()?;
+        locals.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 }
 
@@ -59,6 +89,14 @@ impl<'a> Value<'a> {
         match self {
             Self::Environment(_, Some(default)) => default.settled(),
             other => other,
+        }
+    }
+
+    /// The variable of the environment that the value is.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Environment(variable, _) => Some(variable),
+            _ => None,
         }
     }
 
@@ -73,6 +111,7 @@ impl<'a> Value<'a> {
             Self::List(_) => "a list".to_owned(),
             Self::Dict(_) => "a dictionary".to_owned(),
             Self::Member(enumeration, value) => format!("{enumeration} {value}"),
+            Self::Resource(ResourceCall { dialect: Dialect::Endpoint, .. }) => "an Endpoint".to_owned(),
             Self::Resource(resource) => format!("a {}", resource.class.name),
             Self::Nested(nested) => format!("a {}", nested.class.name),
             Self::Environment(variable, _) => format!("the environment variable {variable}"),
@@ -112,6 +151,11 @@ pub(crate) fn operate<'a>(left: Value<'a>, op: Operator, right: Value<'a>) -> Op
         (Value::Text(left), Operator::Add, Value::Text(right)) => {
             (left.len() + right.len() <= TEXT_BYTES_MAX).then(|| Value::Text(left + &right))
         }
+        (Value::Text(text), Operator::Mult, Value::Int(times))
+        | (Value::Int(times), Operator::Mult, Value::Text(text)) => {
+            let times = usize::try_from(times).unwrap_or(0);
+            (text.len().checked_mul(times)? <= TEXT_BYTES_MAX).then(|| Value::Text(text.repeat(times)))
+        }
         (Value::List(mut left), Operator::Add, Value::List(right)) => {
             left.extend(right);
             Some(Value::List(left))
@@ -148,6 +192,16 @@ pub(crate) fn subscripted<'a>(container: Value<'a>, index: &Value<'a>) -> Option
 }
 
 pub(crate) fn compare(op: CmpOp, left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
+    if let CmpOp::In | CmpOp::NotIn = op {
+        let is_known = |value: &Value<'_>| !matches!(value, Value::Environment(..));
+        let found = match (left, right) {
+            (left, Value::List(items)) if items.iter().all(is_known) => items.contains(left),
+            (left, Value::Dict(items)) => items.iter().any(|(key, _)| key == left),
+            (Value::Text(part), Value::Text(whole)) => whole.contains(part.as_str()),
+            _ => return None,
+        };
+        return Some(found == (op == CmpOp::In));
+    }
     let simple = |value: &Value<'_>| {
         matches!(
             value,

@@ -1,5 +1,5 @@
 from tetra_rp import CpuLiveServerless, remote
 NAME = "same"
-b = CpuLiveServerless(name=NAME)
+b = CpuLiveServerless(name=NAME, workersMax=1)
 @remote(b)
 def two(): ...

@@ -1,76 +1,51 @@
-//! A resource's constructor call → its complete, normalised specification. Every field has its rule here.
+//! The eight resource classes: `LiveServerless(name=..., gpus=[...])`.
 
-use std::collections::BTreeMap;
+use flash_model::{Code, Diagnostic, Hardware, ResourceSpec, VolumeSpec};
 
-use flash_model::{
-    Code, Diagnostic, EndpointKind, Hardware, ResourceName, ResourceSpec, Scaler, ScalerType, Span,
+use super::{
+    CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, DEFAULT_DATACENTER, DEFAULT_IDLE_TIMEOUT, Environment, Specified,
+    any_if_empty, check_cpu_locations, name, scaler, spec_variables, variable_names,
 };
-
-use crate::arguments::{Arguments, Signature};
+use crate::arguments::{Arguments, Signature, Site};
 use crate::fields::Fields;
 use crate::imports::Project;
 use crate::nested::{container_disk_gb, read_template, read_volume};
 use crate::resources::{
-    CPU_INSTANCE_TYPE, CUDA_VERSION, DATA_CENTER, GPU_GROUP, NETWORK_VOLUME, POD_TEMPLATE, SCALER_TYPE,
+    CPU_INSTANCE_TYPE, CUDA_VERSION, DATA_CENTER, GPU_GROUP, GPU_TYPE, NETWORK_VOLUME, POD_TEMPLATE,
     SERVERLESS_TYPE,
 };
 use crate::value::{ResourceCall, Value};
 
-/// Environment of a resource: values as text, and variables that take theirs from the environment of whoever deploys.
-#[derive(Debug, Default)]
-pub(crate) struct Environment {
-    pub(crate) values: BTreeMap<String, String>,
-    /// Variable → the variable that it is read from.
-    pub(crate) inherited: BTreeMap<String, String>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Specified {
-    pub(crate) name: ResourceName,
-    /// Place of the name in the source.
-    pub(crate) name_span: Span,
-    pub(crate) spec: ResourceSpec,
-    pub(crate) environment: Environment,
-}
-
-pub(crate) const DEFAULT_DATACENTER: &str = "EU-RO-1";
-const DEFAULT_SCALER_VALUE: u32 = 4;
 const DEFAULT_WORKERS_MAX: u32 = 3;
-pub(crate) const DEFAULT_IDLE_TIMEOUT: u32 = 5;
-pub(crate) const CONCURRENCY_OF_HTTP: u32 = 1000;
-const CONCURRENCY_OF_QUEUE: u32 = 1;
 
 /// `None` only if the resource has no usable name; everything else has a fallback, and its diagnostic.
-pub(crate) fn specify(
+pub(super) fn specify(
     project: &Project<'_>,
-    resource: ResourceCall<'_>,
+    resource: &ResourceCall<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Specified> {
     let class = resource.class;
     let keywords: Vec<&str> = class.fields().collect();
     let signature = Signature { name: class.name, positional: &[], keywords: &keywords };
-    let arguments = Arguments::read(project, resource.file, resource.call, signature, diagnostics);
+    let arguments = Arguments::read(project, Site::from(resource), signature, diagnostics);
     let mut fields = Fields { arguments: &arguments, diagnostics };
-    let name = name(&mut fields, class.name);
+    let name = name(&mut fields, class.name, None);
 
     let hardware = hardware(&mut fields, class.cpu);
     let (workers_min, workers_max) = workers(&mut fields);
-    let scaler = scaler(&mut fields, class.kind);
+    let scaler = scaler(&mut fields, class.kind, ["scalerType", "scalerValue"]);
     let datacenter =
         fields.member("datacenter", &DATA_CENTER).unwrap_or_else(|| DEFAULT_DATACENTER.to_owned());
     let locations = locations(&mut fields, &datacenter);
+    check_cpu_locations(&mut fields, class, "datacenter", std::slice::from_ref(&datacenter));
     let mut environment = Environment::default();
     fields.environment("env", &mut environment);
     let template = fields
         .nested("template", &POD_TEMPLATE)
-        .map(|template| read_template(project, template, &mut environment, fields.diagnostics));
+        .map(|template| read_template(project, &template, &mut environment, fields.diagnostics));
     let template = template.unwrap_or_default();
     let container_disk_gb = container_disk_gb(&mut fields, &hardware, template.disk_gb);
-    let volumes = fields
-        .nested("networkVolume", &NETWORK_VOLUME)
-        .and_then(|volume| read_volume(project, volume, &datacenter, fields.diagnostics))
-        .into_iter()
-        .collect();
+    let volumes = volumes(project, &mut fields, &datacenter);
     if let Some(kind) = fields.member("type", &SERVERLESS_TYPE)
         && (kind == "LB") != class.is_load_balanced()
         // Load balancers become LB whatever is written.
@@ -91,7 +66,7 @@ pub(crate) fn specify(
                 .hint("give `imageName`, `template` or `templateId`, or use a live class such as `LiveServerless`"),
         );
     }
-    let mut spec = ResourceSpec {
+    let spec = ResourceSpec {
         kind: class.kind,
         image: image.filter(|_| !class.live),
         workers_min,
@@ -102,7 +77,7 @@ pub(crate) fn specify(
         max_concurrency: if class.is_load_balanced() { CONCURRENCY_OF_HTTP } else { CONCURRENCY_OF_QUEUE },
         volumes,
         locations,
-        env: environment.values.keys().chain(environment.inherited.keys()).cloned().collect(),
+        env: variable_names(&environment),
         python_version: None,
         dependencies: Vec::new(),
         system_dependencies: Vec::new(),
@@ -112,40 +87,25 @@ pub(crate) fn specify(
         asgi: None,
         hardware,
     };
-    spec.env.sort();
-    spec.env.dedup();
     let (name, name_span) = name?;
-    Some(Specified { name, name_span, spec, environment })
+    let (dependencies, system_dependencies) = (Vec::new(), Vec::new());
+    let variables = spec_variables(&arguments);
+    Some(Specified { name, name_span, spec, environment, variables, dependencies, system_dependencies })
 }
 
-fn name(fields: &mut Fields<'_, '_, '_>, class: &str) -> Option<(ResourceName, Span)> {
-    if !fields.arguments.has("name") {
-        if !fields.arguments.incomplete {
-            let span = fields.arguments.callee_span();
-            fields.diagnostics.push(
-                Diagnostic::error(Code::InvalidName, format!("`{class}` has no name"))
-                    .at(span)
-                    .hint(format!("write `{class}(name=\"my_worker\", ...)`")),
-            );
-        }
-        return None;
-    }
-    let text = fields.text("name")?;
-    let span = fields.span("name");
-    match ResourceName::new(text) {
-        Ok(name) => Some((name, span)),
-        Err(error) => {
-            fields.diagnostics.push(
-                Diagnostic::error(
-                    Code::InvalidName,
-                    format!("invalid resource name \"{}\"", error.value.escape_debug()),
-                )
-                .at(span)
-                .hint(error.rule),
-            );
-            None
-        }
-    }
+/// `networkVolume=NetworkVolume(...)`, or `networkVolumeId="..."` of one that exists.
+fn volumes(project: &Project<'_>, fields: &mut Fields<'_, '_, '_>, datacenter: &str) -> Vec<VolumeSpec> {
+    let declared = fields
+        .nested("networkVolume", &NETWORK_VOLUME)
+        .and_then(|volume| read_volume(project, &volume, Some(datacenter), fields.diagnostics));
+    let by_id = fields.text("networkVolumeId").filter(|id| !id.is_empty());
+    let existing = by_id.map(|id| VolumeSpec {
+        id: Some(id),
+        name: None,
+        size_gb: None,
+        datacenter: Some(datacenter.to_owned()),
+    });
+    declared.or(existing).into_iter().collect()
 }
 
 fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
@@ -163,7 +123,7 @@ fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
                 );
             }
         }
-        let instance_ids = fields.members("instanceIds", &CPU_INSTANCE_TYPE);
+        let instance_ids = fields.members("instanceIds", &[&CPU_INSTANCE_TYPE]);
         let written = fields.arguments.value("instanceIds", &mut Vec::new());
         if written.is_some_and(|given| given.value == Value::List(Vec::new())) {
             fields.invalid(
@@ -174,20 +134,16 @@ fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
         }
         return Hardware::Cpu { instance_ids: any_if_empty(instance_ids) };
     }
-    let mut gpus = fields.members("gpus", &GPU_GROUP);
+    let mut gpus = fields.members("gpus", &[&GPU_GROUP, &GPU_TYPE]);
     if gpus.is_empty() {
         gpus = fields.comma_separated("gpuIds", &GPU_GROUP);
     }
-    let mut cuda_versions = fields.members("cudaVersions", &CUDA_VERSION);
+    let mut cuda_versions = fields.members("cudaVersions", &[&CUDA_VERSION]);
     if cuda_versions.is_empty() {
         cuda_versions = fields.comma_separated("allowedCudaVersions", &CUDA_VERSION);
     }
     let gpu_count = fields.integer("gpuCount", 1).unwrap_or(1);
     Hardware::Gpu { gpus: any_if_empty(gpus), gpu_count, cuda_versions }
-}
-
-fn any_if_empty(names: Vec<String>) -> Vec<String> {
-    if names.is_empty() { vec!["any".to_owned()] } else { names }
 }
 
 fn workers(fields: &mut Fields<'_, '_, '_>) -> (u32, u32) {
@@ -211,27 +167,6 @@ fn workers(fields: &mut Fields<'_, '_, '_>) -> (u32, u32) {
         fields.diagnostics.push(diagnostic);
     }
     (workers_min, most)
-}
-
-fn scaler(fields: &mut Fields<'_, '_, '_>, kind: EndpointKind) -> Scaler {
-    let default = match kind {
-        EndpointKind::Queue => ScalerType::QueueDelay,
-        EndpointKind::LoadBalanced | EndpointKind::Asgi => ScalerType::RequestCount,
-    };
-    let scaler_type = match fields.member("scalerType", &SCALER_TYPE).as_deref() {
-        Some("QUEUE_DELAY") if kind == EndpointKind::LoadBalanced => {
-            fields.invalid(
-                "scalerType",
-                "a load-balanced resource has no queue to measure".to_owned(),
-                "use `REQUEST_COUNT`, or leave `scalerType` out",
-            );
-            default
-        }
-        Some("QUEUE_DELAY") => ScalerType::QueueDelay,
-        Some("REQUEST_COUNT") => ScalerType::RequestCount,
-        _ => default,
-    };
-    Scaler { scaler_type, value: fields.integer("scalerValue", 1).unwrap_or(DEFAULT_SCALER_VALUE) }
 }
 
 /// Data centres as one text, taken as given; else the resource's data centre.

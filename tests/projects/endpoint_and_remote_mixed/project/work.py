@@ -1,0 +1,19 @@
+import tetra_rp as t
+from runpod_flash import Endpoint, remote as deploy
+from tetra_rp import CpuLiveServerless
+prep = CpuLiveServerless(name="prep")
+@deploy(prep)
+def clean(text: str) -> str: ...
+@Endpoint(name="infer", gpu=t.GpuGroup.ADA_24)
+async def infer(text: str) -> dict: ...
+lb = t.LiveLoadBalancer(name="lb")
+@t.remote(lb, method="GET", path="/x")
+async def x(): ...
+newer = Endpoint(name="newer", cpu="cpu3c-1-2")
+@deploy(newer, dependencies=["six"])
+def through_remote(): ...
+routed = Endpoint(name="routed", cpu="cpu3c-1-2")
+@deploy(routed, method="POST", path="/y")
+def y(): ...
+@routed.get("/z")
+def z(): ...

@@ -1,0 +1,6 @@
+from runpod_flash import Endpoint
+@Endpoint(name="own-image", image="me/mine:1", cpu="cpu3c-1-2")
+def work(): ...
+api = Endpoint(name="own-image-api", image="me/mine:1")
+@api.get("/x")
+def x(): ...

@@ -1,0 +1,9 @@
+from runpod_flash import DataCenter, Endpoint, NetworkVolume
+near = NetworkVolume(name="near", size=20, datacenter=DataCenter.EU_RO_1)
+far = NetworkVolume(name="far", dataCenterId="US-KS-2")
+@Endpoint(name="two", volume=[near, far])
+def two(): ...
+@Endpoint(name="existing", volume=NetworkVolume(id="vol123"), datacenter="EU-RO-1")
+def existing(): ...
+@Endpoint(name="listed", datacenter=["US-KS-2", DataCenter.US_CA_2], volume=[far])
+def listed(): ...

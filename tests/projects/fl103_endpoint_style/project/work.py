@@ -1,6 +1,0 @@
-from runpod_flash import Endpoint, GpuType
-@Endpoint(name="worker", gpu=GpuType.ANY, workers=(0, 3))
-async def work(): ...
-api = Endpoint(name="api", cpu="cpu3c-1-2")
-@api.get("/x")
-async def x(): ...

@@ -1,0 +1,3 @@
+from tetra_rp import CpuLiveServerless, remote
+@remote(CpuLiveServerless(name="shared", workersMax=2), dependencies=["six"])
+def one(): ...
