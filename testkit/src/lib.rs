@@ -49,6 +49,7 @@ pub fn resource(workers_max: u32, code: &str) -> Resource {
         imports: vec![],
         code_digest: sha256_hex(code.as_bytes()),
         config_hash: String::new(),
+        environment_dependent: BTreeMap::new(),
         provisioned: Provisioned::default(),
     };
     resource.config_hash = resource.compute_config_hash().unwrap();

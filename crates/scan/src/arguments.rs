@@ -131,7 +131,10 @@ impl<'p, 'a> Arguments<'p, 'a> {
                     variables.iter().filter(|variable| !direct.contains(variable.as_str())).collect();
                 for (key, value) in &items {
                     if let Value::Text(name) = key {
-                        self.depend(name, value.variable().into_iter().chain(indirect.iter().map(|v| v.as_str())));
+                        self.depend(
+                            name,
+                            value.variable().into_iter().chain(indirect.iter().map(|v| v.as_str())),
+                        );
                     }
                 }
                 for (key, value) in items {
@@ -175,6 +178,12 @@ impl<'p, 'a> Arguments<'p, 'a> {
         if variables.peek().is_some() {
             self.variables.borrow_mut().entry(name.to_owned()).or_default().extend(variables);
         }
+    }
+
+    /// The same of an object inside an argument.
+    pub(crate) fn depend_as(&self, name: &str, inner: &Arguments<'_, '_>) {
+        let variables = inner.variables();
+        self.depend(name, variables.values().flatten().map(String::as_str));
     }
 
     pub(crate) fn variables(&self) -> Variables {

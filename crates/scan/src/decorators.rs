@@ -9,7 +9,7 @@ use crate::arguments::{Arguments, Given, Signature, Site, Variables};
 use crate::fields::Fields;
 use crate::fold::fold;
 use crate::imports::{FileIndex, Project};
-use crate::resolve::{Entity, Unresolved};
+use crate::resolve::Entity;
 use crate::resources::Symbol;
 use crate::specification::class_of_endpoint;
 use crate::survey::{Decorated, Definition};
@@ -91,7 +91,8 @@ pub(crate) fn remote_uses<'a>(
     for (file, survey) in project.surveys.iter().enumerate() {
         for decorated in &survey.decorated {
             let mut decorators = decorated.definition.decorators().iter();
-            let declared = decorators.find_map(|decorator| declaration(project, file, decorator, diagnostics));
+            let declared =
+                decorators.find_map(|decorator| declaration(project, file, decorator, diagnostics));
             let found = declared.and_then(|declaration| match declaration {
                 Declaration::Remote(call) => remote_use(project, file, decorated, call, diagnostics),
                 Declaration::Direct(resource, range) => direct_use(file, decorated, resource, range),
@@ -201,7 +202,12 @@ fn endpoint<'a>(
         Ok(Value::Resource(resource)) if resource.dialect == Dialect::Endpoint => Some(resource),
         Ok(_) => None,
         Err(unresolved) => {
-            if makes_endpoint(project, &unresolved) {
+            let bound = match project.resolve(file, expression) {
+                Ok(Entity::Value { file, expression, .. }) => Some((file, expression.range())),
+                _ => None,
+            };
+            let stopped = (unresolved.file, unresolved.range);
+            if bound.into_iter().chain([stopped]).any(|place| makes_endpoint(project, place)) {
                 let what = "the endpoint cannot be resolved";
                 let hint = "bind it at module level: `api = Endpoint(name=\"...\")`";
                 let site = (file, expression.range());
@@ -213,12 +219,11 @@ fn endpoint<'a>(
     }
 }
 
-/// Whether the source at which resolution stopped calls `Endpoint`.
-fn makes_endpoint(project: &Project<'_>, unresolved: &Unresolved) -> bool {
-    let survey = &project.surveys[unresolved.file];
-    let source = project.files[unresolved.file].source(unresolved.range);
+/// Whether source calls `Endpoint`.
+fn makes_endpoint(project: &Project<'_>, (file, range): (FileIndex, TextRange)) -> bool {
+    let source = project.files[file].source(range);
     let calls = |name: &&&str| source.contains(&format!("{name}("));
-    survey.bindings.keys().filter(calls).any(|name| project.is_endpoint(unresolved.file, name))
+    project.surveys[file].bindings.keys().filter(calls).any(|name| project.is_endpoint(file, name))
 }
 
 fn is_at_module_level(
@@ -323,11 +328,7 @@ fn route_use<'a>(
 }
 
 /// An endpoint with routes is load-balanced, one that decorates directly has a queue, and none is both.
-fn settle_endpoints(
-    project: &Project<'_>,
-    uses: &mut Vec<RemoteUse<'_>>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+fn settle_endpoints(project: &Project<'_>, uses: &mut Vec<RemoteUse<'_>>, diagnostics: &mut Vec<Diagnostic>) {
     let mut settled: Vec<(ResourceCall<'_>, usize)> = Vec::new();
     let mut mixed = Vec::new();
     for user in 0..uses.len() {

@@ -29,7 +29,9 @@ pub(crate) fn of_function(definition: &StmtFunctionDef) -> Option<Factory<'_>> {
             _ => false,
         }
     };
-    if definition.is_async || !definition.decorator_list.iter().all(|decorator| is_cache(&decorator.expression)) {
+    if definition.is_async
+        || !definition.decorator_list.iter().all(|decorator| is_cache(&decorator.expression))
+    {
         return None;
     }
     let (Stmt::Return(result), before) = definition.body.split_last()? else { return None };

@@ -181,9 +181,10 @@ impl<'a> Fields<'_, '_, 'a> {
             Value::Text(text) if enumerations.iter().any(|known| known.has_value(&text)) => Some(text),
             Value::Text(text) => {
                 let span = self.span(name);
-                let message =
-                    format!("{} has no value \"{}\"", names(enumerations), text.escape_debug());
-                let values: Vec<&str> = enumerations.iter().flat_map(|known| known.values()).collect();
+                let message = format!("{} has no value \"{}\"", names(enumerations), text.escape_debug());
+                let mut values: Vec<&str> = enumerations.iter().flat_map(|known| known.values()).collect();
+                values.sort_unstable();
+                values.dedup();
                 self.diagnostics.push(
                     Diagnostic::error(Code::UnknownMember, message)
                         .at(span)

@@ -2,8 +2,8 @@
 
 use flash_model::{Code, EndpointKind};
 use ruff_python_ast::{
-    BoolOp, ConversionFlag, Expr, ExprBinOp, ExprBoolOp, ExprCall, ExprFString, FStringPart, InterpolatedStringElement,
-    Number, UnaryOp,
+    BoolOp, ConversionFlag, Expr, ExprBinOp, ExprBoolOp, ExprCall, ExprFString, FStringPart,
+    InterpolatedStringElement, Number, UnaryOp,
 };
 use ruff_text_size::Ranged;
 
@@ -349,7 +349,8 @@ impl<'a> Folder<'_, 'a> {
             }
             Some(Symbol::Endpoint) => {
                 // Which class it is shows when all that is declared on it has been read.
-                let (class, dialect) = (resources::class_of(EndpointKind::Queue, false, true), Dialect::Endpoint);
+                let (class, dialect) =
+                    (resources::class_of(EndpointKind::Queue, false, true), Dialect::Endpoint);
                 return Ok(Value::Resource(ResourceCall { class, dialect, file, call, frame }));
             }
             Some(Symbol::Nested(class)) => return Ok(Value::Nested(NestedCall { class, file, call, frame })),

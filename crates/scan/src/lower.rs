@@ -50,7 +50,17 @@ pub(crate) fn lower(
             .collect();
         let roots = users.iter().map(|user| uses[*user].file).chain(homes).collect();
         let variables = environment_dependent(&specified, users.iter().map(|user| &uses[*user]));
-        add_resource(tree, project, &closures, &mut lowered, &resource, specified, functions, roots, variables);
+        add_resource(
+            tree,
+            project,
+            &closures,
+            &mut lowered,
+            &resource,
+            specified,
+            functions,
+            roots,
+            variables,
+        );
     }
     name_handlers(&mut lowered.manifest);
     lowered
@@ -114,15 +124,16 @@ fn implied_name(project: &Project<'_>, uses: &[RemoteUse<'_>], users: &[usize]) 
     let [user] = users else { return None };
     let remote = &uses[*user];
     let name = remote.definition.name();
-    (remote.style == Style::Direct).then(|| ImpliedName {
-        name: name.to_string(),
-        span: project.files[remote.file].span(name.range),
-    })
+    (remote.style == Style::Direct)
+        .then(|| ImpliedName { name: name.to_string(), span: project.files[remote.file].span(name.range) })
 }
 
+/// A resource and the numbers of the uses that name it.
+type Users<'a> = (ResourceCall<'a>, Vec<usize>);
+
 /// The calls that functions are decorated with, in the order of files and lines, each with the numbers of its users.
-fn by_resource<'a>(uses: &[RemoteUse<'a>]) -> Vec<(ResourceCall<'a>, Vec<usize>)> {
-    let mut at_place: BTreeMap<(FileIndex, TextSize), Vec<(ResourceCall<'a>, Vec<usize>)>> = BTreeMap::new();
+fn by_resource<'a>(uses: &[RemoteUse<'a>]) -> Vec<Users<'a>> {
+    let mut at_place: BTreeMap<(FileIndex, TextSize), Vec<Users<'a>>> = BTreeMap::new();
     for (user, remote) in uses.iter().enumerate() {
         let resource = &remote.resource;
         let here = at_place.entry((resource.file, resource.call.range().start())).or_default();

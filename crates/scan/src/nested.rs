@@ -52,19 +52,21 @@ pub(crate) struct Template {
 }
 
 pub(crate) fn read_template(
-    project: &Project<'_>,
+    outer: &mut Fields<'_, '_, '_>,
+    argument: &str,
     template: &NestedCall<'_>,
     environment: &mut Environment,
-    diagnostics: &mut Vec<Diagnostic>,
 ) -> Template {
-    let arguments = read_nested(project, template, diagnostics);
-    let mut fields = Fields { arguments: &arguments, diagnostics };
+    let project = outer.arguments.project;
+    let arguments = read_nested(project, template, outer.diagnostics);
+    let mut fields = Fields { arguments: &arguments, diagnostics: outer.diagnostics };
     let image = fields.text("imageName").filter(|image| !image.is_empty());
     let disk_gb = fields.integer("containerDiskInGb", 1);
     // The resource's own `env`, where it has one, replaces the template's.
     if environment.values.is_empty() && environment.inherited.is_empty() {
         template_environment(project, &mut fields, environment);
     }
+    outer.arguments.depend_as(argument, &arguments);
     Template { image, disk_gb }
 }
 
@@ -102,17 +104,16 @@ fn template_environment(
 
 /// A volume, which must be in the resource's data centre where that is one.
 pub(crate) fn read_volume(
-    project: &Project<'_>,
+    outer: &mut Fields<'_, '_, '_>,
+    argument: &str,
     volume: &NestedCall<'_>,
     datacenter_of_resource: Option<&str>,
-    diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<VolumeSpec> {
-    let arguments = read_nested(project, volume, diagnostics);
-    let mut fields = Fields { arguments: &arguments, diagnostics };
+    let arguments = read_nested(outer.arguments.project, volume, outer.diagnostics);
+    let mut fields = Fields { arguments: &arguments, diagnostics: outer.diagnostics };
     let size_gb = fields.whole_number("size", 1, VOLUME_GB_MAX).and_then(|size| u32::try_from(size).ok());
     let keyword = if arguments.has("datacenter") { "datacenter" } else { "dataCenterId" };
-    let datacenter =
-        fields.member(keyword, &DATA_CENTER).unwrap_or_else(|| DEFAULT_DATACENTER.to_owned());
+    let datacenter = fields.member(keyword, &DATA_CENTER).unwrap_or_else(|| DEFAULT_DATACENTER.to_owned());
     if let Some(datacenter_of_resource) = datacenter_of_resource
         && datacenter != datacenter_of_resource
     {
@@ -136,9 +137,10 @@ pub(crate) fn read_volume(
         );
     }
     let name = name.filter(|name| !name.is_empty());
+    outer.arguments.depend_as(argument, &arguments);
     if name.is_none() && id.is_none() {
         if !arguments.has("name") && !arguments.incomplete {
-            fields.diagnostics.push(
+            outer.diagnostics.push(
                 Diagnostic::error(Code::InvalidName, "`NetworkVolume` has neither name nor id")
                     .at(arguments.span(volume.call.func.range()))
                     .hint("write `NetworkVolume(name=\"models\")`"),

@@ -116,7 +116,9 @@ impl<'a> Project<'a> {
                 resources::class_names().for_each(|class| known.push(class));
                 let mut unresolved =
                     Unresolved::new(file, range, format!("`{name}` is not defined in this file"));
-                if let Some(candidate) = suggest::closest(name, known) {
+                if known.contains(&name) {
+                    unresolved.reason = format!("`{name}` is bound only under conditions that do not hold");
+                } else if let Some(candidate) = suggest::closest(name, known) {
                     unresolved = unresolved.hint(format!("did you mean `{candidate}`?"));
                 } else if resources::symbol(name).is_some() {
                     unresolved = unresolved.hint(format!("add `from tetra_rp import {name}`"));
@@ -184,9 +186,8 @@ impl<'a> Project<'a> {
                 Some(true) => return Ok(Some(binding)),
                 Some(false) => {}
                 None => {
-                    let reason = format!(
-                        "`{name}` cannot be followed: which value it has depends on a condition"
-                    );
+                    let reason =
+                        format!("`{name}` cannot be followed: which value it has depends on a condition");
                     return Err(Unresolved::new(file, value.range(), reason));
                 }
             }
@@ -343,8 +344,14 @@ impl<'a> Project<'a> {
         let mut entity = self.resolve(file, expression).ok()?;
         for _ in 0..HOPS_MAX {
             match entity {
-                Entity::Framework(path) => return framework_symbol(&path).map(|(symbol, _)| symbol),
-                Entity::Value { file, expression: expression @ (Expr::Name(_) | Expr::Attribute(_)), .. } => {
+                Entity::Framework(path) => {
+                    return framework_symbol(&path)
+                        .filter(|(_, rest)| rest.is_empty())
+                        .map(|(symbol, _)| symbol);
+                }
+                Entity::Value {
+                    file, expression: expression @ (Expr::Name(_) | Expr::Attribute(_)), ..
+                } => {
                     entity = self.resolve(file, expression).ok()?;
                 }
                 _ => return None,
@@ -378,6 +385,15 @@ impl<'a> Project<'a> {
         Err(Unresolved::new(use_site.0, use_site.1, reason))
     }
 
+    /// A class of `pydantic-settings`.
+    fn reads_environment(&self, file: FileIndex, definition: &'a StmtClassDef) -> bool {
+        let mut bases = definition.arguments.iter().flat_map(|arguments| &arguments.args);
+        bases.any(|base| match self.resolve(file, base) {
+            Ok(Entity::External(name)) => name.rsplit('.').next() == Some("BaseSettings"),
+            _ => false,
+        })
+    }
+
     /// `Settings(name="x").name`, where the class is filled by its keywords alone, as a dataclass is.
     fn instance_attribute(
         &self,
@@ -391,9 +407,16 @@ impl<'a> Project<'a> {
             let reason = format!("the attribute `{name}` is known only when the code runs");
             Err(Unresolved::new(use_site.0, use_site.1, reason))
         };
-        let Ok(Entity::Class { file: home, definition }) = self.resolve_within(file, &call.func, hops + 1) else {
+        let Ok(Entity::Class { file: home, definition }) = self.resolve_within(file, &call.func, hops + 1)
+        else {
             return unknown();
         };
+        if self.reads_environment(home, definition) {
+            let reason = format!("`{}` takes its values from the environment", definition.name);
+            let hint =
+                format!("read what configurations need with a default: `os.getenv(\"{name}\", \"...\")`");
+            return Err(Unresolved::new(use_site.0, use_site.1, reason).hint(hint));
+        }
         let is_plain = call.arguments.args.is_empty()
             && call.arguments.keywords.iter().all(|keyword| keyword.arg.is_some())
             && !defines_constructor(definition);

@@ -182,10 +182,7 @@ pub(crate) static GPU_GROUP: Enumeration = Enumeration {
 /// Single models, by the names that the provider shows.
 pub(crate) static GPU_TYPE: Enumeration = Enumeration {
     name: "GpuType",
-    members: &[
-        ("ANY", "any"),
-        ("NVIDIA_GEFORCE_RTX_4090", "NVIDIA GeForce RTX 4090"),
-    ],
+    members: &[("ANY", "any"), ("NVIDIA_GEFORCE_RTX_4090", "NVIDIA GeForce RTX 4090")],
 };
 
 pub(crate) static CPU_INSTANCE_TYPE: Enumeration = Enumeration {

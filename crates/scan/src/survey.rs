@@ -336,10 +336,21 @@ impl<'a> Survey<'a> {
             (Expr::Tuple(_) | Expr::List(_), value) => {
                 let targets = elements(target);
                 let values = value.map(elements).unwrap_or_default();
-                let plain = targets.len() == values.len()
-                    && !targets.iter().chain(values).any(|element| element.is_starred_expr());
+                let is_plain = !values.is_empty() && !values.iter().any(Expr::is_starred_expr);
+                let star = targets.iter().position(Expr::is_starred_expr);
+                let fits = match star {
+                    Some(_) => values.len() + 1 >= targets.len(),
+                    None => values.len() == targets.len(),
+                };
                 for (index, target) in targets.iter().enumerate() {
-                    self.target(target, values.get(index).filter(|_| plain), place);
+                    // What stands after a starred target is counted from the end.
+                    let place_of_value = match star {
+                        Some(star) if index == star => None,
+                        Some(star) if index > star => (values.len() + index).checked_sub(targets.len()),
+                        _ => Some(index),
+                    };
+                    let value = place_of_value.filter(|_| is_plain && fits).and_then(|at| values.get(at));
+                    self.target(target, value, place);
                 }
             }
             (Expr::Attribute(attribute), Some(_)) if !place.local => self.attributes_assigned.push(attribute),
@@ -414,6 +425,9 @@ impl<'a> Survey<'a> {
                 self.expression(&named.value, place);
             }
             Expr::Call(call) => {
+                for argument in call.arguments.args.iter().filter(|argument| argument.is_named_expr()) {
+                    self.expression(argument, place);
+                }
                 let function = match &*call.func {
                     Expr::Name(name) => name.id.as_str(),
                     Expr::Attribute(attribute) => attribute.attr.as_str(),

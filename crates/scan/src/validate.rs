@@ -93,7 +93,7 @@ pub(crate) fn ignored_route(
                 "`{}` {} ignored: `{}` is a queue resource",
                 given.join("` and `"),
                 if given.len() == 1 { "is" } else { "are" },
-                remote.resource.class.name
+                remote.resource.constructor()
             ),
         )
         .at(project.files[remote.file].span(range))
@@ -139,7 +139,9 @@ pub(crate) fn images_without_functions(
             let argument = |name: &str| call.arguments.find_keyword(name);
             let (Some(image), None) = (argument("image"), argument("id")) else { continue };
             let is_used = || {
-                uses.iter().any(|remote| remote.resource.file == file && remote.resource.call.range() == call.range())
+                uses.iter().any(|remote| {
+                    remote.resource.file == file && remote.resource.call.range() == call.range()
+                })
             };
             if project.symbol(file, &call.func) == Some(Symbol::Endpoint) && !is_used() {
                 diagnostics.push(
@@ -202,12 +204,14 @@ fn missing(remote: &RemoteUse<'_>, span: Span, diagnostics: &mut Vec<Diagnostic>
     diagnostics.push(
         Diagnostic::error(
             Code::MissingRoute,
-            format!("`{name}` is on the load-balanced `{}` and has no {what}", remote.resource.class.name),
+            format!("`{name}` is on the load-balanced `{}` and has no {what}", remote.resource.constructor()),
         )
         .at(span)
         .hint(match remote.style {
             Style::Remote => format!("write `@remote(config, method=\"{method}\", path=\"{path}\")`"),
-            Style::Direct | Style::Route => format!("write `@endpoint.{}(\"{path}\")`", method.to_lowercase()),
+            Style::Direct | Style::Route => {
+                format!("write `@endpoint.{}(\"{path}\")`", method.to_lowercase())
+            }
         }),
     );
 }

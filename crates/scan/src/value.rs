@@ -48,6 +48,16 @@ pub(crate) enum Dialect {
     Endpoint,
 }
 
+impl ResourceCall<'_> {
+    /// What the source calls it.
+    pub(crate) fn constructor(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Class => self.class.name,
+            Dialect::Endpoint => "Endpoint",
+        }
+    }
+}
+
 impl PartialEq for ResourceCall<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.file == other.file && self.call.range() == other.call.range() && self.frame == other.frame
@@ -111,8 +121,10 @@ impl<'a> Value<'a> {
             Self::List(_) => "a list".to_owned(),
             Self::Dict(_) => "a dictionary".to_owned(),
             Self::Member(enumeration, value) => format!("{enumeration} {value}"),
-            Self::Resource(ResourceCall { dialect: Dialect::Endpoint, .. }) => "an Endpoint".to_owned(),
-            Self::Resource(resource) => format!("a {}", resource.class.name),
+            Self::Resource(resource) => {
+                let article = if resource.dialect == Dialect::Endpoint { "an" } else { "a" };
+                format!("{article} {}", resource.constructor())
+            }
             Self::Nested(nested) => format!("a {}", nested.class.name),
             Self::Environment(variable, _) => format!("the environment variable {variable}"),
         }

@@ -3,8 +3,8 @@
 use flash_model::{Code, Diagnostic, Hardware, ResourceSpec, VolumeSpec};
 
 use super::{
-    CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, DEFAULT_DATACENTER, DEFAULT_IDLE_TIMEOUT, Environment, Specified,
-    any_if_empty, check_cpu_locations, name, scaler, spec_variables, variable_names,
+    CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, DEFAULT_DATACENTER, DEFAULT_IDLE_TIMEOUT, Environment,
+    Specified, any_if_empty, check_cpu_locations, name, scaler, spec_variables, variable_names,
 };
 use crate::arguments::{Arguments, Signature, Site};
 use crate::fields::Fields;
@@ -40,12 +40,12 @@ pub(super) fn specify(
     check_cpu_locations(&mut fields, class, "datacenter", std::slice::from_ref(&datacenter));
     let mut environment = Environment::default();
     fields.environment("env", &mut environment);
-    let template = fields
-        .nested("template", &POD_TEMPLATE)
-        .map(|template| read_template(project, &template, &mut environment, fields.diagnostics));
+    let template = fields.nested("template", &POD_TEMPLATE);
+    let template =
+        template.map(|template| read_template(&mut fields, "template", &template, &mut environment));
     let template = template.unwrap_or_default();
     let container_disk_gb = container_disk_gb(&mut fields, &hardware, template.disk_gb);
-    let volumes = volumes(project, &mut fields, &datacenter);
+    let volumes = volumes(&mut fields, &datacenter);
     if let Some(kind) = fields.member("type", &SERVERLESS_TYPE)
         && (kind == "LB") != class.is_load_balanced()
         // Load balancers become LB whatever is written.
@@ -94,10 +94,10 @@ pub(super) fn specify(
 }
 
 /// `networkVolume=NetworkVolume(...)`, or `networkVolumeId="..."` of one that exists.
-fn volumes(project: &Project<'_>, fields: &mut Fields<'_, '_, '_>, datacenter: &str) -> Vec<VolumeSpec> {
-    let declared = fields
-        .nested("networkVolume", &NETWORK_VOLUME)
-        .and_then(|volume| read_volume(project, &volume, Some(datacenter), fields.diagnostics));
+fn volumes(fields: &mut Fields<'_, '_, '_>, datacenter: &str) -> Vec<VolumeSpec> {
+    let declared = fields.nested("networkVolume", &NETWORK_VOLUME);
+    let declared =
+        declared.and_then(|volume| read_volume(fields, "networkVolume", &volume, Some(datacenter)));
     let by_id = fields.text("networkVolumeId").filter(|id| !id.is_empty());
     let existing = by_id.map(|id| VolumeSpec {
         id: Some(id),

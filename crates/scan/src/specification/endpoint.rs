@@ -70,14 +70,14 @@ pub(super) fn specify(
     let hardware = hardware(&mut fields, class.cpu);
     let (workers_min, workers_max) = workers(&mut fields);
     let scaler = scaler(&mut fields, class.kind, ["scaler_type", "scaler_value"]);
-    let volumes = volumes(project, &mut fields);
+    let volumes = volumes(&mut fields);
     let locations = locations(&mut fields, class, &volumes);
     let mut environment = Environment::default();
     fields.environment("env", &mut environment);
-    let template = fields
-        .nested("template", &POD_TEMPLATE)
-        .map(|template| read_template(project, &template, &mut environment, fields.diagnostics))
-        .unwrap_or_default();
+    let template = fields.nested("template", &POD_TEMPLATE);
+    let template =
+        template.map(|template| read_template(&mut fields, "template", &template, &mut environment));
+    let template = template.unwrap_or_default();
     let container_disk_gb = container_disk_gb(&mut fields, &hardware, template.disk_gb);
     let image = fields.text("image").filter(|image| !image.is_empty());
     let concurrency = if class.is_load_balanced() { CONCURRENCY_OF_HTTP } else { CONCURRENCY_OF_QUEUE };
@@ -192,18 +192,26 @@ fn workers(fields: &mut Fields<'_, '_, '_>) -> (u32, u32) {
     match (u32::try_from(least), u32::try_from(most)) {
         (Ok(least), Ok(most)) => (least, most),
         _ => {
-            fields.invalid("workers", format!("`workers` must be at most {}", u32::MAX), "use smaller numbers");
+            fields.invalid(
+                "workers",
+                format!("`workers` must be at most {}", u32::MAX),
+                "use smaller numbers",
+            );
             DEFAULT_WORKERS
         }
     }
 }
 
 /// One volume or several, each in a data centre of its own.
-fn volumes(project: &Project<'_>, fields: &mut Fields<'_, '_, '_>) -> Vec<VolumeSpec> {
+fn volumes(fields: &mut Fields<'_, '_, '_>) -> Vec<VolumeSpec> {
     let items = match fields.value("volume") {
         None => return Vec::new(),
         Some(Value::List(items)) if items.is_empty() => {
-            fields.invalid("volume", "`volume` is an empty list".to_owned(), "name one or more, or leave it out");
+            fields.invalid(
+                "volume",
+                "`volume` is an empty list".to_owned(),
+                "name one or more, or leave it out",
+            );
             return Vec::new();
         }
         Some(Value::List(items)) => items,
@@ -213,7 +221,7 @@ fn volumes(project: &Project<'_>, fields: &mut Fields<'_, '_, '_>) -> Vec<Volume
     for item in items {
         match item {
             Value::Nested(volume) if volume.class == &NETWORK_VOLUME => {
-                let Some(volume) = read_volume(project, &volume, None, fields.diagnostics) else { continue };
+                let Some(volume) = read_volume(fields, "volume", &volume, None) else { continue };
                 if volumes.iter().any(|known| known.datacenter == volume.datacenter) {
                     let datacenter = volume.datacenter.as_deref().unwrap_or_default();
                     fields.invalid(
@@ -231,11 +239,7 @@ fn volumes(project: &Project<'_>, fields: &mut Fields<'_, '_, '_>) -> Vec<Volume
 }
 
 /// Data centres: the ones given, else those of the volumes, else all that have the hardware.
-fn locations(
-    fields: &mut Fields<'_, '_, '_>,
-    class: &ResourceClass,
-    volumes: &[VolumeSpec],
-) -> Vec<String> {
+fn locations(fields: &mut Fields<'_, '_, '_>, class: &ResourceClass, volumes: &[VolumeSpec]) -> Vec<String> {
     let mut of_volumes: Vec<String> = volumes.iter().filter_map(|volume| volume.datacenter.clone()).collect();
     of_volumes.sort();
     let Some(given) = fields.one_or_more("datacenter", &[&DATA_CENTER]) else {

@@ -6,9 +6,7 @@ mod endpoint;
 
 use std::collections::BTreeMap;
 
-use flash_model::{
-    Code, Diagnostic, EndpointKind, ResourceName, ResourceSpec, Scaler, ScalerType, Span,
-};
+use flash_model::{Code, Diagnostic, EndpointKind, ResourceName, ResourceSpec, Scaler, ScalerType, Span};
 
 use crate::arguments::{Arguments, Variables};
 use crate::fields::Fields;
@@ -130,11 +128,7 @@ fn any_if_empty(names: Vec<String>) -> Vec<String> {
     if names.is_empty() { vec!["any".to_owned()] } else { names }
 }
 
-fn scaler(
-    fields: &mut Fields<'_, '_, '_>,
-    kind: EndpointKind,
-    [type_name, value_name]: [&str; 2],
-) -> Scaler {
+fn scaler(fields: &mut Fields<'_, '_, '_>, kind: EndpointKind, [type_name, value_name]: [&str; 2]) -> Scaler {
     let default = match kind {
         EndpointKind::Queue => ScalerType::QueueDelay,
         EndpointKind::LoadBalanced | EndpointKind::Asgi => ScalerType::RequestCount,
