@@ -1,0 +1,1 @@
+LIMITS = {"workersMax": 2}

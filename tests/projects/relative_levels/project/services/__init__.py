@@ -1,0 +1,2 @@
+from tetra_rp import NetworkVolume
+volume = NetworkVolume(name="shared", size=50)

@@ -1,0 +1,2 @@
+from tetra_rp import remote
+def broken(:

@@ -1,0 +1,6 @@
+from tetra_rp import LiveLoadBalancer, remote
+api = LiveLoadBalancer(name="api")
+@remote(api, method="get", path="x")
+def one(): ...
+@remote(api)
+def two(): ...
