@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import inspect
+import json
+import subprocess
+import sys
+
 import runpod_flash
 import tetra_rp
 
@@ -9,7 +14,7 @@ REFERENCE = {
     "LoadBalancerSlsResource", "NetworkVolume", "PodTemplate", "ResourceManager", "ServerlessEndpoint", "ServerlessType",
 }  # fmt: skip
 OURS = {
-    "ServerlessScalerType",
+    "ServerlessScalerType", "Endpoint", "EndpointJob", "GpuType", "KeyValuePair", "WaitTimeoutError",
     "FlashError", "NotRunningError", "TransportError", "CallError", "RemoteExecutionError", "WorkerDiedError",
     "SerializationError", "UnknownFunctionError", "UnauthorizedError", "OverloadedError", "RemoteTimeoutError",
     "WorkerStartError", "UnreachableError", "ArgumentsError",
@@ -28,3 +33,30 @@ def test_the_second_door_leads_to_the_same_objects():
     assert runpod_flash.__version__ == tetra_rp.__version__
     for name in tetra_rp.__all__:
         assert getattr(runpod_flash, name) is getattr(tetra_rp, name)
+
+
+def test_the_listing_that_the_scanner_is_compared_with():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tetra_rp._names"], capture_output=True, text=True, check=True
+    )
+    names = json.loads(done.stdout)
+    assert set(names["enumerations"]) == {
+        "CpuInstanceType", "CudaVersion", "DataCenter", "GpuGroup", "GpuType", "ServerlessScalerType", "ServerlessType",
+    }  # fmt: skip
+    assert names["enumerations"]["GpuGroup"]["ANY"] == "any"
+    for name, members in names["enumerations"].items():
+        assert {member.name: member.value for member in getattr(tetra_rp, name)} == members
+    assert len(names["resources"]) == 8
+    assert "instanceIds" in names["resources"]["CpuLiveServerless"]
+    assert "instanceIds" not in names["resources"]["LiveServerless"]
+    assert names["nested"]["NetworkVolume"] == ["dataCenterId", "datacenter", "id", "name", "size"]
+    endpoint = inspect.signature(tetra_rp.Endpoint).parameters.values()
+    assert names["endpoint"] == sorted(found.name for found in endpoint if found.kind is not found.VAR_KEYWORD)
+    remote = inspect.signature(tetra_rp.remote).parameters.values()
+    assert names["remote"] == sorted(found.name for found in remote if found.kind is not found.VAR_KEYWORD)
+
+
+def test_data_centres_are_named_after_their_value():
+    assert len(tetra_rp.DataCenter) == 11
+    for place in tetra_rp.DataCenter:
+        assert place.name == place.value.replace("-", "_")

@@ -15,6 +15,8 @@ from tetra_rp import (
     CudaVersion,
     DataCenter,
     GpuGroup,
+    GpuType,
+    KeyValuePair,
     LiveLoadBalancer,
     LiveServerless,
     LoadBalancerSlsResource,
@@ -44,7 +46,8 @@ def test_defaults_are_the_references():
         "type": ServerlessType.QB, "workersMax": 3, "workersMin": 0, "workersPFBTarget": 0, "allowedCudaVersions": "",
         "template": None, "id": None, "activeBuildid": None, "aiKey": None, "computeType": None, "createdAt": None,
         "hubRelease": None, "repo": None, "userId": None, "gpus": tuple(GpuGroup.all()),
-        "gpuIds": "AMPERE_48,ADA_24,ADA_32_PRO,ADA_48_PRO,ADA_80_PRO,AMPERE_16,AMPERE_24,AMPERE_80,HOPPER_141",
+        "gpuIds": "AMPERE_48,ADA_24,ADA_32_PRO,ADA_48_PRO,ADA_80_PRO,AMPERE_16,AMPERE_24,AMPERE_80,HOPPER_141,"
+        "BLACKWELL_96,BLACKWELL_180",
         "imageName": "runpod/tetra-rp:latest",
     }  # fmt: skip
     assert {name: getattr(resource, name) for name in expected} == expected
@@ -52,7 +55,9 @@ def test_defaults_are_the_references():
     template = PodTemplate()
     assert (template.containerDiskInGb, template.env, template.config, template.ports) == (64, [], {}, "")
     volume = NetworkVolume(name="v")
-    assert (volume.size, volume.dataCenterId, volume.id) == (100, DataCenter.EU_RO_1, None)
+    assert (volume.size, volume.dataCenterId, volume.datacenter, volume.id) == (
+        100, DataCenter.EU_RO_1, DataCenter.EU_RO_1, None,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", LIVE + OWN_IMAGE)
@@ -108,6 +113,7 @@ def test_values_are_accepted_in_their_spellings():
     assert LiveServerless(name="01_03_preprocess_worker").name == "01_03_preprocess_worker"
     assert LiveServerless(name="x", workersMax=2.0).workersMax == 2
     assert PodTemplate(env={"A": "1"}).env == [{"key": "A", "value": "1"}]
+    assert PodTemplate(env=[KeyValuePair(key="A", value="1")]).env == [{"key": "A", "value": "1"}]
     volume = NetworkVolume(name="v", id="vol1")
     assert LiveServerless(name="x", networkVolume=volume).networkVolumeId == "vol1"
 
@@ -132,7 +138,7 @@ def test_values_are_accepted_in_their_spellings():
         (LiveServerless, {"name": "x", "workersMax": "3"}, TypeError, "workersMax is a whole number"),
         (LiveServerless, {"name": "x", "workersMax": True}, TypeError, "workersMax is a whole number"),
         (LiveServerless, {"name": "x", "flashboot": "no"}, TypeError, "flashboot is True or False"),
-        (LiveServerless, {"name": "x", "gpus": ["ADA_25"]}, ValueError, "gpus[0]: 'ADA_25' (str) is no GpuGroup; did you mean 'ADA_24'?"),
+        (LiveServerless, {"name": "x", "gpus": ["ADA_25"]}, ValueError, "gpus[0]: 'ADA_25' (str) is no GpuGroup or GpuType; did you mean 'ADA_24'?"),
         (LiveServerless, {"name": "x", "gpus": GpuGroup.ADA_24}, TypeError, "write [GpuGroup.ADA_24]"),
         (LiveServerless, {"name": "x", "datacenter": "US_GA_2"}, ValueError, "is no DataCenter"),
         (LiveServerless, {"name": "x", "env": {"A": 1}}, TypeError, "env['A'] is 1 (int)"),
@@ -147,7 +153,13 @@ def test_values_are_accepted_in_their_spellings():
             "containerDiskInGb is 12; allowed: 10 GB at most with these instanceIds (cpu3c-1-2: 10, cpu5c-1-2: 15)",
         ),
         (NetworkVolume, {"name": "v", "size": 0}, ValueError, "NetworkVolume.size is 0; allowed: 1 or more GB"),
-        (NetworkVolume, {"size": 5}, TypeError, "NetworkVolume needs name="),
+        (NetworkVolume, {"size": 5}, TypeError, "NetworkVolume needs name=, or the id= of one that exists"),
+        (
+            NetworkVolume,
+            {"name": "v", "datacenter": "EU-CZ-1", "dataCenterId": "EU-RO-1"},
+            ValueError,
+            "datacenter is EU-CZ-1 and dataCenterId is EU-RO-1",
+        ),
         (PodTemplate, {"env": [{"name": "A"}]}, ValueError, "PodTemplate.env[0]"),
     ],
 )  # fmt: skip
@@ -194,3 +206,31 @@ def test_flash_app_remembers_its_resources():
 
     assert app.resources == {"gpu": gpu}
     assert infer.__remote_config__["dependencies"] == ["torch"]
+
+
+def test_volumes_of_later_projects():
+    volume = NetworkVolume(name="v", size=50, datacenter=DataCenter.US_KS_2)
+    assert (volume.dataCenterId, volume.datacenter) == (DataCenter.US_KS_2, DataCenter.US_KS_2)
+    assert NetworkVolume(name="v", dataCenterId="US-KS-2").datacenter is DataCenter.US_KS_2
+    assert NetworkVolume(id="vol_1").name is None
+    with pytest.raises(ValueError, match="'vol_1' is in US-KS-2 and the resource in EU-RO-1"):
+        LiveServerless(name="x", networkVolume=NetworkVolume(id="vol_1", datacenter="US-KS-2"))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "expected"),
+    [
+        ([GpuType.NVIDIA_L4], "AMPERE_24,-NVIDIA RTX A5000,-NVIDIA GeForce RTX 3090"),
+        (["NVIDIA B200", GpuGroup.ADA_24], "BLACKWELL_180,ADA_24"),
+        ([GpuType.NVIDIA_L40, GpuType.NVIDIA_L40S], "ADA_48_PRO,-NVIDIA RTX 6000 Ada Generation"),
+        ([GpuType.NVIDIA_L40, GpuGroup.ADA_48_PRO], "ADA_48_PRO"),
+        ([GpuType.ANY], LiveServerless(name="x").gpuIds),
+    ],
+)
+def test_single_models_are_their_pool_without_the_rest(gpus, expected):
+    assert LiveServerless(name="x", gpus=gpus).gpuIds == expected
+
+
+def test_every_model_has_a_pool():
+    for model in GpuType:
+        assert (model.group is GpuGroup.ANY) is (model is GpuType.ANY)

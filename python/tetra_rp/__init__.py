@@ -7,11 +7,18 @@
     @remote(model, dependencies=["torch"])
     async def infer(text: str) -> dict: ...
 
+The later dialect says the same in one:
+
+    @Endpoint(name="model", gpu=GpuGroup.ADA_24, dependencies=["torch"])
+    async def infer(text: str) -> dict: ...
+
 Start the project with `flash run`; then `await infer("…")` runs on the endpoint, from another function or a script.
 Importing this package does nothing else: no settings are read, nothing is configured, nobody is contacted.
 """
 
 from tetra_rp._app import FlashApp, ResourceManager
+from tetra_rp._endpoint import Endpoint
+from tetra_rp._endpoint_job import EndpointJob
 from tetra_rp._errors import (
     ArgumentsError,
     CallError,
@@ -25,6 +32,7 @@ from tetra_rp._errors import (
     UnauthorizedError,
     UnknownFunctionError,
     UnreachableError,
+    WaitTimeoutError,
     WorkerDiedError,
     WorkerStartError,
 )
@@ -33,6 +41,7 @@ from tetra_rp._hardware import (
     CudaVersion,
     DataCenter,
     GpuGroup,
+    GpuType,
     ServerlessScalerType,
     ServerlessType,
 )
@@ -42,6 +51,7 @@ from tetra_rp._resources import (
     CpuLiveServerless,
     CpuLoadBalancerSlsResource,
     CpuServerlessEndpoint,
+    KeyValuePair,
     LiveLoadBalancer,
     LiveServerless,
     LoadBalancerSlsResource,
@@ -62,9 +72,13 @@ __all__ = [
     "CpuServerlessEndpoint",
     "CudaVersion",
     "DataCenter",
+    "Endpoint",
+    "EndpointJob",
     "FlashApp",
     "FlashError",
     "GpuGroup",
+    "GpuType",
+    "KeyValuePair",
     "LiveLoadBalancer",
     "LiveServerless",
     "LoadBalancerSlsResource",
@@ -83,6 +97,7 @@ __all__ = [
     "UnauthorizedError",
     "UnknownFunctionError",
     "UnreachableError",
+    "WaitTimeoutError",
     "WorkerDiedError",
     "WorkerStartError",
     "remote",

@@ -37,6 +37,9 @@ class Context:
 
 _current: Context | None = None
 
+# Why this process makes no calls at all, where it does not; set by the probe.
+calls_refused: str | None = None
+
 
 def current() -> Context:
     """The process's context; a client's, made at the first call, unless a worker has set its own."""
@@ -53,3 +56,11 @@ def replace(context: Context | None) -> Context | None:
     global _current
     previous, _current = _current, context
     return previous
+
+
+def check_calls_allowed(what: str) -> None:
+    """Raises `FlashError` where this process makes no calls."""
+    if calls_refused is not None:
+        from tetra_rp._errors import FlashError
+
+        raise FlashError(f"{what} is not called: {calls_refused}")

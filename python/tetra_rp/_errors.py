@@ -3,6 +3,7 @@
     FlashError
     ├── NotRunningError            no mothership to talk to (also a ConnectionError)
     ├── TransportError             the connection broke before an answer came (also a ConnectionError)
+    ├── WaitTimeoutError           nothing came within the time that the caller gave (also a TimeoutError)
     └── CallError                  a call was answered with an error; carries `code` (FL…) and `status` (HTTP)
         ├── RemoteExecutionError   FL305  the remote function raised
         ├── WorkerDiedError        FL304  the process that ran the call ended
@@ -31,6 +32,10 @@ class NotRunningError(FlashError, ConnectionError):
 
 class TransportError(FlashError, ConnectionError):
     """The connection to the mothership failed before a complete answer came."""
+
+
+class WaitTimeoutError(FlashError, TimeoutError):
+    """What the caller waited for did not come within the time it gave."""
 
 
 class CallError(FlashError):

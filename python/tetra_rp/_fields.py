@@ -81,32 +81,52 @@ def boolean(field: str, value: Any) -> bool:
     return value
 
 
-def member(kind: type[Enum]) -> Check:
+def member(*kinds: type[Enum]) -> Check:
+    """A member of one of the enumerations, or its value."""
+
     def check(field: str, value: Any) -> Enum:
-        if isinstance(value, kind):
+        if isinstance(value, kinds):
             return value
-        try:
-            return kind(value)
-        except ValueError:
-            names = [str(item.value) for item in kind]
-            hint = did_you_mean(value, names) if isinstance(value, str) else f"known are: {', '.join(names)}"
-            raise ValueError(f"{field}: {_shown(value)} is no {kind.__name__}; {hint}") from None
+        for kind in kinds:
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+        names = [str(item.value) for kind in kinds for item in kind]
+        hint = did_you_mean(value, names) if isinstance(value, str) else f"known are: {', '.join(names)}"
+        raise ValueError(f"{field}: {_shown(value)} is no {_names(kinds)}; {hint}")
 
     return check
 
 
-def members(kind: type[Enum], *, least: int = 0) -> Check:
-    one = member(kind)
+def members(*kinds: type[Enum], least: int = 0) -> Check:
+    one = member(*kinds)
 
     def check(field: str, value: Any) -> tuple[Enum, ...]:
         if not isinstance(value, (list, tuple)):
-            hint = f"; write [{value}]" if isinstance(value, kind) else ""
-            raise TypeError(f"{field} is a list of {kind.__name__}, not {_shown(value)}{hint}")
+            hint = f"; write [{value}]" if isinstance(value, kinds) else ""
+            raise TypeError(f"{field} is a list of {_names(kinds)}, not {_shown(value)}{hint}")
         if len(value) < least:
-            raise ValueError(f"{field} is empty; it needs {least} {kind.__name__} at least")
+            raise ValueError(f"{field} is empty; it needs {least} {_names(kinds)} at least")
         return tuple(one(f"{field}[{at}]", item) for at, item in enumerate(value))
 
     return check
+
+
+def one_or_more(inner: Check) -> Check:
+    """A list for `inner`, or one item of it by itself."""
+
+    def check(field: str, value: Any) -> tuple[Any, ...]:
+        checked: tuple[Any, ...] = inner(field, list(value) if isinstance(value, (list, tuple)) else [value])
+        return checked
+
+    return check
+
+
+def texts(field: str, value: Any) -> list[str]:
+    if isinstance(value, str) or not isinstance(value, (list, tuple)) or not all(isinstance(x, str) for x in value):
+        raise TypeError(f"{field} is a list of text, not {_shown(value)}")
+    return list(value)
 
 
 def text_map(field: str, value: Any) -> Mapping[str, str]:
@@ -135,6 +155,10 @@ def instance(kind: type) -> Check:
 
 def optional(inner: Check) -> Check:
     return lambda field, value: None if value is None else inner(field, value)
+
+
+def _names(kinds: tuple[type[Enum], ...]) -> str:
+    return " or ".join(kind.__name__ for kind in kinds)
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from tetra_rp import _context
-from tetra_rp._fields import did_you_mean
+from tetra_rp._fields import did_you_mean, optional, texts
 from tetra_rp._resources import ServerlessResource
 
 TYPE_CHECKING = False  # importing `typing` would double the time that this package takes to import
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    Observer = Callable[[Any, dict[str, Any]], None]
+    """The function or class as the user wrote it, and its `__remote_config__`."""
+
 HTTP_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 
-_PARAMETERS = (
+PARAMETERS = (
     "resource_config", "dependencies", "system_dependencies", "accelerate_downloads", "local", "method", "path",
 )
+
+# Told of everything that is decorated; set by the probe.
+observer: Observer | None = None
 
 
 def remote(
@@ -43,28 +49,35 @@ def remote(
     A decorated function is awaited, whatever it was before. Of a decorated class, the methods are.
     """
     for name in unknown:
-        raise TypeError(f"remote() has no argument {name!r}; {did_you_mean(name, _PARAMETERS)}")
+        raise TypeError(f"remote() has no argument {name!r}; {did_you_mean(name, PARAMETERS)}")
     config = {
         "resource_config": resource_config,
         "method": method,
         "path": path,
-        "dependencies": _texts("dependencies", dependencies),
-        "system_dependencies": _texts("system_dependencies", system_dependencies),
+        "dependencies": optional(texts)("remote() argument dependencies", dependencies),
+        "system_dependencies": optional(texts)("remote() argument system_dependencies", system_dependencies),
     }
 
     def decorate(target: Any) -> Any:
-        _check_target(target)
+        check_target(target, "@remote(...)")
         _check_route(target, resource_config, method, path)
         if local:
             target.__remote_config__ = config
             return target
-        if isinstance(target, type):
-            from tetra_rp._remote_class import RemoteClass
-
-            return RemoteClass(target, config)
-        return _remote_function(target, config)
+        return make_remote(target, config)
 
     return decorate
+
+
+def make_remote(target: Any, config: dict[str, Any]) -> Any:
+    """What stands for the function or class under its name from now on."""
+    if observer is not None:
+        observer(target, config)
+    if isinstance(target, type):
+        from tetra_rp._remote_class import RemoteClass
+
+        return RemoteClass(target, config)
+    return _remote_function(target, config)
 
 
 def _remote_function(function: Callable[..., Any], config: dict[str, Any]) -> Callable[..., Any]:
@@ -121,13 +134,14 @@ class LazySignature:
             return lambda *args, **kwargs: None
 
 
-def _check_target(target: Any) -> None:
+def check_target(target: Any, decorator: str) -> None:
+    """Raises `TypeError` for what cannot be decorated."""
     if not callable(target) or not hasattr(target, "__name__"):
-        raise TypeError(f"@remote(...) decorates a function or class, not {target!r}")
+        raise TypeError(f"{decorator} decorates a function or class, not {target!r}")
     if isinstance(target, (staticmethod, classmethod)):
-        raise TypeError("@remote(...) decorates functions and whole classes, not methods")
+        raise TypeError(f"{decorator} decorates functions and whole classes, not methods")
     if hasattr(target, "__flash_original__") or (not isinstance(target, type) and hasattr(target, "__remote_config__")):
-        raise TypeError(f"{target.__name__} is decorated with @remote(...) twice")
+        raise TypeError(f"{target.__name__} is decorated with {decorator} twice")
 
 
 def _check_route(target: Any, resource: Any, method: str | None, path: str | None) -> None:
@@ -158,12 +172,3 @@ def _check_route(target: Any, resource: Any, method: str | None, path: str | Non
         raise ValueError(f"@remote on {name}: method is {method!r}; allowed: {', '.join(HTTP_METHODS)}{hint}")
     if not isinstance(path, str) or not path.startswith("/"):
         raise ValueError(f"@remote on {name}: path is {path!r}; it has to start with '/'")
-
-
-def _texts(name: str, value: Any) -> list[str] | None:
-    if value is None:
-        return None
-    if isinstance(value, str) or not isinstance(value, (list, tuple)) or not all(isinstance(x, str) for x in value):
-        raise TypeError(f"remote() argument {name} is a list of text, not {value!r}")
-    return list(value)
-

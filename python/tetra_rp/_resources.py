@@ -37,8 +37,10 @@ from tetra_rp._hardware import (
     CudaVersion,
     DataCenter,
     GpuGroup,
+    GpuType,
     ServerlessScalerType,
     ServerlessType,
+    gpu_ids,
 )
 
 TYPE_CHECKING = False  # importing `typing` would double the time that this package takes to import
@@ -50,7 +52,7 @@ CONTAINER_DISK_DEFAULT_GB = 64
 _NAME_RULE = f"use letters, digits, '_', '-' and '.', starting with a letter, digit or '_', {NAME_LENGTH_MAX_CHARS} at most"
 
 
-def _resource_name(label: str, value: Any) -> str:
+def resource_name(label: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{label} is text, not {value!r} ({type(value).__name__})")
     plain = value.replace("_", "a").replace("-", "a").replace(".", "a")
@@ -61,16 +63,41 @@ def _resource_name(label: str, value: Any) -> str:
 
 
 class NetworkVolume(Declared):
-    """A disk that workers share, mounted at `/runpod-volume`. `size` is in GB."""
+    """A disk that workers share, mounted at `/runpod-volume`: by `name` and `size` in GB, or one that exists by its `id`.
 
-    name = field(REQUIRED, text(empty=False))
+    `datacenter` and `dataCenterId` are the same.
+    """
+
+    name = field(None, optional(text(empty=False)))
     size = field(100, integer(1, unit="GB"))
     dataCenterId = field(DataCenter.EU_RO_1, member(DataCenter))
+    datacenter = field(None, optional(member(DataCenter)))
     id = field(None, optional(text()))
+
+    def _settle(self, given: frozenset[str]) -> None:
+        if not (self.name or self.id):
+            raise TypeError("NetworkVolume needs name=, or the id= of one that exists")
+        values = self.__dict__
+        if self.datacenter is None:
+            values["datacenter"] = self.dataCenterId
+        elif "dataCenterId" in given and self.dataCenterId is not self.datacenter:
+            raise ValueError(
+                f"NetworkVolume.datacenter is {self.datacenter.value} and dataCenterId is {self.dataCenterId.value}; "
+                "they are the same thing, so give one of them"
+            )
+        else:
+            values["dataCenterId"] = self.datacenter
+
+
+class KeyValuePair(Declared):
+    """An environment variable of a `PodTemplate`."""
+
+    key = field(REQUIRED, text(empty=False))
+    value = field(REQUIRED, text())
 
 
 class PodTemplate(Declared):
-    """Details of a worker's container. `env` is a list of `{"key": …, "value": …}`."""
+    """Details of a worker's container. `env` is a list of `{"key": …, "value": …}` or `KeyValuePair`."""
 
     name = field("", text())
     imageName = field("", text())
@@ -88,8 +115,8 @@ class PodTemplate(Declared):
 class ServerlessResource(Declared):
     """Fields that all resources share."""
 
-    name = field(REQUIRED, _resource_name)
-    gpus = field((GpuGroup.ANY,), members(GpuGroup))
+    name = field(REQUIRED, resource_name)
+    gpus = field((GpuGroup.ANY,), members(GpuGroup, GpuType))
     gpuCount = field(1, integer(1, unit="GPUs"))
     cudaVersions = field((), members(CudaVersion))
     workersMin = field(0, integer(0, unit="workers"))
@@ -136,7 +163,7 @@ class ServerlessResource(Declared):
         if volume is not None:
             if volume.dataCenterId is not self.datacenter:
                 raise ValueError(
-                    f"{kind}.networkVolume {volume.name!r} is in {volume.dataCenterId.value} and the resource in "
+                    f"{kind}.networkVolume {volume.name or volume.id!r} is in {volume.dataCenterId.value} and the resource in "
                     f"{self.datacenter.value}; they have to be in one data centre"
                 )
             if volume.id and not self.networkVolumeId:
@@ -153,9 +180,9 @@ class ServerlessResource(Declared):
         kind, values = type(self).__name__, self.__dict__
         if self.gpuIds and "gpus" not in given:
             values["gpus"] = members(GpuGroup)(f"{kind}.gpuIds", self.gpuIds.split(","))
-        if GpuGroup.ANY in self.gpus:
+        if GpuGroup.ANY in self.gpus or GpuType.ANY in self.gpus:
             values["gpus"] = tuple(GpuGroup.all())
-        values["gpuIds"] = ",".join(group.value for group in self.gpus)
+        values["gpuIds"] = gpu_ids(self.gpus)
         if self.allowedCudaVersions and "cudaVersions" not in given:
             split = self.allowedCudaVersions.split(",")
             values["cudaVersions"] = members(CudaVersion)(f"{kind}.allowedCudaVersions", split)
@@ -271,7 +298,8 @@ def _pairs(label: str, value: Any) -> list[dict[str, str]]:
         value = [{"key": name, "value": item} for name, item in value.items()]
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"{label} is a list of {{'key': …, 'value': …}}, not {value!r}")
-    for at, pair in enumerate(value):
+    pairs = [{"key": pair.key, "value": pair.value} if isinstance(pair, KeyValuePair) else pair for pair in value]
+    for at, pair in enumerate(pairs):
         if not isinstance(pair, dict) or pair.keys() != {"key", "value"}:
             raise ValueError(f"{label}[{at}] is {pair!r}; each entry is {{'key': …, 'value': …}}")
-    return [dict(pair) for pair in value]
+    return [dict(pair) for pair in pairs]

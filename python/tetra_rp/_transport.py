@@ -12,7 +12,7 @@ import urllib.parse
 import weakref
 from typing import Any, Protocol
 
-from tetra_rp import _errors, _payload
+from tetra_rp import _context, _errors, _payload
 from tetra_rp._running import Announcement, find_running
 
 PICKLE_CONTENT_TYPE = "application/vnd.flash.pickle"
@@ -50,6 +50,7 @@ class HttpTransport:
         return await asyncio.to_thread(self._call, function, argument)
 
     def _call(self, function: str, argument: dict[str, Any]) -> Any:
+        _context.check_calls_allowed(function)
         running = find_running()
         try:
             body = _payload.dump_bytes(argument)
