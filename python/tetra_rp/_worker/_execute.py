@@ -147,14 +147,19 @@ class Executor:
         self.call_async(call.call_id, lambda: awaitable, (), {}, call.reply)
 
     def _run_work(self, work: _SyncWork) -> None:
-        try:
-            result = contextvars.copy_context().run(work.function)
-        except BaseException as error:
-            if isinstance(error, StopIteration):  # cannot be raised out of a future
-                error = RuntimeError(f"StopIteration: {error}")
-            self._loop.call_soon_threadsafe(_settle, work.future, None, error)
-        else:
-            self._loop.call_soon_threadsafe(_settle, work.future, result, None)
+        run_and_settle(self._loop, work.future, lambda: contextvars.copy_context().run(work.function))
+
+
+def run_and_settle(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], function: Callable[[], Any]) -> None:
+    """On any thread: what `function()` gives or raises, to a future of the loop's."""
+    try:
+        result = function()
+    except BaseException as error:
+        if isinstance(error, StopIteration):  # cannot be raised out of a future
+            error = RuntimeError(f"StopIteration: {error}")
+        loop.call_soon_threadsafe(_settle, future, None, error)
+    else:
+        loop.call_soon_threadsafe(_settle, future, result, None)
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
@@ -168,5 +173,3 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
 
 def _nothing() -> None:
     return None
-
-

@@ -28,16 +28,17 @@ class RouteReply(JsonReply):
     """`route`: results become HTTP bodies; framework responses and HTTP exceptions keep their status."""
 
     def result(self, call_id: int, value: Any) -> Sequence[Buffer]:
-        if hasattr(value, "status_code") and hasattr(value, "body"):
-            return _response(call_id, value)
+        if is_response(value):
+            status, content_type, body = response_parts(value)
+            header = _encoding.to_json({"status": status, "content_type": content_type})
+            return (_frames.small(_frames.RESULT, call_id, header, body),)
         return (_frames.small(_frames.RESULT, call_id, b"", _encoding.to_json(value)),)
 
     def error(self, call_id: int, error: BaseException) -> Sequence[Buffer]:
-        # HTTPException of Starlette and FastAPI, known by its shape: importing them would be a dependency.
-        status = getattr(error, "status_code", None)
-        if isinstance(status, int) and 300 <= status <= 599 and hasattr(error, "detail"):
+        status = exception_status(error)
+        if status is not None:
             try:
-                return document(call_id, status, {"detail": error.detail})
+                return document(call_id, status, {"detail": error.detail})  # type: ignore[attr-defined]
             except NotSerializable as refused:
                 error = refused
         return super().error(call_id, error)
@@ -80,9 +81,21 @@ def document(call_id: int, status: int | None, value: Any) -> Sequence[Buffer]:
     return (_frames.small(_frames.RESULT, call_id, header, _encoding.to_json(value)),)
 
 
-def _response(call_id: int, response: Any) -> Sequence[Buffer]:
+def is_response(value: Any) -> bool:
+    """A web framework's response object."""
+    return hasattr(value, "status_code") and hasattr(value, "body")
+
+
+def response_parts(response: Any) -> tuple[int, str, bytes]:
+    """Status, content type and body of a web framework's response object."""
     content_type = response.headers.get("content-type") if hasattr(response, "headers") else None
-    header = _encoding.to_json(
-        {"status": response.status_code, "content_type": content_type or "application/octet-stream"}
-    )
-    return (_frames.small(_frames.RESULT, call_id, header, bytes(response.body)),)
+    return response.status_code, content_type or "application/octet-stream", bytes(response.body)
+
+
+def exception_status(error: BaseException) -> int | None:
+    """The status that an `HTTPException` of Starlette or FastAPI asks for.
+
+    Known by its shape: importing them would be a dependency.
+    """
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) and 300 <= status <= 599 and hasattr(error, "detail") else None
