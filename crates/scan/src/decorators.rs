@@ -10,21 +10,11 @@ use crate::fields::Fields;
 use crate::fold::fold;
 use crate::imports::{FileIndex, Project};
 use crate::resolve::Entity;
-use crate::resources::Symbol;
+use crate::resources::{REMOTE_ARGUMENTS, Symbol};
 use crate::specification::class_of_endpoint;
 use crate::survey::{Decorated, Definition};
 use crate::value::{Dialect, ResourceCall, Value};
 
-/// In the order of positions.
-const PARAMETERS: [&str; 7] = [
-    "resource_config",
-    "dependencies",
-    "system_dependencies",
-    "accelerate_downloads",
-    "local",
-    "method",
-    "path",
-];
 const REMOTE_UNDEFINED: &str = "`remote` is not defined in this file";
 /// Methods of an `Endpoint` that declare a route.
 const VERBS: [&str; 5] = ["delete", "get", "patch", "post", "put"];
@@ -253,7 +243,7 @@ fn remote_use<'a>(
     call: &'a ExprCall,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<RemoteUse<'a>> {
-    let signature = Signature { name: "@remote", positional: &PARAMETERS, keywords: &PARAMETERS };
+    let signature = Signature { name: "@remote", positional: &REMOTE_ARGUMENTS, keywords: &REMOTE_ARGUMENTS };
     let arguments = Arguments::read(project, Site::of_module(file, call), signature, diagnostics);
     let mut fields = Fields { arguments: &arguments, diagnostics };
     if fields.boolean("local") == Some(true) {

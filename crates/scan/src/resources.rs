@@ -47,6 +47,17 @@ pub(crate) fn class_of(kind: EndpointKind, cpu: bool, live: bool) -> &'static Re
     RESOURCE_CLASSES.iter().find(is_it).unwrap_or(&RESOURCE_CLASSES[0])
 }
 
+/// Arguments of `@remote(...)`, in the order of positions.
+pub(crate) const REMOTE_ARGUMENTS: [&str; 7] = [
+    "resource_config",
+    "dependencies",
+    "system_dependencies",
+    "accelerate_downloads",
+    "local",
+    "method",
+    "path",
+];
+
 /// Arguments of `Endpoint(...)`; the first may be given by position.
 pub(crate) const ENDPOINT_ARGUMENTS: [&str; 21] = [
     "name",
@@ -182,7 +193,39 @@ pub(crate) static GPU_GROUP: Enumeration = Enumeration {
 /// Single models, by the names that the provider shows.
 pub(crate) static GPU_TYPE: Enumeration = Enumeration {
     name: "GpuType",
-    members: &[("ANY", "any"), ("NVIDIA_GEFORCE_RTX_4090", "NVIDIA GeForce RTX 4090")],
+    members: &[
+        ("ANY", "any"),
+        ("NVIDIA_A100_80GB_PCIe", "NVIDIA A100 80GB PCIe"),
+        ("NVIDIA_A100_SXM4_80GB", "NVIDIA A100-SXM4-80GB"),
+        ("NVIDIA_A40", "NVIDIA A40"),
+        ("NVIDIA_B200", "NVIDIA B200"),
+        ("NVIDIA_GEFORCE_RTX_3090", "NVIDIA GeForce RTX 3090"),
+        ("NVIDIA_GEFORCE_RTX_4090", "NVIDIA GeForce RTX 4090"),
+        ("NVIDIA_GEFORCE_RTX_5090", "NVIDIA GeForce RTX 5090"),
+        ("NVIDIA_H100_80GB_HBM3", "NVIDIA H100 80GB HBM3"),
+        ("NVIDIA_H100_NVL", "NVIDIA H100 NVL"),
+        ("NVIDIA_H100_PCIe", "NVIDIA H100 PCIe"),
+        ("NVIDIA_H200", "NVIDIA H200"),
+        ("NVIDIA_L4", "NVIDIA L4"),
+        ("NVIDIA_L40", "NVIDIA L40"),
+        ("NVIDIA_L40S", "NVIDIA L40S"),
+        ("NVIDIA_RTX_2000_ADA_GENERATION", "NVIDIA RTX 2000 Ada Generation"),
+        ("NVIDIA_RTX_4000_ADA_GENERATION", "NVIDIA RTX 4000 Ada Generation"),
+        ("NVIDIA_RTX_6000_ADA_GENERATION", "NVIDIA RTX 6000 Ada Generation"),
+        ("NVIDIA_RTX_A4000", "NVIDIA RTX A4000"),
+        ("NVIDIA_RTX_A4500", "NVIDIA RTX A4500"),
+        ("NVIDIA_RTX_A5000", "NVIDIA RTX A5000"),
+        ("NVIDIA_RTX_A6000", "NVIDIA RTX A6000"),
+        (
+            "NVIDIA_RTX_PRO_6000_BLACKWELL_MAX_Q_WORKSTATION_EDITION",
+            "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition",
+        ),
+        ("NVIDIA_RTX_PRO_6000_BLACKWELL_SERVER_EDITION", "NVIDIA RTX PRO 6000 Blackwell Server Edition"),
+        (
+            "NVIDIA_RTX_PRO_6000_BLACKWELL_WORKSTATION_EDITION",
+            "NVIDIA RTX PRO 6000 Blackwell Workstation Edition",
+        ),
+    ],
 };
 
 pub(crate) static CPU_INSTANCE_TYPE: Enumeration = Enumeration {
@@ -261,6 +304,8 @@ pub(crate) enum Symbol {
     Other,
 }
 
+static NESTED_CLASSES: [&NestedClass; 3] = [&NETWORK_VOLUME, &POD_TEMPLATE, &KEY_VALUE_PAIR];
+
 static ENUMERATIONS: [&Enumeration; 7] =
     [&GPU_GROUP, &GPU_TYPE, &CPU_INSTANCE_TYPE, &CUDA_VERSION, &DATA_CENTER, &SCALER_TYPE, &SERVERLESS_TYPE];
 
@@ -273,13 +318,12 @@ pub(crate) fn member_name(enumeration: &str, value: &str) -> Option<&'static str
 const OTHER_NAMES: [&str; 3] = ["GpuTypeDetail", "ResourceManager", "ServerlessResource"];
 
 pub(crate) fn symbol(name: &str) -> Option<Symbol> {
-    let nested = [&NETWORK_VOLUME, &POD_TEMPLATE, &KEY_VALUE_PAIR];
     match name {
         "remote" => Some(Symbol::Remote),
         "FlashApp" => Some(Symbol::FlashApp),
         "Endpoint" => Some(Symbol::Endpoint),
         _ => (RESOURCE_CLASSES.iter().find(|class| class.name == name).map(Symbol::Resource))
-            .or_else(|| nested.into_iter().find(|class| class.name == name).map(Symbol::Nested))
+            .or_else(|| NESTED_CLASSES.into_iter().find(|class| class.name == name).map(Symbol::Nested))
             .or_else(|| ENUMERATIONS.into_iter().find(|item| item.name == name).map(Symbol::Enumeration))
             .or_else(|| OTHER_NAMES.contains(&name).then_some(Symbol::Other)),
     }
@@ -311,5 +355,38 @@ mod tests {
         for class in &RESOURCE_CLASSES {
             assert_eq!(class.fields().any(|field| field == "instanceIds"), class.cpu, "{}", class.name);
         }
+    }
+
+    /// What a scan accepts, a worker has to be able to import.
+    #[test]
+    fn the_sdk_has_the_same_names() {
+        let sorted = |names: &mut dyn Iterator<Item = &str>| {
+            let mut names: Vec<String> = names.map(str::to_owned).collect();
+            names.sort();
+            names
+        };
+        let enumeration = |known: &Enumeration| {
+            let members = known.members.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+            (known.name.to_owned(), serde_json::Value::Object(members.collect()))
+        };
+        let resources = RESOURCE_CLASSES.iter().map(|class| (class.name, sorted(&mut class.fields())));
+        let nested =
+            NESTED_CLASSES.iter().map(|class| (class.name, sorted(&mut class.fields.iter().copied())));
+        let here = serde_json::json!({
+            "enumerations": ENUMERATIONS.iter().map(|known| enumeration(known)).collect::<serde_json::Map<_, _>>(),
+            "resources": resources.collect::<std::collections::BTreeMap<_, _>>(),
+            "nested": nested.collect::<std::collections::BTreeMap<_, _>>(),
+            "endpoint": sorted(&mut ENDPOINT_ARGUMENTS.into_iter()),
+            "remote": sorted(&mut REMOTE_ARGUMENTS.into_iter()),
+        });
+        let sdk = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python");
+        let listed = std::process::Command::new("python3")
+            .args(["-m", "tetra_rp._names"])
+            .current_dir(sdk)
+            .output()
+            .unwrap();
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        let there: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+        assert_eq!(there, here);
     }
 }
