@@ -44,6 +44,7 @@ pub fn resource(workers_max: u32, code: &str) -> Resource {
         resource_type: "CpuLiveServerless".into(),
         handler_file: String::new(),
         functions: vec![],
+        schemas: Default::default(),
         is_load_balanced: false,
         is_live_resource: false,
         config_variable: None,

@@ -49,6 +49,10 @@ codes! {
     NoFunctions = "FL118", "no decorated functions";
     MissingPathParameter = "FL119", "path parameter that the function lacks";
     InvalidRequirement = "FL120", "invalid requirement";
+    CallCycle = "FL121", "functions that call each other in a circle";
+    InvalidCall = "FL122", "call that does not fit the function";
+    UnreachableFunction = "FL123", "function that nobody can reach";
+    NoMethod = "FL124", "class without a public method";
     ImageWithoutFunctions = "FL127", "endpoint with an image and no functions";
     SimilarNames = "FL128", "resource names that are hard to tell apart";
 

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{FunctionName, HttpMethod};
 
@@ -24,6 +25,10 @@ pub struct Parameter {
     pub annotation: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
+    /// JSON Schema of the annotation and, where it is literal, the default. `$ref`s are `#/components/schemas/NAME` as in
+    /// OpenAPI and mean an entry of the resource's `schemas`. Of a type that only running code knows: its name as `title`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
 }
 
 /// A public method of a decorated class. `self` is not among the parameters.
@@ -33,6 +38,9 @@ pub struct ClassMethod {
     pub is_async: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
+    /// JSON Schema of the return annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns_schema: Option<Value>,
 }
 
 /// A function entry of the manifest. The first nine fields keep the reference's names and meaning.
@@ -64,6 +72,9 @@ pub struct Function {
     pub parameters: Vec<Parameter>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returns: Option<String>,
+    /// JSON Schema of `returns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns_schema: Option<Value>,
     /// Public methods, for classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<ClassMethod>,
@@ -74,4 +85,8 @@ pub struct Function {
     pub dependencies: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub system_dependencies: Vec<String>,
+    /// Other decorated functions and classes that its body calls or passes on, itself or through plain functions of the
+    /// project. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<FunctionName>,
 }

@@ -39,6 +39,9 @@ pub struct Resource {
     pub handler_file: String,
     /// Sorted by name.
     pub functions: Vec<Function>,
+    /// JSON Schemas of the project's own classes that the functions' schemas refer to, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schemas: BTreeMap<String, serde_json::Value>,
     pub is_load_balanced: bool,
     pub is_live_resource: bool,
     pub config_variable: Option<String>,
@@ -127,6 +130,16 @@ impl Manifest {
         manifest.routes = self.routes.iter().filter(|(owner, _)| *owner == name).map(clone_pair).collect();
         manifest.resources.insert(name.clone(), resource);
         Some(manifest)
+    }
+
+    /// Whether a function of the resource calls one of another resource, so that its endpoint needs a way to it.
+    pub fn makes_remote_calls(&self, name: &ResourceName) -> bool {
+        self.resources.get(name).is_some_and(|resource| {
+            let calls = resource.functions.iter().flat_map(|function| &function.calls);
+            calls.into_iter().any(|called| {
+                self.function_registry.get(called).is_some_and(|owner| owner != name)
+            })
+        })
     }
 
     /// The resource that serves the project's own web application at `/`, if it has one.

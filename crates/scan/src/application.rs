@@ -39,6 +39,7 @@ pub(crate) fn add_application(tree: &SourceTree, project: &Project<'_>, manifest
         resource_type: "AsgiApp".to_owned(),
         handler_file: String::new(),
         functions: Vec::new(),
+        schemas: BTreeMap::new(),
         is_load_balanced: false,
         is_live_resource: false,
         config_variable: None,

@@ -34,6 +34,8 @@ mod suggest;
 mod validate;
 // The manifest.
 mod application;
+mod calls;
+mod classes;
 mod closure;
 mod lower;
 mod neighbours;
@@ -75,6 +77,7 @@ pub fn scan(tree: &SourceTree) -> Scan {
     let project = imports::Project::new(&files);
     let uses = decorators::remote_uses(&project, &mut diagnostics);
     let mut lowered = lower::lower(tree, &project, &uses, &mut diagnostics);
+    calls::trace(&project, &uses, &mut lowered.manifest, &mut diagnostics);
     application::add_application(tree, &project, &mut lowered.manifest);
     neighbours::share_dependencies(&mut lowered.manifest);
     let mut environment = BTreeMap::new();

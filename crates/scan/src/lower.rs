@@ -258,10 +258,12 @@ fn function(
         line: file.line(remote.definition.name().range.start()),
         parameters,
         returns,
+        returns_schema: None,
         methods,
         doc: signature::documentation(body),
         dependencies: [&remote.dependencies[..], &specified.dependencies].concat(),
         system_dependencies: [&remote.system_dependencies[..], &specified.system_dependencies].concat(),
+        calls: Vec::new(),
     }
 }
 
@@ -315,6 +317,7 @@ fn add_resource(
         resource_type: resource.class.name.to_owned(),
         handler_file: String::new(),
         functions,
+        schemas: BTreeMap::new(),
         is_load_balanced: resource.class.is_load_balanced(),
         is_live_resource: resource.class.is_load_balanced() && resource.class.live,
         config_variable: config_variable(project, resource),

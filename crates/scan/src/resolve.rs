@@ -107,6 +107,23 @@ impl<'a> Project<'a> {
         }
     }
 
+    /// A dotted name as a function finds it when it runs: by the last binding of the module.
+    pub(crate) fn named(
+        &self,
+        file: FileIndex,
+        dotted: &str,
+        range: TextRange,
+    ) -> Result<Entity<'a>, Unresolved> {
+        let (first, rest) = dotted.split_once('.').unwrap_or((dotted, ""));
+        let Some(mut entity) = self.lookup(file, first, None, range, 0)? else {
+            return Err(Unresolved::new(file, range, format!("`{first}` is not defined in this file")));
+        };
+        for segment in rest.split('.').filter(|segment| !segment.is_empty()) {
+            entity = self.attribute(entity, segment, file, range, 0)?;
+        }
+        Ok(entity)
+    }
+
     /// A name used at module level: the last binding before its use, else the module's final one.
     fn name(&self, file: FileIndex, name: &str, range: TextRange) -> Result<Entity<'a>, Unresolved> {
         match self.lookup(file, name, Some(range.start()), range, 0)? {
@@ -195,7 +212,7 @@ impl<'a> Project<'a> {
         Ok(None)
     }
 
-    fn binding(
+    pub(crate) fn binding(
         &self,
         file: FileIndex,
         name: &str,
@@ -284,7 +301,7 @@ impl<'a> Project<'a> {
         Err(unresolved)
     }
 
-    fn attribute(
+    pub(crate) fn attribute(
         &self,
         base: Entity<'a>,
         name: &str,

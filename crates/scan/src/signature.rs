@@ -24,7 +24,7 @@ pub(crate) fn parameters(file: &SourceFile<'_>, parameters: &Parameters) -> Vec<
 
 fn bare(file: &SourceFile<'_>, parameter: &ruff_python_ast::Parameter, kind: ParameterKind) -> Parameter {
     let annotation = parameter.annotation.as_deref().map(|annotation| file.source(annotation.range()));
-    Parameter { name: parameter.name.to_string(), kind, annotation, default: None }
+    Parameter { name: parameter.name.to_string(), kind, annotation, default: None, schema: None }
 }
 
 /// Return annotation as text.
@@ -44,7 +44,12 @@ pub(crate) fn methods(file: &SourceFile<'_>, class: &StmtClassDef) -> Vec<ClassM
     let mut methods: Vec<ClassMethod> = Vec::new();
     for method in functions(class).filter(|method| !method.name.starts_with('_')) {
         let parameters = without_receiver(file, method);
-        let method = ClassMethod { name: method.name.to_string(), is_async: method.is_async, parameters };
+        let method = ClassMethod {
+            name: method.name.to_string(),
+            is_async: method.is_async,
+            parameters,
+            returns_schema: None,
+        };
         methods.retain(|known| known.name != method.name);
         methods.push(method);
     }

@@ -1,0 +1,4 @@
+async def again(text, depth):
+    import cpu
+
+    return await cpu.plan(text, depth=depth)
