@@ -39,6 +39,7 @@ mod classes;
 mod closure;
 mod lower;
 mod neighbours;
+mod reach;
 mod signature;
 mod standard_library;
 
@@ -78,6 +79,7 @@ pub fn scan(tree: &SourceTree) -> Scan {
     let uses = decorators::remote_uses(&project, &mut diagnostics);
     let mut lowered = lower::lower(tree, &project, &uses, &mut diagnostics);
     calls::trace(&project, &uses, &mut lowered.manifest, &mut diagnostics);
+    reach::check(&project, &uses, &lowered.manifest, &mut diagnostics);
     application::add_application(tree, &project, &mut lowered.manifest);
     neighbours::share_dependencies(&mut lowered.manifest);
     let mut environment = BTreeMap::new();
