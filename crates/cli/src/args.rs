@@ -75,6 +75,9 @@ pub(crate) struct ManifestArgs {
     /// Print the JSON Schema of manifests instead
     #[arg(long)]
     pub(crate) schema: bool,
+    /// Print the OpenAPI document of a load-balanced resource instead
+    #[arg(long, value_name = "RESOURCE", conflicts_with = "schema")]
+    pub(crate) openapi: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

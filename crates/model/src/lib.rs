@@ -15,6 +15,7 @@ mod function;
 mod ids;
 mod inventory;
 mod manifest;
+pub mod openapi;
 mod origin;
 mod record;
 mod resource;

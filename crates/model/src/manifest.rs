@@ -136,9 +136,9 @@ impl Manifest {
     pub fn makes_remote_calls(&self, name: &ResourceName) -> bool {
         self.resources.get(name).is_some_and(|resource| {
             let calls = resource.functions.iter().flat_map(|function| &function.calls);
-            calls.into_iter().any(|called| {
-                self.function_registry.get(called).is_some_and(|owner| owner != name)
-            })
+            calls
+                .into_iter()
+                .any(|called| self.function_registry.get(called).is_some_and(|owner| owner != name))
         })
     }
 

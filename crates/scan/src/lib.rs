@@ -40,6 +40,7 @@ mod closure;
 mod lower;
 mod neighbours;
 mod reach;
+mod schema;
 mod signature;
 mod standard_library;
 
@@ -79,6 +80,7 @@ pub fn scan(tree: &SourceTree) -> Scan {
     let uses = decorators::remote_uses(&project, &mut diagnostics);
     let mut lowered = lower::lower(tree, &project, &uses, &mut diagnostics);
     calls::trace(&project, &uses, &mut lowered.manifest, &mut diagnostics);
+    schema::describe(&project, &uses, &mut lowered.manifest);
     reach::check(&project, &uses, &lowered.manifest, &mut diagnostics);
     application::add_application(tree, &project, &mut lowered.manifest);
     neighbours::share_dependencies(&mut lowered.manifest);

@@ -67,7 +67,8 @@ fn bound_again(
     let name = remote.definition.name();
     let file = &project.files[remote.file];
     let later = file.syntax.body.iter().filter(|statement| statement.range().start() > name.range.end());
-    let Some((range, rebinding)) = later.filter_map(|statement| rebinding(statement, name.as_str())).last() else {
+    let Some((range, rebinding)) = later.filter_map(|statement| rebinding(statement, name.as_str())).last()
+    else {
         return;
     };
     // Two deployed functions of one name are FL112; a wrapper made from the function keeps it.
@@ -166,7 +167,10 @@ fn escaped_path(
         unreachable(
             project,
             remote,
-            format!("no request reaches `{}`: paths are decoded before they are compared with {path}", function.name),
+            format!(
+                "no request reaches `{}`: paths are decoded before they are compared with {path}",
+                function.name
+            ),
         )
         .hint("write the path without `%` escapes"),
     );
@@ -211,7 +215,9 @@ fn methods(
             unreachable(
                 project,
                 remote,
-                format!("no request reaches a method of `{name}`: {method} {path} does not say which one it means"),
+                format!(
+                    "no request reaches a method of `{name}`: {method} {path} does not say which one it means"
+                ),
             )
             .hint(format!(
                 "keep one public method, or make a function of each (`{first}` and `{second}` are public)"
@@ -247,12 +253,17 @@ impl Methods {
         for (_, class) in classes {
             for statement in &class.body {
                 match statement {
-                    Stmt::FunctionDef(method) if method.name.as_str() == "__call__" => methods.callable = true,
+                    Stmt::FunctionDef(method) if method.name.as_str() == "__call__" => {
+                        methods.callable = true
+                    }
                     Stmt::FunctionDef(method) if !method.name.starts_with('_') => {
                         let by = &method.decorator_list;
                         if by.is_empty() || has_decorator(method, &["staticmethod", "classmethod"]) {
                             methods.public.push(method.name.to_string());
-                        } else if !has_decorator(method, &["property", "cached_property", "setter", "deleter"]) {
+                        } else if !has_decorator(
+                            method,
+                            &["property", "cached_property", "setter", "deleter"],
+                        ) {
                             methods.complete = false;
                         }
                     }

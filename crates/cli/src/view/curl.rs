@@ -1,11 +1,16 @@
 //! A copy-pasteable `curl` line per callable function, with arguments made up from its signature.
 
+use std::collections::BTreeMap;
+
 use flash_model::{
-    EndpointKind, Function, HttpMethod, Manifest, Parameter, ParameterKind, Resource, ResourceName,
+    EndpointKind, Function, HttpMethod, Manifest, Parameter, ParameterKind, Resource, ResourceName, openapi,
 };
 use serde_json::{Map, Value, json};
 
 use super::resources::front_url;
+
+/// The resource's own classes.
+type Schemas = BTreeMap<String, Value>;
 
 pub(crate) fn lines(manifest: &Manifest, url: &str) -> Vec<String> {
     let mut lines = Vec::new();
@@ -24,34 +29,49 @@ pub(crate) fn lines(manifest: &Manifest, url: &str) -> Vec<String> {
 fn line(name: &ResourceName, resource: &Resource, function: &Function, url: &str) -> Option<String> {
     let base = front_url(name, resource, url);
     match (&function.http_method, &function.http_path) {
-        (Some(method), Some(path)) => Some(route(&base, *method, path, &function.parameters)),
+        (Some(method), Some(path)) => {
+            route(&base, *method, path, called(function)?, &resource.schemas).into()
+        }
         _ => {
             job(resource, function).map(|input| post(&format!("{base}/runsync"), &json!({ "input": input })))
         }
     }
 }
 
-fn route(base: &str, method: HttpMethod, path: &str, parameters: &[Parameter]) -> String {
+/// Parameters of what a route's request runs: the function, or the class's one method.
+fn called(function: &Function) -> Option<&[Parameter]> {
+    if !function.is_class {
+        return Some(&function.parameters);
+    }
+    match function.methods.as_slice() {
+        [method] if required(&function.parameters).next().is_none() => Some(&method.parameters),
+        _ => None,
+    }
+}
+
+fn route(base: &str, method: HttpMethod, path: &str, parameters: &[Parameter], schemas: &Schemas) -> String {
     let mut path = path.to_owned();
     let mut rest = Vec::new();
-    for parameter in required(parameters) {
-        let placeholder = format!("{{{}}}", parameter.name);
-        if path.contains(&placeholder) {
-            path = path.replace(&placeholder, text(&example(parameter)).as_str());
-        } else {
-            rest.push(parameter);
+    for parameter in named(parameters) {
+        let placeholders = [format!("{{{}}}", parameter.name), format!("{{{}:path}}", parameter.name)];
+        match placeholders.iter().find(|placeholder| path.contains(placeholder.as_str())) {
+            Some(placeholder) => {
+                path = path.replace(placeholder, text(&example(parameter, schemas)).as_str());
+            }
+            None if parameter.default.is_none() => rest.push(parameter),
+            None => {}
         }
     }
     let url = format!("{base}{path}");
     if matches!(method, HttpMethod::Get | HttpMethod::Delete) {
         let query: Vec<String> = rest
             .iter()
-            .flat_map(|parameter| match example(parameter) {
+            .flat_map(|parameter| match example(parameter, schemas) {
                 // A list is its name repeated.
                 Value::Array(items) => items.iter().map(|item| (&parameter.name, text(item))).collect(),
                 value => vec![(&parameter.name, text(&value))],
             })
-            .map(|(name, value)| format!("{name}={value}"))
+            .map(|(name, value)| format!("{name}={}", encoded(&value)))
             .collect();
         let url = if query.is_empty() { url } else { format!("'{url}?{}'", query.join("&")) };
         return if method == HttpMethod::Get {
@@ -61,8 +81,10 @@ fn route(base: &str, method: HttpMethod, path: &str, parameters: &[Parameter]) -
         };
     }
     let body = match rest.as_slice() {
-        [whole] if takes_whole_body(whole) => json!({}),
-        fields => Value::Object(fields.iter().map(|field| (field.name.clone(), example(field))).collect()),
+        [whole] if is_whole_body(whole, schemas) => example(whole, schemas),
+        fields => {
+            Value::Object(fields.iter().map(|field| (field.name.clone(), example(field, schemas))).collect())
+        }
     };
     let line = post(&url, &body);
     if method == HttpMethod::Post { line } else { line.replacen("curl", &format!("curl -X {method}"), 1) }
@@ -87,7 +109,8 @@ fn job(resource: &Resource, function: &Function) -> Option<Value> {
         // Where nothing is needed, one argument still shows how to give them.
         shown.extend(named(parameters).next());
     }
-    let arguments = shown.into_iter().map(|parameter| (parameter.name.clone(), example(parameter)));
+    let arguments =
+        shown.into_iter().map(|parameter| (parameter.name.clone(), example(parameter, &resource.schemas)));
     if resource.functions.len() > 1 {
         input.insert("function_name".to_owned(), json!(function.name));
         input.insert("kwargs".to_owned(), Value::Object(arguments.collect()));
@@ -115,32 +138,20 @@ fn named(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
     })
 }
 
-fn takes_whole_body(parameter: &Parameter) -> bool {
-    let Some(annotation) = parameter.annotation.as_deref() else { return false };
-    let inner = annotation
-        .strip_prefix("Optional[")
-        .or_else(|| annotation.strip_prefix("typing."))
-        .unwrap_or(annotation);
-    let word = inner.split(['[', ']', ' ', '|']).next().unwrap_or_default();
-    matches!(word, "dict" | "Dict" | "Mapping")
+/// A value that the parameter takes; without an annotation a text.
+fn example(parameter: &Parameter, schemas: &Schemas) -> Value {
+    parameter.schema.as_ref().map_or_else(|| json!("hello"), |schema| openapi::example(schema, schemas))
 }
 
-/// A value that the annotation allows.
-fn example(parameter: &Parameter) -> Value {
-    let annotation = parameter.annotation.as_deref().unwrap_or_default();
-    match annotation.split(['[', ' ', '|']).next().unwrap_or_default() {
-        "int" => json!(1),
-        "float" => json!(1.5),
-        "bool" => json!(true),
-        "dict" | "Dict" | "Mapping" => json!({}),
-        "list" | "List" | "tuple" | "set" | "Sequence" => match annotation.split_once('[') {
-            Some((_, inner)) if inner.starts_with("int") || inner.starts_with("float") => json!([1, 2]),
-            Some((_, inner)) if inner.starts_with("str") => json!(["hello"]),
-            _ => json!([]),
-        },
-        "str" | "" => json!("hello"),
-        _ => json!({}),
-    }
+fn is_whole_body(parameter: &Parameter, schemas: &Schemas) -> bool {
+    parameter.schema.as_ref().is_some_and(|schema| openapi::is_object(schema, schemas))
+}
+
+/// For a query: what is not plain is written as `%XX`.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':');
+    let escaped = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(escaped).collect()
 }
 
 fn text(value: &Value) -> String {

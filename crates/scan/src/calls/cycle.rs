@@ -28,7 +28,8 @@ pub(super) fn report(
     let mut circles: BTreeSet<Vec<usize>> = BTreeSet::new();
     for (caller, called) in graph {
         for callee in called.keys() {
-            let leaves = matches!((owners.get(caller), owners.get(callee)), (Some(from), Some(to)) if from != to);
+            let leaves =
+                matches!((owners.get(caller), owners.get(callee)), (Some(from), Some(to)) if from != to);
             if leaves && let Some(circle) = way_back(graph, *callee, *caller) {
                 circles.insert(from_the_first(circle));
             }
@@ -87,7 +88,8 @@ fn describe(
     let (_, _, first) = calls.first()?;
     let chain: Vec<String> =
         circle.iter().chain(circle.first()).map(|user| format!("`{}`", name(*user))).collect();
-    let resources: BTreeSet<&ResourceName> = circle.iter().filter_map(|user| owners.get(user).copied()).collect();
+    let resources: BTreeSet<&ResourceName> =
+        circle.iter().filter_map(|user| owners.get(user).copied()).collect();
     let limits: Vec<String> = resources
         .iter()
         .map(|resource| {

@@ -67,12 +67,16 @@ pub(super) fn check(
             Some(Misuse::Dropped) => report(
                 found.range,
                 format!("`{text}` is called but not awaited, so it never runs"),
-                format!("write `await {text}(...)`: decorated functions are awaited, also those written with `def`"),
+                format!(
+                    "write `await {text}(...)`: decorated functions are awaited, also those written with `def`"
+                ),
             ),
             Some(Misuse::Subscripted) => report(
                 found.range,
                 format!("the result of `{text}` is used before it is awaited"),
-                format!("write `(await {text}(...))[...]`: decorated functions are awaited, also those written with `def`"),
+                format!(
+                    "write `(await {text}(...))[...]`: decorated functions are awaited, also those written with `def`"
+                ),
             ),
             None => {}
         }
@@ -100,13 +104,13 @@ fn method_callee(name: String, file: FileIndex, method: &StmtFunctionDef) -> Cal
 
 fn constructor_callee<'a>(project: &Project<'a>, file: FileIndex, class: &'a StmtClassDef) -> Callee<'a> {
     let (classes, complete) = with_bases(project, file, class);
-    let makes_itself = classes.iter().any(|(_, class)| {
-        functions(&class.body).any(|method| method.name.as_str() == "__new__")
-    });
+    let makes_itself = classes
+        .iter()
+        .any(|(_, class)| functions(&class.body).any(|method| method.name.as_str() == "__new__"));
     // Beside ours, a decorator such as `dataclass` may write the constructor.
-    let is_plain = classes.iter().all(|(at, each)| {
-        each.decorator_list.len() == usize::from(*at == file && each.range == class.range)
-    });
+    let is_plain = classes
+        .iter()
+        .all(|(at, each)| each.decorator_list.len() == usize::from(*at == file && each.range == class.range));
     let signature = if !complete || makes_itself || !is_plain {
         None
     } else {
@@ -133,7 +137,8 @@ impl<'a> Signature<'a> {
     }
 
     fn without_receiver(mut self) -> Self {
-        let first = if self.positional_only.is_empty() { &mut self.positional } else { &mut self.positional_only };
+        let first =
+            if self.positional_only.is_empty() { &mut self.positional } else { &mut self.positional_only };
         if !first.is_empty() {
             first.remove(0);
         }
@@ -152,11 +157,20 @@ impl<'a> Signature<'a> {
         let given = arguments.args.len();
         if let Some(surplus) = arguments.args.get(by_position.len()).filter(|_| !self.any_positional) {
             let most = by_position.len();
-            let counted = if most == 1 { "1 positional argument".to_owned() } else { format!("{most} positional arguments") };
+            let counted = if most == 1 {
+                "1 positional argument".to_owned()
+            } else {
+                format!("{most} positional arguments")
+            };
             let are = if given == 1 { "is" } else { "are" };
-            report(surplus.range(), format!("`{name}` takes {counted}, and {given} {are} given"), takes.clone());
+            report(
+                surplus.range(),
+                format!("`{name}` takes {counted}, and {given} {are} given"),
+                takes.clone(),
+            );
         }
-        let named: Vec<&str> = arguments.keywords.iter().filter_map(|keyword| keyword.arg.as_deref()).collect();
+        let named: Vec<&str> =
+            arguments.keywords.iter().filter_map(|keyword| keyword.arg.as_deref()).collect();
         let by_name: Vec<_> = self.positional.iter().chain(&self.keyword_only).copied().collect();
         for keyword in &arguments.keywords {
             let Some(word) = &keyword.arg else { continue };

@@ -119,7 +119,8 @@ impl<'a> Tracer<'_, 'a> {
         for call in calls {
             match remote_target(&self.remote, call.target) {
                 Some(callee) => {
-                    let edge = Edge { file: call.file, range: call.range, through: through.map(str::to_owned) };
+                    let edge =
+                        Edge { file: call.file, range: call.range, through: through.map(str::to_owned) };
                     called.entry(callee).or_insert(edge);
                 }
                 None => open.extend(Plain::of(self.project, &self.remote, call.target)),

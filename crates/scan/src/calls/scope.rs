@@ -133,7 +133,8 @@ impl<'a> Visitor<'a> for Scope<'a> {
                     let (name, target) =
                         alias.asname.as_ref().map_or((first, first), |name| (name.as_str(), module));
                     // `import a.b` and `import a.c` bind the same `a`.
-                    if !matches!(self.get(name), Some(Local::Import(Binding::Module(known))) if known == target) {
+                    if !matches!(self.get(name), Some(Local::Import(Binding::Module(known))) if known == target)
+                    {
                         self.bind(name, Local::Import(Binding::Module(target)));
                     }
                 }

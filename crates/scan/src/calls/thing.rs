@@ -18,7 +18,11 @@ pub(super) enum Thing<'a> {
     Function(FileIndex, &'a StmtFunctionDef),
     Class(FileIndex, &'a StmtClassDef),
     /// An object of a class; `own` where a method reaches it as its `self`.
-    Object { file: FileIndex, class: &'a StmtClassDef, own: bool },
+    Object {
+        file: FileIndex,
+        class: &'a StmtClassDef,
+        own: bool,
+    },
     Method(Method<'a>),
 }
 
@@ -67,7 +71,8 @@ impl<'p, 'a> Finder<'p, '_, 'a> {
     }
 
     fn name(&self, name: &str, expression: &'a Expr, hops: usize) -> Option<Thing<'a>> {
-        let found = self.scopes.iter().enumerate().rev().find_map(|(level, scope)| Some((level, scope.get(name)?)));
+        let found =
+            self.scopes.iter().enumerate().rev().find_map(|(level, scope)| Some((level, scope.get(name)?)));
         match found {
             Some((_, Local::Unknown)) => None,
             Some((_, Local::Receiver(file, class))) => Some(Thing::Object { file, class, own: true }),
@@ -108,7 +113,13 @@ impl<'p, 'a> Finder<'p, '_, 'a> {
     }
 
     /// A method by name, of the class or of a base class in the project.
-    fn method(&self, class_file: FileIndex, class: &'a StmtClassDef, name: &str, own: bool) -> Option<Thing<'a>> {
+    fn method(
+        &self,
+        class_file: FileIndex,
+        class: &'a StmtClassDef,
+        name: &str,
+        own: bool,
+    ) -> Option<Thing<'a>> {
         find_method(self.project, class_file, class, name).map(|(file, home, definition)| {
             Thing::Method(Method { class_file, class, own, file, home, definition })
         })

@@ -1,0 +1,152 @@
+//! JSON Schemas of parameters, results and the project's own classes, worked out from annotations alone.
+//!
+//! They say what the worker accepts (`python/tetra_rp/_worker/_convert.py`) in the words that pydantic uses for the same
+//! types, so that documents look as users of FastAPI expect. A type that only running code knows is its name as `title`,
+//! which allows everything.
+
+mod annotation;
+mod class;
+mod constraint;
+mod known;
+mod literal;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use flash_model::{ClassMethod, Function, Manifest, Parameter};
+use ruff_python_ast::{Expr, Parameters, StmtClassDef, StmtFunctionDef};
+use ruff_text_size::TextSize;
+use serde_json::{Map, Value};
+
+use crate::classes::functions;
+use crate::decorators::RemoteUse;
+use crate::imports::{FileIndex, Project};
+use crate::survey::Definition;
+use constraint::Default;
+
+/// Fills in the schemas of all functions in the manifest, and those of the classes that they refer to.
+pub(crate) fn describe(project: &Project<'_>, uses: &[RemoteUse<'_>], manifest: &mut Manifest) {
+    let mut by_name: HashMap<&str, &RemoteUse<'_>> = HashMap::new();
+    for remote in uses {
+        by_name.entry(remote.definition.name().as_str()).or_insert(remote);
+    }
+    for resource in manifest.resources.values_mut() {
+        let mut schemas = Schemas::new(project);
+        for function in &mut resource.functions {
+            if let Some(remote) = by_name.get(function.name.as_str()) {
+                schemas.function(remote, function);
+            }
+        }
+        resource.schemas = schemas.finish();
+    }
+}
+
+type Variables = BTreeMap<String, Value>;
+
+struct Open<'a> {
+    name: String,
+    file: FileIndex,
+    class: &'a StmtClassDef,
+    variables: Variables,
+}
+
+/// The schemas of one resource.
+struct Schemas<'p, 'a> {
+    project: &'p Project<'a>,
+    /// Names of classes that are referred to, by where they are and what their type variables stand for.
+    names: HashMap<(FileIndex, TextSize, String), String>,
+    /// Classes whose schemas are still to be written.
+    open: VecDeque<Open<'a>>,
+    /// Type variables of the class that is being written.
+    variables: Variables,
+    written: BTreeMap<String, Value>,
+    /// Of one annotation; aliases that double each other run into the limit.
+    steps: usize,
+}
+
+impl<'p, 'a> Schemas<'p, 'a> {
+    fn new(project: &'p Project<'a>) -> Self {
+        Self {
+            project,
+            names: HashMap::new(),
+            open: VecDeque::new(),
+            variables: Variables::new(),
+            written: BTreeMap::new(),
+            steps: 0,
+        }
+    }
+
+    fn finish(mut self) -> BTreeMap<String, Value> {
+        while let Some(Open { name, file, class, variables }) = self.open.pop_front() {
+            self.variables = variables;
+            let schema = self.class(file, class);
+            self.written.insert(name, schema);
+        }
+        self.written
+    }
+
+    fn function(&mut self, remote: &RemoteUse<'a>, function: &mut Function) {
+        match remote.definition {
+            Definition::Function(definition) => {
+                self.parameters(remote.file, &definition.parameters, &mut function.parameters);
+                function.returns_schema = self.returns(remote.file, definition);
+            }
+            Definition::Class(class) => {
+                let init = functions(&class.body).find(|method| method.name.as_str() == "__init__");
+                if let Some(init) = init {
+                    self.parameters(remote.file, &init.parameters, &mut function.parameters);
+                }
+                for method in &mut function.methods {
+                    self.method(remote.file, class, method);
+                }
+            }
+        }
+    }
+
+    fn method(&mut self, file: FileIndex, class: &StmtClassDef, method: &mut ClassMethod) {
+        let named = functions(&class.body).filter(|definition| definition.name.as_str() == method.name);
+        if let Some(definition) = named.last() {
+            self.parameters(file, &definition.parameters, &mut method.parameters);
+            method.returns_schema = self.returns(file, definition);
+        }
+    }
+
+    fn parameters(&mut self, file: FileIndex, written: &Parameters, described: &mut [Parameter]) {
+        for parameter in described {
+            let found = written.iter().find(|each| each.name().as_str() == parameter.name);
+            if let Some(found) = found {
+                parameter.schema = self.parameter(file, found.annotation(), found.default());
+            }
+        }
+    }
+
+    fn parameter(
+        &mut self,
+        file: FileIndex,
+        annotation: Option<&Expr>,
+        default: Option<&Expr>,
+    ) -> Option<Value> {
+        let (mut schema, given) = self.field(file, annotation, default);
+        if let Default::Known(value) = given.default {
+            put(&mut schema, "default", value);
+        }
+        let says_something =
+            annotation.is_some() || schema.as_object().is_some_and(|object| !object.is_empty());
+        says_something.then_some(schema)
+    }
+
+    fn returns(&mut self, file: FileIndex, function: &StmtFunctionDef) -> Option<Value> {
+        let annotation = function.returns.as_deref()?;
+        Some(self.annotation(file, annotation))
+    }
+}
+
+/// Sets a key of a schema, which is always an object.
+fn put(schema: &mut Value, key: &str, value: Value) {
+    if let Value::Object(object) = schema {
+        object.insert(key.to_owned(), value);
+    }
+}
+
+fn any() -> Value {
+    Value::Object(Map::new())
+}
