@@ -37,7 +37,7 @@ pub(crate) fn meaning<'a>(project: &Project<'a>, file: FileIndex, expression: &E
     let mut entity = project.named(file, &dotted(expression)?, expression.range()).ok()?;
     for _ in 0..HOPS_MAX {
         match entity {
-            Entity::Value { file, expression: alias @ (Expr::Name(_) | Expr::Attribute(_)) } => {
+            Entity::Value { file, expression: alias @ (Expr::Name(_) | Expr::Attribute(_)), .. } => {
                 entity = project.named(file, &dotted(alias)?, alias.range()).ok()?;
             }
             entity => return Some(entity),

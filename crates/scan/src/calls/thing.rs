@@ -92,7 +92,7 @@ impl<'p, 'a> Finder<'p, '_, 'a> {
             Entity::Module(path) => Some(Thing::Module(path)),
             Entity::Function { file, definition } => Some(Thing::Function(file, definition)),
             Entity::Class { file, definition } => Some(Thing::Class(file, definition)),
-            Entity::Value { file, expression } => {
+            Entity::Value { file, expression, .. } => {
                 Finder { project: self.project, file, scopes: &[] }.follow(expression, hops + 1)
             }
             Entity::Framework(_) | Entity::External(_) => None,

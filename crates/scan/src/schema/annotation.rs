@@ -71,7 +71,7 @@ impl<'a> Schemas<'_, 'a> {
         }
         match meaning(self.project, file, expression) {
             Some(Entity::Class { file, definition }) => self.class_reference(file, definition, Vec::new()),
-            Some(Entity::Value { file, expression }) => self.part(file, expression, depth + 1),
+            Some(Entity::Value { file, expression, .. }) => self.part(file, expression, depth + 1),
             Some(Entity::External(dotted)) => json!({ "title": dotted }),
             _ => json!({ "title": dotted(expression).unwrap_or_default() }),
         }
