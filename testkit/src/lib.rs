@@ -53,6 +53,7 @@ pub fn resource(workers_max: u32, code: &str) -> Resource {
         code_digest: sha256_hex(code.as_bytes()),
         config_hash: String::new(),
         environment_dependent: BTreeMap::new(),
+        packages: None,
         provisioned: Provisioned::default(),
     };
     resource.config_hash = resource.compute_config_hash().unwrap();

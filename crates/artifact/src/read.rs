@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Read, Seek};
 use std::path::{Component, Path, PathBuf};
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
 use crate::{digest, publish};
@@ -54,7 +54,7 @@ fn verify_open(file: &mut fs_err::File, expected: &str) -> Result<(), Error> {
 }
 
 fn unpack_entries(reader: impl Read, root: &Path) -> Result<(), Error> {
-    let mut archive = tar::Archive::new(GzDecoder::new(reader));
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(reader));
     let mut left_bytes = UNPACKED_BYTES_MAX;
     for (index, entry) in archive.entries()?.enumerate() {
         if index >= ENTRIES_MAX {

@@ -12,6 +12,9 @@ mod files {
     include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
 }
 
+/// The packages it consists of.
+pub const PACKAGES: [&str; 2] = ["runpod_flash", "tetra_rp"];
+
 const FOLDER_NAME_DIGITS: usize = 16;
 
 /// SHA-256 over paths and contents of the carried files, as 64 lower-case hex digits.
@@ -32,6 +35,11 @@ pub fn digest() -> &'static str {
 /// Relative paths of the carried files, with `/`, sorted.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     files::FILES.iter().map(|(path, _)| *path)
+}
+
+/// Paths as in [`paths`], with contents.
+pub(crate) fn files() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    files::FILES.iter().copied()
 }
 
 /// Writes the SDK to `{parent}/{first 16 hex digits of its digest}/`, the folder to put on `PYTHONPATH`, and returns

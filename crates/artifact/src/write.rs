@@ -1,17 +1,14 @@
-//! Packs a project and its manifest into a deterministic archive: same files, same bytes, on every machine.
+//! Packs a layout into a deterministic archive: same files, same bytes, on every machine.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use flash_model::Manifest;
-use flate2::{Compression, GzBuilder};
 use tar::{EntryType, Header};
+use tempfile::NamedTempFile;
 
 use crate::digest::DigestWriter;
-use crate::{SelectedFile, Selection};
-
-/// Where the manifest lies in the archive. A project file of that name gives way to it.
-pub const MANIFEST_FILE: &str = "flash_manifest.json";
+use crate::gzip;
+use crate::layout::{Content, Layout, PackedFile};
 
 const MODE_FILE: u32 = 0o644;
 const MODE_EXECUTABLE: u32 = 0o755;
@@ -25,6 +22,8 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    #[error("cannot compress or store the archive")]
+    Output(#[from] io::Error),
     #[error("cannot pack {path}")]
     Pack {
         path: String,
@@ -33,8 +32,6 @@ pub enum Error {
     },
     #[error("{path} changed while it was being packed; build again")]
     Changed { path: String },
-    #[error("cannot encode the manifest")]
-    Manifest(#[source] flash_model::ManifestError),
 }
 
 /// A finished archive.
@@ -48,12 +45,37 @@ pub struct Artifact {
     pub files: usize,
 }
 
+/// An archive that is complete and on disk, but not yet in its place. Gone when dropped.
+#[derive(Debug)]
+pub struct Staged {
+    temporary: NamedTempFile,
+    artifact: Artifact,
+}
+
+impl Staged {
+    /// Puts it in its place, where it replaces an earlier one at once.
+    pub fn publish(self) -> Result<Artifact, Error> {
+        let path = &self.artifact.path;
+        self.temporary
+            .persist(path)
+            .map_err(|error| Error::Destination { path: path.clone(), source: error.error })?;
+        Ok(self.artifact)
+    }
+}
+
 /// Writes beside `destination` and renames at the end: an interrupted build leaves the previous archive as it was.
-pub fn write(selection: &Selection, manifest: &Manifest, destination: &Path) -> Result<Artifact, Error> {
-    let manifest = manifest.to_json().map_err(|error| Error::Manifest(error.into()))?;
+pub fn write(layout: &Layout<'_>, destination: &Path) -> Result<Artifact, Error> {
+    stage(layout, destination)?.publish()
+}
+
+/// Everything that can fail about an archive, short of putting it in its place.
+pub fn stage(layout: &Layout<'_>, destination: &Path) -> Result<Staged, Error> {
     let failed = |source| Error::Destination { path: destination.to_owned(), source };
     let parent =
         destination.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if destination.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
     fs_err::create_dir_all(parent).map_err(failed)?;
     let mut temporary = tempfile::Builder::new()
         .prefix(".incomplete-")
@@ -61,54 +83,49 @@ pub fn write(selection: &Selection, manifest: &Manifest, destination: &Path) -> 
         .tempfile_in(parent)
         .map_err(failed)?;
 
-    let output = DigestWriter::new(io::BufWriter::new(temporary.as_file_mut()));
-    // No time and no file name in the header.
-    let gzip = GzBuilder::new().mtime(0).write(output, Compression::default());
-    let mut archive = tar::Builder::new(gzip);
-    let files = pack(&mut archive, selection, manifest.as_bytes())?;
-    let (mut output, digest, size_bytes) =
-        archive.into_inner().and_then(|gzip| gzip.finish()).map_err(failed)?.finish();
+    let mut output = DigestWriter::new(io::BufWriter::new(temporary.as_file_mut()));
+    gzip::compress(&mut output, |stream| pack(&mut tar::Builder::new(stream), layout))?;
+    let (mut output, digest, size_bytes) = output.finish();
     output.flush().map_err(failed)?;
     drop(output);
 
     make_readable(temporary.path()).map_err(failed)?;
     temporary.as_file().sync_data().map_err(failed)?;
-    temporary.persist(destination).map_err(|error| failed(error.error))?;
-    Ok(Artifact { path: destination.to_owned(), digest, size_bytes, files })
+    let files = layout.files().len();
+    Ok(Staged { temporary, artifact: Artifact { path: destination.to_owned(), digest, size_bytes, files } })
 }
 
-fn pack<W: Write>(
+fn pack<W: Write>(archive: &mut tar::Builder<W>, layout: &Layout<'_>) -> Result<(), Error> {
+    for (path, file) in layout.files() {
+        append_file(archive, path, file)?;
+    }
+    Ok(archive.finish()?)
+}
+
+fn append_file<W: Write>(
     archive: &mut tar::Builder<W>,
-    selection: &Selection,
-    manifest: &[u8],
-) -> Result<usize, Error> {
-    let before = |file: &&SelectedFile| file.path.as_str() < MANIFEST_FILE;
-    let after = |file: &&SelectedFile| file.path.as_str() > MANIFEST_FILE;
-    let mut files = 0;
-    for file in selection.files.iter().filter(before) {
-        append_file(archive, file)?;
-        files += 1;
-    }
-    append(archive, MANIFEST_FILE, MODE_FILE, manifest.len() as u64, manifest)
-        .map_err(|source| Error::Pack { path: MANIFEST_FILE.to_owned(), source })?;
-    for file in selection.files.iter().filter(after) {
-        append_file(archive, file)?;
-        files += 1;
-    }
-    Ok(files + 1)
-}
-
-fn append_file<W: Write>(archive: &mut tar::Builder<W>, file: &SelectedFile) -> Result<(), Error> {
-    let failed = |source| Error::Pack { path: file.path.clone(), source };
-    let source = fs_err::File::open(&file.absolute).map_err(failed)?;
-    let size_bytes = source.metadata().map_err(failed)?.len();
+    path: &str,
+    file: &PackedFile<'_>,
+) -> Result<(), Error> {
+    let failed = |source| Error::Pack { path: path.to_owned(), source };
     let mode = if file.executable { MODE_EXECUTABLE } else { MODE_FILE };
+    let (absolute, size_bytes) = match &file.content {
+        Content::Bytes(bytes) => {
+            return append(archive, path, mode, bytes.len() as u64, bytes.as_ref()).map_err(failed);
+        }
+        Content::File { absolute, size_bytes } => (absolute, *size_bytes),
+    };
+    let source = fs_err::File::open(absolute).map_err(failed)?;
+    let found_bytes = source.metadata().map_err(failed)?.len();
     let mut content = Counted { inner: source.take(size_bytes), count_bytes: 0 };
-    append(archive, &file.path, mode, size_bytes, &mut content).map_err(failed)?;
-    // A file that shrank would shift everything after it.
-    if content.count_bytes == size_bytes { Ok(()) } else { Err(Error::Changed { path: file.path.clone() }) }
+    append(archive, path, mode, size_bytes, &mut content).map_err(failed)?;
+    // A file that shrank would shift everything after it; of one that grew we would pack a part.
+    if (content.count_bytes, found_bytes) == (size_bytes, size_bytes) {
+        Ok(())
+    } else {
+        Err(Error::Changed { path: path.to_owned() })
+    }
 }
-
 /// Members are named `./path`, as in the reference. The tar crate would drop the `./`, hence by hand.
 fn append<W: Write>(
     archive: &mut tar::Builder<W>,

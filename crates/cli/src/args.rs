@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use flash_artifact::size::ByteSize;
+use flash_artifact::{Platform, PythonVersion};
 
 /// Runs Python functions as endpoints that scale, call each other and stay up.
 #[derive(Debug, Parser)]
@@ -57,14 +59,44 @@ pub(crate) struct RunArgs {
     pub(crate) auto_provision: bool,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct BuildArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
+    /// Python that the artifact is for, 3.10 to 3.13; default: what the project says, else 3.12
+    #[arg(long, alias = "python-version", value_name = "X.Y")]
+    pub(crate) python: Option<PythonVersion>,
+    /// Platform that the artifact is for: linux/amd64 or linux/arm64
+    #[arg(long, default_value_t, value_name = "PLATFORM")]
+    pub(crate) platform: Platform,
+    /// Pack no packages
+    #[arg(long)]
+    pub(crate) no_deps: bool,
+    /// Packages to leave out, with commas between them
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) exclude: Vec<String>,
+    /// Pack files that match, whatever leaves them out; as in .gitignore, may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) include: Vec<String>,
+    /// Where the artifact goes; default: .flash/archive.tar.gz in the project
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Refuse to make an artifact that unpacks to more
+    #[arg(long, default_value = "500MiB", value_name = "SIZE")]
+    pub(crate) max_size: ByteSize,
+    /// Leave what was packed as files in .flash/.build
+    #[arg(long)]
+    pub(crate) keep_build: bool,
+    /// Import the project in a process of its own too, and compare
+    #[arg(long)]
+    pub(crate) probe: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// The SDK is always packed; accepted for those who are used to typing it
+    #[arg(long, hide = true)]
+    pub(crate) use_local_tetra: bool,
 }
 
 #[derive(Debug, clap::Args)]

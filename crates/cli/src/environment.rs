@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub(crate) const LOG: &str = "FLASH_LOG";
 /// Where Python environments are kept instead of the project's `.flash/envs`.
 pub(crate) const ENVS_DIR: &str = "FLASH_ENVS_DIR";
+/// Where packed Python packages are kept instead of the project's `.flash/packages`.
+pub(crate) const PACKAGES_DIR: &str = "FLASH_PACKAGES_DIR";
 
 /// A variable that is set and not empty, if it is Unicode.
 pub(crate) fn text(name: &str) -> Option<String> {

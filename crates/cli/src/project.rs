@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use flash_artifact::Selection;
-use flash_model::{AppName, Code};
+use flash_artifact::{Include, Selection};
+use flash_model::{AppName, Code, Diagnostic, Manifest};
 use flash_scan::{Scan, SourceTree};
 
 use crate::error::Failure;
@@ -46,31 +46,50 @@ impl Project {
     }
 
     pub(crate) fn select(&self) -> Result<Selection, Failure> {
-        flash_artifact::select(&self.root)
-            .map_err(|error| Failure::because("the project cannot be read", &error))
+        self.select_with(&Include::default())
+    }
+
+    pub(crate) fn select_with(&self, include: &Include) -> Result<Selection, Failure> {
+        flash_artifact::select_with(&self.root, include)
+            .map_err(|error| Failure::because("the project cannot be read", &error).code(Code::FileNotPacked))
     }
 
     /// Reads the whole project without importing it. Prints every diagnostic; errors among them are a failure.
     pub(crate) fn scan(&self, selection: &Selection, printer: Printer) -> Result<Scan, Failure> {
-        let sources = selection
-            .python_sources()
-            .map_err(|error| Failure::because("the project's files cannot be read", &error))?;
+        let tree = self.sources(selection)?;
+        let scan = flash_scan::scan(&tree);
+        view::diagnostics::print(&scan.diagnostics, &tree, printer);
+        self.accept(&scan.manifest, &scan.diagnostics, "nothing was started")?;
+        Ok(scan)
+    }
+
+    pub(crate) fn sources(&self, selection: &Selection) -> Result<SourceTree, Failure> {
+        let sources = selection.python_sources().map_err(|error| {
+            Failure::because("the project's files cannot be read", &error).code(Code::FileNotPacked)
+        })?;
         let mut tree = SourceTree::new(&self.name);
         for (path, bytes) in sources {
             tree.insert(path, bytes);
         }
-        let scan = flash_scan::scan(&tree);
-        view::diagnostics::print(&scan.diagnostics, &tree, printer);
-        let errors = scan.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
-        match errors {
-            0 if scan.manifest.resources.is_empty() => Err(Failure::coded(
+        Ok(tree)
+    }
+
+    /// Whether a project is fit for use; `outcome` says what has not happened if it is not.
+    pub(crate) fn accept(
+        &self,
+        manifest: &Manifest,
+        diagnostics: &[Diagnostic],
+        outcome: &str,
+    ) -> Result<(), Failure> {
+        match diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count() {
+            0 if manifest.resources.is_empty() => Err(Failure::coded(
                 Code::NoFunctions,
                 format!("no decorated functions in {}", self.root.display()),
             )
             .hint("decorate a function with @remote(resource); `flash explain FL118` shows how")),
-            0 => Ok(scan),
-            1 => Err(Failure::new("1 problem in the project; nothing was started")),
-            many => Err(Failure::new(format!("{many} problems in the project; nothing was started"))),
+            0 => Ok(()),
+            1 => Err(Failure::new(format!("1 problem in the project; {outcome}"))),
+            many => Err(Failure::new(format!("{many} problems in the project; {outcome}"))),
         }
     }
 }

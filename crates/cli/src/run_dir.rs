@@ -23,7 +23,7 @@ pub(crate) struct RunDir {
     root: PathBuf,
 }
 
-/// Held for as long as this process is the project's mothership.
+/// Held until dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
@@ -69,6 +69,41 @@ impl RunDir {
 
     pub(crate) fn archive_path(&self) -> PathBuf {
         self.root.join("archive.tar.gz")
+    }
+
+    pub(crate) fn packages_dir(&self) -> PathBuf {
+        self.root.join("packages")
+    }
+
+    /// What `flash build --keep-build` leaves: the artifact's content as files.
+    pub(crate) fn build_tree(&self) -> PathBuf {
+        self.root.join(".build")
+    }
+
+    /// Held for as long as this process builds. Waits for another build of this project, after saying so; what an
+    /// interrupted one left goes.
+    pub(crate) fn lock_build(&self, waiting: impl FnOnce()) -> Result<Lock, Failure> {
+        let path = self.root.join("build.lock");
+        let lock = || -> io::Result<File> {
+            let file = File::create(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    waiting();
+                    file.lock()?;
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            for entry in fs::read_dir(&self.root)?.flatten() {
+                if entry.file_name().to_string_lossy().starts_with(".incomplete-") {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+            Ok(file)
+        };
+        lock()
+            .map(|file| Lock { _file: file })
+            .map_err(|error| Failure::because(format!("{} cannot be locked", path.display()), &error))
     }
 
     pub(crate) fn state_path(&self) -> PathBuf {

@@ -55,6 +55,13 @@ codes! {
     NoMethod = "FL124", "class without a public method";
     ImageWithoutFunctions = "FL127", "endpoint with an image and no functions";
     SimilarNames = "FL128", "resource names that are hard to tell apart";
+    RequirementConflict = "FL130", "requirements exclude each other";
+    ArtifactTooLarge = "FL131", "artifact too large";
+    PackagesNotInstalled = "FL132", "packages cannot be installed for the target";
+    ProbeDisagrees = "FL133", "running the project shows something else";
+    ReservedFile = "FL134", "project file in the place of one that the build makes";
+    UnsupportedPython = "FL135", "unsupported target Python";
+    FileNotPacked = "FL136", "file cannot be packed";
 
     PythonNotFound = "FL201", "Python not found";
     PythonTooOld = "FL202", "Python too old";

@@ -51,12 +51,16 @@ pub struct Resource {
     pub imports: Vec<String>,
     /// SHA-256 over paths and contents of `files`.
     pub code_digest: String,
-    /// SHA-256 over the canonical `spec`, the functions' contracts and `code_digest`.
+    /// SHA-256 over the canonical `spec`, the functions' contracts, `code_digest` and `packages`.
     pub config_hash: String,
     /// What the source takes from the environment of whoever builds, with the defaults used here: argument of the
     /// configuration (`workersMax`), or function and argument (`train.dependencies`) → names of the variables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment_dependent: BTreeMap<String, Vec<String>>,
+    /// Folder of the artifact that holds the resource's Python packages (`packages/0123456789abcdef`): to be put on
+    /// `sys.path` after the artifact's root. Absent where a build packed none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages: Option<String>,
     #[serde(flatten)]
     pub provisioned: Provisioned,
 }
@@ -161,9 +165,12 @@ impl Resource {
                 })
             })
             .collect();
-        let document = serde_json::json!({
+        let mut document = serde_json::json!({
             "spec": self.spec, "functions": contracts, "code_digest": self.code_digest,
         });
+        if let Some(packages) = &self.packages {
+            document["packages"] = packages.as_str().into();
+        }
         Ok(sha256_hex(canonical_json(&document)?.as_bytes()))
     }
 

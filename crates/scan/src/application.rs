@@ -48,6 +48,7 @@ pub(crate) fn add_application(tree: &SourceTree, project: &Project<'_>, manifest
         code_digest: closures.digest(tree, &files),
         config_hash: String::new(),
         environment_dependent: BTreeMap::new(),
+        packages: None,
         provisioned: Provisioned::default(),
     };
     manifest.resources.insert(name, with_hash(resource));

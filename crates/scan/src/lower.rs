@@ -326,6 +326,7 @@ fn add_resource(
         code_digest: closures.digest(tree, &files),
         config_hash: String::new(),
         environment_dependent,
+        packages: None,
         provisioned: Provisioned::default(),
     };
     manifest.resources.insert(name.clone(), with_hash(entry));

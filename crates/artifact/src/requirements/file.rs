@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::line::Requirement;
-use super::project::{Error, InvalidLine, ProjectRequirements, relative_name};
+use super::project::{Error, InvalidLine, Place, ProjectRequirements, Stated, relative_name};
 
 /// Follows `-r` and `-c`; a file that was read already is not read again, so that cycles end.
 pub(super) struct Reader<'a> {
@@ -36,10 +36,9 @@ impl Reader<'_> {
 
     fn line(&mut self, path: &Path, line: u32, text: &str, role: Role) -> Result<(), Error> {
         let Some((name, value)) = option(text) else {
-            match (Requirement::parse(text, self.root), role) {
-                (Ok(requirement), Role::Requirements) => self.found.requirements.push(requirement),
-                (Ok(requirement), Role::Constraints) => self.found.constraints.push(requirement),
-                (Err(reason), _) => self.invalid(path, line, text, reason),
+            match Requirement::parse(text, self.root) {
+                Ok(requirement) => self.state(requirement, path, line, role),
+                Err(reason) => self.invalid(path, line, text, reason),
             }
             return Ok(());
         };
@@ -55,7 +54,7 @@ impl Reader<'_> {
                 self.invalid(path, line, text, format!("there is no file {value}"));
             }
             "-e" | "--editable" if role == Role::Requirements => {
-                self.found.requirements.push(Requirement::editable(value, self.root));
+                self.state(Requirement::editable(value, self.root), path, line, role);
             }
             "-f" | "--find-links" if folder.join(value).exists() => {
                 let folder = folder.join(value);
@@ -65,6 +64,14 @@ impl Reader<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn state(&mut self, requirement: Requirement, path: &Path, line: u32, role: Role) {
+        let stated = Stated { requirement, place: Place { file: relative_name(self.root, path), line } };
+        match role {
+            Role::Requirements => self.found.requirements.push(stated),
+            Role::Constraints => self.found.constraints.push(stated),
+        }
     }
 
     fn invalid(&mut self, path: &Path, line: u32, text: &str, reason: String) {

@@ -2,7 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use pep508_rs::{ExtraName, PackageName, Requirement as Pep508, VerbatimUrl, VersionOrUrl};
+use pep508_rs::pep440_rs::VersionSpecifiers;
+use pep508_rs::{ExtraName, MarkerTree, PackageName, Requirement as Pep508, VerbatimUrl, VersionOrUrl};
+
+use crate::target::Target;
 
 /// Names of this SDK: the binary itself satisfies them.
 const SDK_NAMES: [&str; 2] = ["runpod-flash", "tetra-rp"];
@@ -18,6 +21,15 @@ pub struct Requirement {
     pub name: Option<String>,
     /// The line to give to an installer, `--hash` options included.
     pub text: String,
+}
+
+/// Which versions of its package a requirement admits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Versions {
+    /// Any, where there are none.
+    Specified(VersionSpecifiers),
+    /// The one that lies there.
+    Url(String),
 }
 
 impl Requirement {
@@ -68,6 +80,42 @@ impl Requirement {
 
     pub(super) fn is_conditional(&self) -> bool {
         self.text.contains(';')
+    }
+
+    /// What is to be installed on the target: without its condition, or `None` if that does not hold there.
+    pub(super) fn for_target(&self, target: Target) -> Option<Self> {
+        let (specifier, options) = split_options(&self.text);
+        let condition = specifier.contains(';').then(|| parsed(specifier, Path::new("/")).ok()).flatten();
+        let (Some(mut parsed), Some(markers)) = (condition, target.markers()) else {
+            return Some(self.clone());
+        };
+        if !parsed.evaluate_markers(&markers, &[]) {
+            return None;
+        }
+        let text = match &parsed.version_or_url {
+            Some(VersionOrUrl::Url(_)) => {
+                specifier.rsplit_once(';').map_or(specifier, |(url, _)| url.trim_end()).to_owned()
+            }
+            _ => {
+                parsed.marker = MarkerTree::TRUE;
+                parsed.to_string()
+            }
+        };
+        let text = if options.is_empty() { text } else { format!("{text} {options}") };
+        Some(Self { name: self.name.clone(), text })
+    }
+
+    /// `None` for what has no name, and for places whose version only an installer can see.
+    pub(super) fn versions(&self) -> Option<Versions> {
+        match parsed(self.without_options(), Path::new("/")).ok()?.version_or_url {
+            None => Some(Versions::Specified(VersionSpecifiers::empty())),
+            Some(VersionOrUrl::VersionSpecifier(specifiers)) => Some(Versions::Specified(specifiers)),
+            Some(VersionOrUrl::Url(url)) => Some(Versions::Url(url.to_string())),
+        }
+    }
+
+    pub(super) fn without_options(&self) -> &str {
+        split_options(&self.text).0
     }
 }
 
@@ -123,8 +171,8 @@ fn name_in_location(location: &str) -> Option<String> {
     None
 }
 
-/// PEP 503: lower case, runs of `-`, `_`, `.` are one dash.
-fn normalized(name: &str) -> Option<String> {
+/// PEP 503: lower case, runs of `-`, `_`, `.` are one dash. `None` if it is no package's name.
+pub(super) fn normalized(name: &str) -> Option<String> {
     PackageName::new(name.to_owned()).ok().map(|name| name.to_string())
 }
 

@@ -1,15 +1,22 @@
 //! Which Python packages a resource needs: what the project names in its files, what the functions name in
 //! `dependencies=[…]`, and what the reference's package brought along silently.
+//!
+//! PEP 508 is read by `pep508_rs`. Its maintained successor `uv-pep508` was tried (0.0.72, the last for Rust 1.95): it
+//! brings 13 more crates of uv's internals and raises its Rust every few weeks, and it overflows the stack on deeply
+//! nested conditions too. So `pep508_rs` stays, behind the checks of `line.rs` for what it panics on.
 
+mod conflict;
 mod file;
 mod line;
 mod project;
 mod pyproject;
 mod set;
 
+pub use conflict::conflicts;
 pub use line::Requirement;
-pub use project::{Error, InvalidLine, ProjectRequirements};
-pub use set::{RequirementSet, invalid_dependencies, plan};
+pub use project::{Error, InvalidLine, Place, ProjectRequirements, Stated};
+pub(crate) use pyproject::requires_python;
+pub use set::{Excluded, RequirementSet, invalid_dependencies, plan, plan_for};
 
 /// Replaces `user:password` in URLs by `***`, for text that is shown or stored.
 pub fn redacted(text: &str) -> String {

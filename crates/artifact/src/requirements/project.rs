@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use flash_model::Span;
+use flash_model::{Code, Diagnostic, Span};
 
 use super::file::{Reader, Role};
 use super::line::Requirement;
@@ -52,6 +52,15 @@ impl InvalidLine {
     }
 }
 
+impl InvalidLine {
+    pub fn diagnostic(&self) -> Diagnostic {
+        let message = format!("{:?} is not a requirement: {}", self.text, self.reason);
+        Diagnostic::error(Code::InvalidRequirement, message)
+            .at(self.span())
+            .hint("write requirements as pip reads them: name, version specifiers, marker")
+    }
+}
+
 impl fmt::Display for InvalidLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, text, reason } = self;
@@ -63,12 +72,34 @@ fn shown(invalid: &[InvalidLine]) -> String {
     invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// Where a requirement was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Relative to the project root where it lies inside it.
+    pub file: String,
+    /// 1-based.
+    pub line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A requirement and who said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated {
+    pub requirement: Requirement,
+    pub place: Place,
+}
+
 /// In the order of the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProjectRequirements {
-    pub requirements: Vec<Requirement>,
+    pub requirements: Vec<Stated>,
     /// From `-c` files: they limit versions and install nothing.
-    pub constraints: Vec<Requirement>,
+    pub constraints: Vec<Stated>,
     /// Option lines (`--index-url …`), as written. They may hold credentials.
     pub options: Vec<String>,
 }

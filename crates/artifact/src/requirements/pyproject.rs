@@ -1,4 +1,4 @@
-//! `[project].dependencies` of `pyproject.toml` (PEP 621).
+//! `[project].dependencies` and `requires-python` of `pyproject.toml` (PEP 621).
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::line::Requirement;
-use super::project::{InvalidLine, ProjectRequirements};
+use super::project::{InvalidLine, Place, ProjectRequirements, Stated};
 
 pub(super) const FILE: &str = "pyproject.toml";
 
@@ -16,9 +16,17 @@ struct Document {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Project {
     #[serde(default)]
     dependencies: Vec<Spanned<String>>,
+    requires_python: Option<String>,
+}
+
+/// What the project says of itself; nothing if it has no such file, or one that cannot be read.
+pub(crate) fn requires_python(root: &Path) -> Option<String> {
+    let text = fs_err::read_to_string(root.join(FILE)).ok()?;
+    toml::from_str::<Document>(&text).ok()?.project?.requires_python
 }
 
 pub(super) fn read(text: &str, root: &Path, found: &mut ProjectRequirements, invalid: &mut Vec<InvalidLine>) {
@@ -36,7 +44,10 @@ pub(super) fn read(text: &str, root: &Path, found: &mut ProjectRequirements, inv
     for dependency in document.project.into_iter().flat_map(|project| project.dependencies) {
         let line = line_at(text, dependency.span().start);
         match Requirement::parse(dependency.get_ref(), root) {
-            Ok(requirement) => found.requirements.push(requirement),
+            Ok(requirement) => {
+                let place = Place { file: FILE.to_owned(), line };
+                found.requirements.push(Stated { requirement, place });
+            }
             Err(reason) => {
                 let text = super::redacted(dependency.get_ref());
                 invalid.push(InvalidLine { file: FILE.to_owned(), line, text, reason });

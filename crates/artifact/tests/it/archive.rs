@@ -2,18 +2,25 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use flash_artifact::{Artifact, read, select, unpack, verify, write};
+use flash_artifact::{Artifact, Layout, read, sdk, select, stage, unpack, verify, write};
 use flash_model::{Manifest, sha256_hex};
 
 use crate::project::Project;
+use crate::requirements::resource;
+
+fn layout(project: &Project) -> Layout<'static> {
+    let mut layout = Layout::of_project(&select(project.root()).unwrap(), |_| None);
+    layout.add_generated(&Manifest::empty("app")).unwrap();
+    layout
+}
 
 fn pack(project: &Project, destination: &Path) -> Artifact {
-    write(&select(project.root()).unwrap(), &Manifest::empty("app"), destination).unwrap()
+    write(&layout(project), destination).unwrap()
 }
 
 fn members(archive: &Path) -> Vec<(String, u32, u64, u64, String)> {
     let file = std::fs::File::open(archive).unwrap();
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(file));
     let mut members = Vec::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
@@ -41,8 +48,11 @@ fn members_are_sorted_below_a_dot_without_times_and_owners() {
     let artifact = pack(&project, &archive);
     let manifest = Manifest::empty("app").to_json().unwrap();
     let member = |name: &str, mode, content: &str| (name.to_owned(), mode, 0, 0, content.to_owned());
+    let is_sdk = |name: &str| sdk::paths().any(|path| name.strip_prefix("./") == Some(path));
+    let (sdk, own): (Vec<_>, Vec<_>) = members(&archive).into_iter().partition(|(name, ..)| is_sdk(name));
+    assert_eq!(sdk.len(), sdk::paths().count());
     assert_eq!(
-        members(&archive),
+        own,
         [
             member("./a/b.py", 0o644, "b"),
             member("./flash_manifest.json", 0o644, &manifest),
@@ -51,8 +61,9 @@ fn members_are_sorted_below_a_dot_without_times_and_owners() {
         ]
     );
     let bytes = std::fs::read(&archive).unwrap();
+    let files = 4 + sdk.len();
     let expected =
-        Artifact { path: archive, digest: sha256_hex(&bytes), size_bytes: bytes.len() as u64, files: 4 };
+        Artifact { path: archive, digest: sha256_hex(&bytes), size_bytes: bytes.len() as u64, files };
     assert_eq!(artifact, expected);
     assert_eq!((&bytes[4..8], bytes[3]), (&[0; 4][..], 0), "gzip header without time and name");
 }
@@ -74,30 +85,101 @@ fn same_files_give_the_same_bytes_and_another_file_others() {
 #[test]
 fn unpacked_and_packed_again_gives_the_same_digest() {
     let long = format!("{}/{}.py", "d".repeat(90), "é".repeat(60));
-    let project =
-        Project::new(&[("a.py", "1"), (long.as_str(), "2"), (".gitignore", "x.py\n"), ("empty", "")]);
+    let many_blocks = "x = 1\n".repeat(300_000);
+    let project = Project::new(&[
+        ("a.py", "1"),
+        (long.as_str(), "2"),
+        (".gitignore", "x.py\n"),
+        ("empty", ""),
+        ("large.txt", &many_blocks),
+        (".flash/packages/k/certifi/cacert.pem", "public"),
+        (".flash/packages/k/m/__pycache__/m.cpython-312.pyc", "byte code"),
+    ]);
     std::fs::set_permissions(project.path("a.py"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let artifact = pack(&project, &project.path(".flash/a.tar.gz"));
+    let mut layout = layout(&project);
+    layout.add_packages("packages/k", &project.path(".flash/packages/k")).unwrap();
+    let artifact = write(&layout, &project.path(".flash/a.tar.gz")).unwrap();
     verify(&artifact.path, &artifact.digest).unwrap();
     let elsewhere = Project::new(&[]);
     let unpacked = unpack(&artifact.path, &artifact.digest, &elsewhere.path("code/digest")).unwrap();
     assert_eq!(std::fs::read_to_string(unpacked.join(&long)).unwrap(), "2");
-    let again =
-        write(&select(&unpacked).unwrap(), &Manifest::empty("app"), &elsewhere.path("b.tar.gz")).unwrap();
+    assert!(
+        unpacked.join("packages/k/certifi/cacert.pem").is_file() && !unpacked.join("packages/k/m").exists()
+    );
+    let again = write(&Layout::of_folder(&unpacked).unwrap(), &elsewhere.path("b.tar.gz")).unwrap();
     assert_eq!(again.digest, artifact.digest);
+
+    let written = elsewhere.path("written");
+    std::fs::create_dir(&written).unwrap();
+    layout.write_to(&written).unwrap();
+    let third = write(&Layout::of_folder(&written).unwrap(), &elsewhere.path("c.tar.gz")).unwrap();
+    assert_eq!(third.digest, artifact.digest);
+}
+
+#[test]
+fn what_was_scanned_is_packed_even_if_the_file_has_changed_since() {
+    let project = Project::new(&[("a.py", "scanned"), ("b.txt", "2")]);
+    let selection = select(project.root()).unwrap();
+    project.write("a.py", "changed since");
+    let layout = Layout::of_project(&selection, |path| (path == "a.py").then_some(b"scanned".as_slice()));
+    let archive = project.path(".flash/a.tar.gz");
+    write(&layout, &archive).unwrap();
+    assert_eq!(members(&archive)[0].4, "scanned");
+    assert_eq!(layout.size_bytes(), 8);
+}
+
+#[test]
+fn every_resource_has_a_handler_and_nothing_of_the_project_gives_way_unsaid() {
+    let mut manifest = Manifest::empty("app");
+    for (name, kind) in [("jobs", "queue"), ("api", "load_balanced"), ("web", "asgi")] {
+        let mut resource = resource(kind, &[], &[]);
+        resource.handler_file = format!("handler_{name}.py");
+        resource.spec.asgi = (kind == "asgi").then(|| "my-app.main:app".to_owned());
+        resource.packages = Some("packages/0123456789abcdef".to_owned());
+        manifest.resources.insert(name.to_owned().try_into().unwrap(), resource);
+    }
+    let files = ["a.py", "handler_other.py", "packages/mine/x.py", "sub/tetra_rp/x.py"];
+    let taken = ["handler_api.py", "packages/0123456789abcdef/x.py", "runpod_flash.py", "tetra_rp/x.py"];
+    let project = Project::new(&[]);
+    for file in files.iter().chain(&taken) {
+        project.write(file, "mine");
+    }
+    let mut layout = Layout::of_project(&select(project.root()).unwrap(), |_| None);
+    assert_eq!(layout.taken(&manifest), taken);
+    layout.add_generated(&manifest).unwrap();
+    let archive = project.path(".flash/a.tar.gz");
+    write(&layout, &archive).unwrap();
+    let packed = members(&archive);
+    let text = |name: &str| &packed.iter().find(|member| member.0 == format!("./{name}")).unwrap().4;
+    assert!(text("handler_jobs.py").contains("_standalone.queue_handler(root, \"jobs\")"));
+    assert!(text("handler_api.py").contains("_standalone.application(root, \"api\")"));
+    assert!(text("handler_web.py").contains("importlib.import_module(\"my-app.main\")"));
+    assert!(text("handler_web.py").contains("str(root / \"packages/0123456789abcdef\")"));
 }
 
 #[test]
 fn a_failed_build_leaves_the_previous_archive_and_nothing_else() {
-    let project = Project::new(&[("a.py", "1"), ("b.py", "2")]);
+    let project = Project::new(&[("a.py", "1"), ("b.py", "2"), ("c.py", "3")]);
     let archive = project.path(".flash/a.tar.gz");
     let before = pack(&project, &archive);
-    let selection = select(project.root()).unwrap();
+    let layout = layout(&project);
+    let refused = |expected: &str| {
+        let error = write(&layout, &archive).unwrap_err();
+        assert!(format!("{error:?}").contains(expected), "{error:?}");
+        verify(&archive, &before.digest).unwrap();
+        assert_eq!(std::fs::read_dir(project.path(".flash")).unwrap().count(), 1);
+    };
+    for content in ["", "longer"] {
+        project.write("b.py", content);
+        refused("Changed { path: \"b.py\" }");
+    }
     std::fs::remove_file(project.path("b.py")).unwrap();
-    let error = write(&selection, &Manifest::empty("app"), &archive).unwrap_err();
-    assert!(matches!(&error, flash_artifact::write::Error::Pack { path, .. } if path == "b.py"), "{error}");
+    refused("Pack { path: \"b.py\"");
+    project.write("b.py", "4");
+    drop(stage(&layout, &archive).unwrap());
     verify(&archive, &before.digest).unwrap();
     assert_eq!(std::fs::read_dir(project.path(".flash")).unwrap().count(), 1);
+    assert!(stage(&layout, &project.path(".flash")).is_err(), "a folder is no place for a file");
 }
 
 #[test]

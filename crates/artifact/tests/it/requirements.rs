@@ -1,10 +1,10 @@
-use flash_artifact::requirements::{Error, invalid_dependencies};
-use flash_artifact::{ProjectRequirements, RequirementSet, plan};
-use flash_model::{Manifest, Resource, ResourceName};
+use flash_artifact::requirements::{Error, Excluded, conflicts, invalid_dependencies, plan_for};
+use flash_artifact::{Platform, ProjectRequirements, RequirementSet, Target, plan};
+use flash_model::{Code, Manifest, Resource, ResourceName};
 
 use crate::project::Project;
 
-fn resource(kind: &str, dependencies: &[&str], imports: &[&str]) -> Resource {
+pub(crate) fn resource(kind: &str, dependencies: &[&str], imports: &[&str]) -> Resource {
     let document = serde_json::json!({
         "version": "1.0", "generated_at": "", "project_name": "app", "function_registry": {},
         "resources": {"r": {
@@ -165,4 +165,90 @@ fn a_dependency_that_cannot_be_read_is_told_at_its_function() {
     assert_eq!((invalid.len(), invalid[0].file.as_str(), invalid[0].line), (1, "m.py", 7));
     let set = plan(&resource, &ProjectRequirements::default());
     assert_eq!(set.requirements, ["not a requirement", "cloudpickle>=3.1", "torch"]);
+}
+
+fn target(python: &str) -> Target {
+    Target { python: python.parse().unwrap(), platform: Platform::LinuxX86_64 }
+}
+
+#[test]
+fn for_a_target_conditions_are_judged_and_excluded_packages_left_out() {
+    let project = Project::new(&[
+        (
+            "requirements.txt",
+            "tomli; python_version < '3.11'\nuvloop ; sys_platform != 'win32'\nwinkit; os_name == 'nt'\n\
+         Torch_Vision~=0.20\narm; platform_machine == 'aarch64'\n\
+         c @ https://h/c.whl ; python_version >= '3.12'\n-c pins.txt\n",
+        ),
+        ("pins.txt", "urllib3<3; python_version >= '3.12'\n"),
+    ]);
+    let read = ProjectRequirements::read(project.root()).unwrap();
+    let resource = resource("queue", &["torch @ https://h/torch.whl", "numpy"], &["requests"]);
+    let excluded = Excluded::parse(["torch-vision,,TORCH", "absent"]).unwrap();
+    let check = |python: &str, expected: &[&str]| {
+        let (set, left_out) = plan_for(&resource, &read, &excluded, target(python));
+        assert_eq!(set.requirements, expected);
+        assert_eq!(left_out.iter().collect::<Vec<_>>(), ["torch", "torch-vision"]);
+        set
+    };
+    let set = check("3.12", &["c @ https://h/c.whl", "cloudpickle>=3.1", "numpy", "requests", "uvloop"]);
+    assert_eq!(set.constraints, ["urllib3<3"]);
+    let set = check("3.10", &["cloudpickle>=3.1", "numpy", "requests", "tomli", "uvloop"]);
+    assert_eq!(set.constraints, [""; 0]);
+    for text in ["a b", "x-", "torch==2", "é"] {
+        assert_eq!(Excluded::parse([text]), Err(text.to_owned()));
+    }
+}
+
+#[test]
+fn requirements_that_exclude_each_other_are_named_with_both_places() {
+    let project = Project::new(&[
+        ("requirements.txt", "# base\ntorch==2.2\nnumpy<2; python_version < '3.11'\n-c pins.txt\n"),
+        ("pins.txt", "pillow<11\n"),
+    ]);
+    let read = ProjectRequirements::read(project.root()).unwrap();
+    let mut a = resource("queue", &["torch==2.1", "numpy>=2", "pillow"], &[]);
+    let mut other = a.functions[0].clone();
+    (other.file, other.line, other.dependencies) =
+        ("n.py".into(), 9, vec!["torch>=2.2".into(), "pillow>=11".into()]);
+    a.functions.push(other);
+    let b = resource("queue", &["torch==2.1"], &[]);
+    let (name_a, name_b) = (ResourceName::new("a").unwrap(), ResourceName::new("b").unwrap());
+    let found = |excluded: &str| {
+        let excluded = Excluded::parse([excluded]).unwrap();
+        conflicts([(&name_a, &a), (&name_b, &b)], &read, &excluded, target("3.12"))
+    };
+    let shown: Vec<String> = found("")
+        .iter()
+        .map(|diagnostic| {
+            assert_eq!((diagnostic.code, diagnostic.is_error()), (Code::RequirementConflict, true));
+            let span = diagnostic.span.as_ref().unwrap();
+            let related = &diagnostic.related[0].span;
+            format!("{}:{} {}:{} {}", span.file, span.line, related.file, related.line, diagnostic.message)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "m.py:7 n.py:9 `torch==2.1` and `torch>=2.2` exclude each other, for resource `a`",
+            "m.py:7 requirements.txt:2 `torch==2.1` and `torch==2.2` exclude each other, for resources `a` and `b`",
+            "n.py:9 pins.txt:1 `pillow>=11` and `pillow<11` exclude each other, for resource `a`",
+        ]
+    );
+    assert_eq!(found("torch").len(), 1);
+    assert_eq!(conflicts([(&name_a, &a)], &read, &Excluded::default(), target("3.10")).len(), 4);
+}
+
+#[test]
+fn requirements_that_only_together_exclude_each_other() {
+    let resource = resource("queue", &["x!=1", "x>=1", "x<=1"], &[]);
+    let name = ResourceName::new("r").unwrap();
+    let found = conflicts(
+        [(&name, &resource)],
+        &ProjectRequirements::default(),
+        &Excluded::default(),
+        target("3.12"),
+    );
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].related.len(), 2, "{found:?}");
 }

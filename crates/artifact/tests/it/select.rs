@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
-use flash_artifact::select;
+use flash_artifact::select::{Forced, Protection};
+use flash_artifact::{Include, select, select_with};
 
 use crate::project::Project;
 
@@ -65,6 +66,8 @@ fn secrets_caches_and_environments_never_travel_even_if_asked_for() {
             ".venv/bin/python",
             "__pycache__/a.pyc",
             "a.pyc",
+            ".npmrc",
+            ".ssh/config",
             "certs/server.PEM",
             "deploy.key",
             "environment.py",
@@ -78,8 +81,129 @@ fn secrets_caches_and_environments_never_travel_even_if_asked_for() {
             "sub/__pycache__/b.py",
         ],
         &[(".flashignore", "!.env\n!*.pem\n!__pycache__/\n")],
-        &[".env.example", ".python-version", "environment.py", "id_rsa_reader.py"],
+        &[".python-version", "environment.py", "id_rsa_reader.py"],
     );
+}
+
+#[test]
+fn secrets_that_no_ignore_file_names_are_told() {
+    let project = Project::new(&[
+        (".gitignore", "ignored.key\n"),
+        (".env", "s"),
+        ("ignored.key", "s"),
+        ("certs/ca.pem", "s"),
+        (".ssh/id_rsa", "s"),
+        (".venv/x.pem", "s"),
+        ("a.pyc", ""),
+    ]);
+    let selection = select(project.root()).unwrap();
+    assert_eq!(selection.secrets, [".env", ".ssh", "certs/ca.pem"]);
+}
+
+#[test]
+fn nested_ignore_files_with_negation_and_pruned_folders() {
+    check(
+        &[
+            "a/keep/x.py",
+            "a/x.py",
+            "b/x.py",
+            "b/deep/y.py",
+            "c/d/e.py",
+            "f1.txt",
+            "f2.txt",
+            "#odd",
+            " spaced.py",
+        ],
+        &[
+            (".gitignore", "a/*\n!a/keep/\nb/\n**/d\nf[0-9].txt\n!f2.txt\n\\#odd\n"),
+            // A folder that is left out is not entered, so nothing in it comes back.
+            ("b/.gitignore", "!x.py\n"),
+            (".flashignore", "!b/deep/y.py\n"),
+        ],
+        &[" spaced.py", "a/keep/x.py", "f2.txt"],
+    );
+}
+
+#[test]
+fn included_files_are_taken_whatever_left_them_out() {
+    let files = [
+        ".env",
+        ".flash/run/token",
+        ".git/config",
+        ".venv/pyvenv.cfg",
+        ".venv/lib/x.bin",
+        "a.py",
+        "certs/ca.pem",
+        "certs/server.key",
+        "data/w.bin",
+        "sub/.env",
+    ];
+    let project = Project::new(&[(".gitignore", "*.bin\n.env\n")]);
+    for file in files {
+        project.write(file, "x");
+    }
+    let check = |patterns: &[&str], expected: &[(&str, Option<Protection>)], unmatched: &[&str]| {
+        let include = Include::parse(patterns.iter().copied()).unwrap();
+        let selection = select_with(project.root(), &include).unwrap();
+        let forced =
+            |(path, overrides): &(&str, _)| Forced { path: (*path).to_owned(), overrides: *overrides };
+        assert_eq!(selection.forced, expected.iter().map(forced).collect::<Vec<_>>());
+        assert_eq!(selection.unmatched, unmatched);
+        assert!(selection.files.is_sorted_by(|left, right| left.path < right.path));
+        for forced in &selection.forced {
+            assert!(selection.contains(&forced.path) && !selection.left_out(&forced.path));
+        }
+        selection
+    };
+    let secret = Some(Protection::Secret);
+    check(&["data/*.bin"], &[("data/w.bin", None)], &[]);
+    check(&["*.bin"], &[("data/w.bin", None)], &[]);
+    check(&["./.env"], &[(".env", secret)], &[]);
+    let selection = check(
+        &["certs/ , a.py", "*.nothing"],
+        &[("certs/ca.pem", secret), ("certs/server.key", secret)],
+        &["*.nothing"],
+    );
+    assert_eq!(selection.secrets, [""; 0]);
+    check(&[".git/**"], &[(".git/config", Some(Protection::Clutter))], &[]);
+    check(&["**/.flash/**", "token"], &[], &["**/.flash/**", "token"]);
+    for refused in ["!a.py", "../x", ".flash/run/token", "#x", "/.flash"] {
+        assert!(Include::parse([refused]).is_err(), "{refused}");
+    }
+    assert!(Include::parse([",", ""]).unwrap().is_empty());
+}
+
+#[test]
+fn a_file_that_was_left_out_is_known() {
+    let project = Project::new(&[(".gitignore", "gen/\n"), ("a.py", ""), ("gen/x.py", "")]);
+    let selection = select(project.root()).unwrap();
+    for (path, expected) in
+        [("gen/x.py", true), ("a.py", false), ("absent.py", false), ("gen", false), ("../x", false)]
+    {
+        assert_eq!(selection.left_out(path), expected, "{path}");
+    }
+}
+
+#[test]
+fn names_that_are_not_utf8_and_folders_that_cannot_be_read_are_errors() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let project = Project::new(&[("a.py", ""), ("closed/b.py", "")]);
+    let odd = project.root().join(std::ffi::OsStr::from_bytes(b"\xff.py"));
+    std::fs::write(&odd, "").unwrap();
+    let error = select(project.root()).unwrap_err().to_string();
+    assert!(error.contains("not UTF-8"), "{error}");
+    std::fs::remove_file(odd).unwrap();
+    let set_mode = |mode| {
+        std::fs::set_permissions(project.path("closed"), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode(0o000);
+    let result = select(project.root());
+    let is_root = std::fs::read_dir(project.path("closed")).is_ok();
+    set_mode(0o755);
+    // Who may read everything has no unreadable folders.
+    assert!(is_root || result.unwrap_err().to_string().contains("closed"));
+    std::os::unix::net::UnixListener::bind(project.path("socket")).unwrap();
+    assert_eq!(project.selected(), ["a.py", "closed/b.py"]);
 }
 
 #[test]

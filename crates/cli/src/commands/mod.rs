@@ -3,6 +3,8 @@
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod explain;
+mod installing;
+mod interrupts;
 pub(crate) mod manifest;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -18,10 +18,7 @@ pub(crate) fn table(manifest: &Manifest, url: &str) -> String {
             front_url(name, resource, url),
         ]);
     }
-    // The library pads every cell on both sides.
-    let lines: Vec<String> =
-        table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
-    lines.join("\n")
+    super::lines(&table)
 }
 
 /// Where the mothership's front door has this resource.

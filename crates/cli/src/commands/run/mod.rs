@@ -1,6 +1,5 @@
 //! `flash run [PATH]`: the whole project on this machine, in the foreground, until Ctrl+C.
 
-mod interrupts;
 mod listen;
 mod port_holder;
 mod prepare;
@@ -19,7 +18,7 @@ use flash_providers::LocalProvider;
 use flash_providers::local::python::Cancel;
 use flash_scan::Scan;
 
-use self::interrupts::Interrupts;
+use super::interrupts::Interrupts;
 use crate::args::RunArgs;
 use crate::error::Failure;
 use crate::printer::Printer;

@@ -12,7 +12,7 @@ use flash_model::sha256_hex;
 
 use super::command::Cancel;
 use super::install::{Installer, python_of};
-use super::interpreter::Interpreter;
+use super::interpreter::{self, Interpreter};
 
 const KEY_DIGITS: usize = 16;
 
@@ -34,6 +34,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Only where packages are installed for another machine.
+    #[error(transparent)]
+    NoInterpreter(interpreter::Error),
     #[error("cannot read or write the environment's files")]
     Io(#[from] io::Error),
 }
@@ -138,7 +141,7 @@ impl Environments {
 }
 
 /// The lock file stays: removing it would let two processes hold locks on two files of one name.
-fn locked(path: &Path, progress: &dyn Fn(Progress)) -> io::Result<File> {
+pub(super) fn locked(path: &Path, progress: &dyn Fn(Progress)) -> io::Result<File> {
     let mut options = fs_err::OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).open(path)?.into_parts().0;
     match file.try_lock() {

@@ -63,11 +63,7 @@ impl Installer<'_> {
     }
 
     fn pip_version(&self) -> Option<(u32, u32)> {
-        let mut command = Command::new(&self.interpreter.path);
-        command.args(["-I", "-c", "import pip; print(pip.__version__)"]);
-        let finished = command::run(command, self.lock, self.cancel, &|_| {}).ok()?;
-        let mut numbers = finished.output.lines().last()?.split('.').map(|number| number.parse().ok());
-        finished.success().then_some((numbers.next()??, numbers.next()??))
+        pip_version(self.interpreter, self.lock, self.cancel)
     }
 
     fn create(&self, tool: &Tool) -> Command {
@@ -131,33 +127,49 @@ impl Installer<'_> {
         self.run(command)
     }
 
-    fn run(&self, mut command: Command) -> Result<(), Error> {
-        // They would put packages elsewhere, or take those of another place for installed. Index and proxy settings stay.
-        for variable in ["PIP_PREFIX", "PIP_TARGET", "PIP_USER", "PYTHONHOME", "PYTHONPATH"] {
-            command.env_remove(variable);
-        }
-        // Not where the user stands: `python -m pip` would import that folder's modules.
-        if let Some(folder) = self.environment.parent() {
-            command.current_dir(folder);
-        }
-        let shown = shown(&command);
-        tracing::debug!(command = %shown, "running");
-        let finished = command::run(command, self.lock, self.cancel, &|line| {
-            (self.progress)(Progress::Line(redacted(&line)))
-        })
-        .map_err(|source| Error::CannotRun { command: shown.clone(), source })?;
-        if finished.success() {
-            return Ok(());
-        }
-        let status = match finished.status {
-            Some(status) => status.to_string(),
-            None => format!("no end after {} s", command::RUN_SECONDS_MAX),
-        };
-        Err(Error::InstallFailed { command: shown, status, output: redacted(&finished.output) })
+    fn run(&self, command: Command) -> Result<(), Error> {
+        let folder = self.environment.parent().unwrap_or(self.environment);
+        run(command, folder, self.lock, self.cancel, self.progress)
     }
 }
 
-fn quiet_pip(command: &mut Command) {
+/// Runs an installer to its end, in `folder`: not where the user stands, as `python -m pip` would import that folder's
+/// modules. `lock` is held exclusively; see [`command::run`].
+pub(super) fn run(
+    mut command: Command,
+    folder: &Path,
+    lock: &File,
+    cancel: &Cancel,
+    progress: &dyn Fn(Progress),
+) -> Result<(), Error> {
+    // They would put packages elsewhere, or take those of another place for installed. Index and proxy settings stay.
+    for variable in ["PIP_PREFIX", "PIP_TARGET", "PIP_USER", "PYTHONHOME", "PYTHONPATH"] {
+        command.env_remove(variable);
+    }
+    command.current_dir(folder);
+    let shown = shown(&command);
+    tracing::debug!(command = %shown, "running");
+    let finished = command::run(command, lock, cancel, &|line| progress(Progress::Line(redacted(&line))))
+        .map_err(|source| Error::CannotRun { command: shown.clone(), source })?;
+    if finished.success() {
+        return Ok(());
+    }
+    let status = match finished.status {
+        Some(status) => status.to_string(),
+        None => format!("no end after {} s", command::RUN_SECONDS_MAX),
+    };
+    Err(Error::InstallFailed { command: shown, status, output: redacted(&finished.output) })
+}
+
+pub(super) fn pip_version(interpreter: &Interpreter, lock: &File, cancel: &Cancel) -> Option<(u32, u32)> {
+    let mut command = Command::new(&interpreter.path);
+    command.args(["-I", "-c", "import pip; print(pip.__version__)"]);
+    let finished = command::run(command, lock, cancel, &|_| {}).ok()?;
+    let mut numbers = finished.output.lines().last()?.split('.').map(|number| number.parse().ok());
+    finished.success().then_some((numbers.next()??, numbers.next()??))
+}
+
+pub(super) fn quiet_pip(command: &mut Command) {
     command.args([
         "--disable-pip-version-check",
         "--no-input",
@@ -176,12 +188,12 @@ fn shown(command: &Command) -> String {
 }
 
 /// Readable by this user only, and gone when dropped: index URLs may hold credentials.
-struct PrivateFile {
-    path: PathBuf,
+pub(super) struct PrivateFile {
+    pub(super) path: PathBuf,
 }
 
 impl PrivateFile {
-    fn write(path: &Path, text: &str) -> Result<Self, Error> {
+    pub(super) fn write(path: &Path, text: &str) -> Result<Self, Error> {
         use fs_err::os::unix::fs::OpenOptionsExt as _;
         let mut options = fs_err::OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;

@@ -11,7 +11,7 @@ use super::environment::{Environments, Error, Progress};
 use super::interpreter::{self, Interpreter, find};
 
 /// Written by another process: a script that this one had open for writing could not be run for a moment.
-fn executable(path: &Path, script: &str) {
+pub(super) fn executable(path: &Path, script: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut child = Command::new("/bin/sh")
         .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
@@ -28,7 +28,7 @@ fn fake_python(path: &Path, version: &str) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's stand-in for the command line's settings")]
-fn search_path() -> OsString {
+pub(super) fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
@@ -38,7 +38,7 @@ fn environments(root: &Path) -> Environments {
     Environments::new(root.join("envs"), interpreter, OsStr::new(""))
 }
 
-fn options(lines: &[&str]) -> Vec<String> {
+pub(super) fn options(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 

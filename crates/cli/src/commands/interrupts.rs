@@ -9,7 +9,7 @@ use crate::error::Failure;
 /// Shells and wrappers pass one Ctrl+C on twice; a person who means it waits longer.
 const ECHO: Duration = Duration::from_millis(500);
 
-pub(super) struct Interrupts {
+pub(in crate::commands) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
@@ -17,7 +17,7 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    pub(super) fn new() -> Result<Self, Failure> {
+    pub(in crate::commands) fn new() -> Result<Self, Failure> {
         let listen =
             |kind| signal(kind).map_err(|error| Failure::because("signals cannot be received", &error));
         Ok(Self {
@@ -28,7 +28,7 @@ impl Interrupts {
         })
     }
 
-    pub(super) async fn next(&mut self) {
+    pub(in crate::commands) async fn next(&mut self) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => {}

@@ -1,0 +1,169 @@
+//! Which packages each resource needs on the target, and having them installed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use flash_artifact::layout::PACKAGES_FOLDER;
+use flash_artifact::requirements::{self, InvalidLine, conflicts, plan_for};
+use flash_artifact::{ProjectRequirements, PythonVersion, RequirementSet, Target};
+use flash_model::{Code, Diagnostic, Manifest, Resource, ResourceName};
+use flash_providers::local::python::{Packages, environment};
+
+use super::Build;
+use crate::commands::installing::{self, Job};
+use crate::error::Failure;
+
+/// Installed folders by their key.
+#[derive(Debug, Default)]
+pub(super) struct Packed {
+    folders: BTreeMap<String, PathBuf>,
+}
+
+impl Packed {
+    /// Places in the artifact and folders on this machine.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (String, &Path)> {
+        self.folders.iter().map(|(key, folder)| (place(key), folder.as_path()))
+    }
+}
+
+fn place(key: &str) -> String {
+    format!("{PACKAGES_FOLDER}/{key}")
+}
+
+impl Build {
+    /// What the project requires, and every problem with it.
+    pub(super) fn requirements(
+        &self,
+        manifest: &Manifest,
+        default_python: PythonVersion,
+    ) -> Result<(ProjectRequirements, Vec<Diagnostic>), Failure> {
+        let mut invalid: Vec<InvalidLine> = Vec::new();
+        let project = match ProjectRequirements::read(&self.project.root) {
+            Ok(project) => project,
+            Err(requirements::Error::Invalid { invalid: lines }) => {
+                invalid.extend(lines);
+                ProjectRequirements::default()
+            }
+            Err(error) => return Err(installing::unreadable_requirements(error)),
+        };
+        invalid.extend(manifest.resources.values().flat_map(requirements::invalid_dependencies));
+        let mut diagnostics: Vec<Diagnostic> = invalid.iter().map(InvalidLine::diagnostic).collect();
+
+        let mut by_target: BTreeMap<Target, Vec<(&ResourceName, &Resource)>> = BTreeMap::new();
+        for (name, resource) in &manifest.resources {
+            by_target.entry(self.target(resource, default_python)).or_default().push((name, resource));
+        }
+        if !self.args.no_deps {
+            let found = by_target
+                .into_iter()
+                .flat_map(|(target, resources)| conflicts(resources, &project, &self.excluded, target));
+            diagnostics.extend(found);
+        }
+        Ok((project, diagnostics))
+    }
+}
+
+/// Independent sets side by side; what was installed before costs nothing. Writes into the manifest where each
+/// resource's packages lie.
+pub(super) fn install(
+    build: &Build,
+    manifest: &mut Manifest,
+    project: &ProjectRequirements,
+    default_python: PythonVersion,
+) -> Result<Packed, Failure> {
+    let root = &build.project.root;
+    let parent = crate::environment::path(crate::environment::PACKAGES_DIR);
+    let parent = parent.unwrap_or_else(|| build.run_dir.packages_dir());
+    let parent = std::path::absolute(&parent)
+        .map_err(|error| Failure::because(format!("{} is no place", parent.display()), &error))?;
+    let packages = Packages::new(parent, root.clone(), &crate::environment::search_path())
+        .cancelled_by(build.cancel.clone());
+
+    let mut sets: BTreeMap<String, (RequirementSet, Target)> = BTreeMap::new();
+    let mut left_out = BTreeSet::new();
+    for resource in manifest.resources.values_mut() {
+        let target = build.target(resource, default_python);
+        let (mut set, matched) = plan_for(resource, project, &build.excluded, target);
+        left_out.extend(matched);
+        set.drop_project(root);
+        if set.requirements.is_empty() {
+            continue;
+        }
+        let key = set
+            .packages_key(target, root)
+            .map_err(|error| Failure::because("the project's own packages cannot be read", &error))?;
+        resource.packages = Some(place(&key));
+        sets.insert(key, (set, target));
+    }
+    for name in build.excluded.names().filter(|name| !left_out.contains(*name)) {
+        build.printer.notice(format_args!("warning: --exclude {name}: nothing requires it by name"));
+    }
+
+    let missing = sets.iter().filter(|(key, _)| !packages.is_ready(key));
+    let jobs = missing.map(|(key, (set, target))| {
+        let packages = &packages;
+        Job::new(set, move |progress| packages.ensure(key, set, *target, progress).map(drop))
+    });
+    let mut failures: Vec<Failure> =
+        installing::side_by_side("package folder", jobs.collect(), build.printer)
+            .into_iter()
+            .map(not_installed)
+            .collect();
+    if let Some(last) = failures.pop() {
+        failures.iter().for_each(|failure| failure.print(build.printer));
+        return Err(last);
+    }
+    Ok(Packed { folders: sets.into_keys().map(|key| (key.clone(), packages.folder(&key))).collect() })
+}
+
+fn not_installed(error: environment::Error) -> Failure {
+    match error {
+        environment::Error::InstallFailed { status, output, .. } => {
+            let message = match without_wheel(&output) {
+                Some(package) => format!("there is no wheel of {package} for the target"),
+                None => format!("the installer failed ({status}); its own words are above"),
+            };
+            Failure::coded(Code::PackagesNotInstalled, message).output(output).hint(
+                "only wheels are packed: choose a version or a --python that has one, or leave the package to the \
+                 image with --exclude NAME",
+            )
+        }
+        environment::Error::NoInterpreter(error) => installing::no_interpreter(error)
+            .hint("packages are installed by uv, or by the pip of a Python 3.10 or newer: install either"),
+        error => {
+            Failure::because("the packages cannot be installed", &error).code(Code::PackagesNotInstalled)
+        }
+    }
+}
+
+/// The requirement that pip or uv names as the one it found nothing for.
+fn without_wheel(output: &str) -> Option<&str> {
+    let after = |marker: &str| {
+        let (_, rest) = output.rsplit_once(marker)?;
+        rest.split(|c: char| c.is_whitespace() || c == ',').next().filter(|name| !name.is_empty())
+    };
+    after("No matching distribution found for ")
+        .or_else(|| after("Because only the following versions of "))
+        .or_else(|| after("Because "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_wheel;
+
+    #[test]
+    fn the_package_is_found_in_the_installers_words() {
+        let check =
+            |output: &str, expected: Option<&str>| assert_eq!(without_wheel(output), expected, "{output}");
+        check(
+            "ERROR: Could not find a version that satisfies the requirement x==9 (from versions: 1)\n\
+             ERROR: No matching distribution found for x==9",
+            Some("x==9"),
+        );
+        check(
+            "  × No solution found:\n  ╰─▶ Because y==1 has no usable wheels and building is off, …",
+            Some("y==1"),
+        );
+        check("connection refused", None);
+    }
+}
