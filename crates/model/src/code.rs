@@ -53,7 +53,7 @@ codes! {
     InvalidCall = "FL122", "call that does not fit the function";
     UnreachableFunction = "FL123", "function that nobody can reach";
     NoMethod = "FL124", "class without a public method";
-    ImageWithoutFunctions = "FL127", "endpoint with an image and no functions";
+    ImageNotDeployed = "FL127", "endpoint with an image of its own";
     SimilarNames = "FL128", "resource names that are hard to tell apart";
     RequirementConflict = "FL130", "requirements exclude each other";
     ArtifactTooLarge = "FL131", "artifact too large";

@@ -349,12 +349,8 @@ fn settle_endpoints(project: &Project<'_>, uses: &mut Vec<RemoteUse<'_>>, diagno
     });
 }
 
-/// `@remote(endpoint, method=..., path=...)` declares a route, too.
 fn is_route(remote: &RemoteUse<'_>) -> bool {
-    match remote.style {
-        Style::Remote => !matches!((&remote.method, &remote.path), (RouteText::Missing, RouteText::Missing)),
-        style => style == Style::Route,
-    }
+    remote.style == Style::Route
 }
 
 fn both_kinds(project: &Project<'_>, first: &RemoteUse<'_>, second: &RemoteUse<'_>) -> Diagnostic {
@@ -397,7 +393,15 @@ fn resource<'a>(
         None => arguments.value("resource_config", diagnostics)?.value,
     };
     match value {
-        Value::Resource(resource) => Some(resource),
+        Value::Resource(resource) if resource.dialect == Dialect::Class => Some(resource),
+        Value::Resource(_) => {
+            diagnostics.push(
+                Diagnostic::error(code, "`@remote` is given an `Endpoint`")
+                    .at(arguments.span(range))
+                    .hint("decorate with the endpoint itself: `@endpoint`, or `@endpoint.get(\"/path\")`"),
+            );
+            None
+        }
         other => {
             diagnostics.push(
                 Diagnostic::error(

@@ -349,8 +349,7 @@ impl<'a> Folder<'_, 'a> {
             }
             Some(Symbol::Endpoint) => {
                 // Which class it is shows when all that is declared on it has been read.
-                let (class, dialect) =
-                    (resources::class_of(EndpointKind::Queue, false, true), Dialect::Endpoint);
+                let (class, dialect) = (resources::class_of(EndpointKind::Queue, false), Dialect::Endpoint);
                 return Ok(Value::Resource(ResourceCall { class, dialect, file, call, frame }));
             }
             Some(Symbol::Nested(class)) => return Ok(Value::Nested(NestedCall { class, file, call, frame })),
@@ -669,7 +668,7 @@ mod tests {
     #[test]
     fn the_framework_and_the_environment() {
         check("GpuGroup.ADA_24", "GpuGroup ADA_24");
-        check("t.core.GpuGroup.ANY.value", "\"any\"");
+        check("t.core.resources.GpuGroup.ANY.value", "\"any\"");
         check("GpuGroup.ADA_25", "!`GpuGroup` has no member `ADA_25`");
         check("NetworkVolume(name='v')", "a NetworkVolume");
         check("t.LiveServerless(name='v')", "a LiveServerless");

@@ -35,7 +35,7 @@ pub(crate) fn lower(
     let routes = routes(project, uses, &declared, diagnostics);
     let unique = unique_functions(project, uses, diagnostics);
     validate::assigned_attributes(project, uses, diagnostics);
-    validate::images_without_functions(project, uses, diagnostics);
+    validate::unused_configurations(project, uses, diagnostics);
     let mut lowered =
         Lowered { manifest: Manifest::empty(tree.project_name()), environments: BTreeMap::new() };
     for Declared { resource, specified, users, homes } in declared {

@@ -473,11 +473,14 @@ impl<'a> Project<'a> {
     }
 }
 
-/// The first segment that is a public name, and what follows it: `core.resources.GpuGroup.ADA_24`.
+/// The public name that a dotted name inside the framework's package leads to, and what follows it:
+/// `core.resources.GpuGroup.ADA_24`.
 pub(crate) fn framework_symbol(path: &[String]) -> Option<(Symbol, &[String])> {
-    path.iter().enumerate().find_map(|(index, segment)| {
-        Some((resources::symbol(segment)?, path.get(index + 1..).unwrap_or_default()))
-    })
+    let depth = path.iter().position(|segment| resources::symbol(segment).is_some())?;
+    let (module, rest) = path.split_at(depth);
+    let (name, rest) = rest.split_first()?;
+    let is_module = resources::FRAMEWORK_MODULES.iter().any(|known| known.iter().eq(module));
+    is_module.then_some(()).and_then(|()| Some((resources::symbol(name)?, rest)))
 }
 
 fn assigned_in_body<'a>(definition: &'a StmtClassDef, name: &str) -> Option<&'a Expr> {

@@ -6,6 +6,9 @@ use flash_model::EndpointKind;
 /// Packages whose names are ours.
 pub(crate) const FRAMEWORK_PACKAGES: [&str; 2] = ["runpod_flash", "tetra_rp"];
 
+/// Modules inside the packages that have all of their names.
+pub(crate) const FRAMEWORK_MODULES: [&[&str]; 4] = [&[], &["client"], &["core"], &["core", "resources"]];
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ResourceClass {
     pub(crate) name: &'static str,
@@ -42,8 +45,8 @@ static RESOURCE_CLASSES: [ResourceClass; 8] = [
 ];
 
 /// The class that a resource of the `Endpoint` dialect is.
-pub(crate) fn class_of(kind: EndpointKind, cpu: bool, live: bool) -> &'static ResourceClass {
-    let is_it = |class: &&ResourceClass| class.kind == kind && class.cpu == cpu && class.live == live;
+pub(crate) fn class_of(kind: EndpointKind, cpu: bool) -> &'static ResourceClass {
+    let is_it = |class: &&ResourceClass| class.kind == kind && class.cpu == cpu && class.live;
     RESOURCE_CLASSES.iter().find(is_it).unwrap_or(&RESOURCE_CLASSES[0])
 }
 
@@ -388,5 +391,14 @@ mod tests {
         assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
         let there: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
         assert_eq!(there, here);
+        for package in FRAMEWORK_PACKAGES {
+            for module in FRAMEWORK_MODULES {
+                let dotted = [&[package], module].concat().join(".");
+                let import = format!("from {dotted} import LiveServerless, remote");
+                let status =
+                    std::process::Command::new("python3").args(["-c", &import]).current_dir(sdk).status();
+                assert!(status.unwrap().success(), "{import}");
+            }
+        }
     }
 }

@@ -1,16 +1,14 @@
 //! Rules of HTTP routes: what a load-balanced function must say, what it may not, and who is in whose way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flash_model::{Code, Diagnostic, HttpMethod, RESERVED_PATHS, RESERVED_PREFIX, Span};
-use ruff_python_ast::Expr;
-use ruff_text_size::{Ranged, TextRange};
+use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::decorators::{RemoteUse, RouteText, Style};
 use crate::fold::fold;
-use crate::imports::Project;
-use crate::resources::Symbol;
-use crate::specification::Specified;
+use crate::imports::{FileIndex, Project};
+use crate::specification::{Specified, check_unused};
 use crate::suggest;
 use crate::survey::Definition;
 use crate::value::Value;
@@ -127,31 +125,23 @@ pub(crate) fn assigned_attributes(
     }
 }
 
-/// An endpoint made of a container image alone is nothing that functions can be deployed on.
-pub(crate) fn images_without_functions(
+/// Configurations bound at module level that no function uses.
+pub(crate) fn unused_configurations(
     project: &Project<'_>,
     uses: &[RemoteUse<'_>],
     diagnostics: &mut Vec<Diagnostic>,
 ) {
+    let used: BTreeSet<(FileIndex, TextSize)> =
+        uses.iter().map(|remote| (remote.resource.file, remote.resource.call.range().start())).collect();
     for (file, survey) in project.surveys.iter().enumerate() {
         for value in survey.bindings.values().flatten().filter_map(|(_, binding)| binding.value()) {
-            let Expr::Call(call) = value else { continue };
-            let argument = |name: &str| call.arguments.find_keyword(name);
-            let (Some(image), None) = (argument("image"), argument("id")) else { continue };
-            let is_used = || {
-                uses.iter().any(|remote| {
-                    remote.resource.file == file && remote.resource.call.range() == call.range()
-                })
-            };
-            if project.symbol(file, &call.func) == Some(Symbol::Endpoint) && !is_used() {
-                diagnostics.push(
-                    Diagnostic::warning(
-                        Code::ImageWithoutFunctions,
-                        "an `Endpoint` with an image and no functions is not deployed",
-                    )
-                    .at(project.files[file].span(image.range))
-                    .hint("deploy the image yourself and call it by `Endpoint(id=\"...\")`, or declare functions on it"),
-                );
+            let is_used = used.contains(&(file, value.range().start()));
+            if !is_used
+                && value.is_call_expr()
+                && let Ok(Value::Resource(resource)) = fold(project, file, value)
+                && resource.call.range() == value.range()
+            {
+                check_unused(project, &resource, diagnostics);
             }
         }
     }

@@ -4,7 +4,7 @@ use flash_model::{Code, Diagnostic, EndpointKind, Hardware, ResourceSpec, Volume
 
 use super::{
     CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, CPU_DATACENTER, Environment, ImpliedName, Specified,
-    any_if_empty, check_cpu_locations, name, scaler, spec_variables, variable_names,
+    any_if_all, check_cpu_locations, name, scaler, spec_variables, variable_names,
 };
 use crate::arguments::{Arguments, Signature, Site};
 use crate::fields::Fields;
@@ -38,8 +38,8 @@ pub(super) fn class(
     // What is wrong with the arguments is reported when they are read for the specification.
     let mut unheard = Vec::new();
     let arguments = read(project, resource, &mut unheard);
-    let mut given = |name: &str| arguments.value(name, &mut unheard).is_some();
-    resources::class_of(kind, given("cpu"), !given("image"))
+    let is_cpu = arguments.value("cpu", &mut unheard).is_some();
+    resources::class_of(kind, is_cpu)
 }
 
 pub(super) fn specify(
@@ -52,19 +52,16 @@ pub(super) fn specify(
     let arguments = read(project, resource, diagnostics);
     let mut fields = Fields { arguments: &arguments, diagnostics };
     exclusive(&mut fields, "gpu", "cpu", "an endpoint runs on GPUs or on CPUs");
-    let is_client = fields.text("id").is_some();
-    if is_client {
-        exclusive(&mut fields, "id", "image", "an endpoint that exists has its image");
-        if !arguments.has("image") {
-            fields.invalid(
-                "id",
-                "`id` names an endpoint that exists: functions cannot be deployed on it".to_owned(),
-                "give a `name` instead, or call it as a client without decorating anything",
-            );
-        }
+    check_client(&mut fields);
+    for argument in ["id", "image"].into_iter().filter(|argument| arguments.has(argument)) {
+        fields.invalid(
+            argument,
+            format!("an `Endpoint` with `{argument}` is a client: functions cannot be deployed on it"),
+            &format!("remove `{argument}`, or call the endpoint without decorating anything"),
+        );
     }
-    // Routes of several functions give no name; neither does an image.
-    let implied = implied.filter(|_| !class.is_load_balanced() && !arguments.has("image"));
+    // Routes of several functions give no name.
+    let implied = implied.filter(|_| !class.is_load_balanced());
     let name = name(&mut fields, "Endpoint", implied);
 
     let hardware = hardware(&mut fields, class.cpu);
@@ -79,12 +76,11 @@ pub(super) fn specify(
         template.map(|template| read_template(&mut fields, "template", &template, &mut environment));
     let template = template.unwrap_or_default();
     let container_disk_gb = container_disk_gb(&mut fields, &hardware, template.disk_gb);
-    let image = fields.text("image").filter(|image| !image.is_empty());
     let concurrency = if class.is_load_balanced() { CONCURRENCY_OF_HTTP } else { CONCURRENCY_OF_QUEUE };
     let spec = ResourceSpec {
         kind: class.kind,
         hardware,
-        image,
+        image: None,
         workers_min,
         workers_max,
         idle_timeout: fields.integer("idle_timeout", 1).unwrap_or(DEFAULT_IDLE_TIMEOUT),
@@ -106,15 +102,39 @@ pub(super) fn specify(
     let system_dependencies = fields.texts("system_dependencies", "[\"ffmpeg\"]");
     let variables = spec_variables(&arguments);
     let (name, name_span) = name?;
-    (!is_client).then_some(Specified {
-        name,
-        name_span,
-        spec,
-        environment,
-        variables,
-        dependencies,
-        system_dependencies,
-    })
+    Some(Specified { name, name_span, spec, environment, variables, dependencies, system_dependencies })
+}
+
+/// What an `Endpoint` that nothing is declared on must not say.
+pub(super) fn check_unused(
+    project: &Project<'_>,
+    resource: &ResourceCall<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let arguments = read(project, resource, diagnostics);
+    let mut fields = Fields { arguments: &arguments, diagnostics };
+    exclusive(&mut fields, "gpu", "cpu", "an endpoint runs on GPUs or on CPUs");
+    check_client(&mut fields);
+    workers(&mut fields);
+    if arguments.has("image") && !arguments.has("id") {
+        let span = fields.span("image");
+        fields.diagnostics.push(
+            Diagnostic::warning(Code::ImageNotDeployed, "an `Endpoint` with an image is not deployed")
+                .at(span)
+                .hint("deploy the image where it belongs, and call it by `Endpoint(id=\"...\")`"),
+        );
+    }
+}
+
+fn check_client(fields: &mut Fields<'_, '_, '_>) {
+    exclusive(fields, "id", "image", "an endpoint that exists has its image");
+    if fields.arguments.has("image") && !fields.arguments.has("name") && !fields.arguments.incomplete {
+        fields.invalid(
+            "image",
+            "an image needs a name".to_owned(),
+            "write `Endpoint(name=\"...\", image=\"...\")`",
+        );
+    }
 }
 
 fn exclusive(fields: &mut Fields<'_, '_, '_>, one: &str, other: &str, why: &str) {
@@ -146,7 +166,7 @@ fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
             }
         }
         let instance_ids = fields.one_or_more("cpu", &[&CPU_INSTANCE_TYPE]).unwrap_or_default();
-        return Hardware::Cpu { instance_ids: any_if_empty(instance_ids) };
+        return Hardware::Cpu { instance_ids: any_if_all(instance_ids, &CPU_INSTANCE_TYPE) };
     }
     let gpus = fields.one_or_more("gpu", &[&GPU_TYPE, &GPU_GROUP]).unwrap_or_default();
     let lowest = fields.member("min_cuda_version", &CUDA_VERSION);
@@ -154,7 +174,7 @@ fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
     // The enumeration is in the order of versions.
     let from_lowest = CUDA_VERSION.values().skip_while(|version| *version != lowest);
     Hardware::Gpu {
-        gpus: any_if_empty(gpus),
+        gpus: any_if_all(gpus, &GPU_GROUP),
         gpu_count: fields.integer("gpu_count", 1).unwrap_or(1),
         cuda_versions: from_lowest.map(str::to_owned).collect(),
     }

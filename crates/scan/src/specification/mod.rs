@@ -11,7 +11,7 @@ use flash_model::{Code, Diagnostic, EndpointKind, ResourceName, ResourceSpec, Sc
 use crate::arguments::{Arguments, Variables};
 use crate::fields::Fields;
 use crate::imports::Project;
-use crate::resources::{ResourceClass, SCALER_TYPE};
+use crate::resources::{Enumeration, ResourceClass, SCALER_TYPE};
 use crate::value::{Dialect, ResourceCall};
 
 /// Environment of a resource: values as text, and variables that take theirs from the environment of whoever deploys.
@@ -74,6 +74,18 @@ pub(crate) fn specify(
     }
 }
 
+/// A configuration without functions is not deployed, but a module that makes a wrong one cannot be imported.
+pub(crate) fn check_unused(
+    project: &Project<'_>,
+    resource: &ResourceCall<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    match resource.dialect {
+        Dialect::Class => drop(class::specify(project, resource, diagnostics)),
+        Dialect::Endpoint => endpoint::check_unused(project, resource, diagnostics),
+    }
+}
+
 /// Which of the resource classes an `Endpoint` with uses of this kind is.
 pub(crate) fn class_of_endpoint(
     project: &Project<'_>,
@@ -124,8 +136,10 @@ fn checked_name(fields: &mut Fields<'_, '_, '_>, text: String, span: Span) -> Op
     }
 }
 
-fn any_if_empty(names: Vec<String>) -> Vec<String> {
-    if names.is_empty() { vec!["any".to_owned()] } else { names }
+/// Nothing chosen, or everything that there is, is "any".
+fn any_if_all(chosen: Vec<String>, enumeration: &Enumeration) -> Vec<String> {
+    let is_chosen = |value: &str| value == "any" || chosen.iter().any(|known| known == value);
+    if chosen.is_empty() || enumeration.values().all(is_chosen) { vec!["any".to_owned()] } else { chosen }
 }
 
 fn scaler(fields: &mut Fields<'_, '_, '_>, kind: EndpointKind, [type_name, value_name]: [&str; 2]) -> Scaler {

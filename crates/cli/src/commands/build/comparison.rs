@@ -173,7 +173,7 @@ fn flat(resource: &Resource) -> Map<String, Value> {
     spec
 }
 
-/// One text for equal values: numbers by value, objects by their name, lists of texts in order.
+/// One text for equal values: numbers by value, objects by their name or id, lists of texts in order.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Number(number) => {
@@ -184,7 +184,10 @@ fn canonical(value: &Value) -> String {
             items.sort();
             format!("[{}]", items.join(", "))
         }
-        Value::Object(object) => object.get("name").map_or_else(|| value.to_string(), canonical),
+        Value::Object(object) => {
+            let name = object.get("name").or_else(|| object.get("id"));
+            name.map_or_else(|| value.to_string(), canonical)
+        }
         Value::String(text) => text.clone(),
         _ => value.to_string(),
     }

@@ -1,5 +1,7 @@
 //! `flash build [PATH]`: the manifest and the artifact, in the project's `.flash`.
 
+#[cfg(test)]
+mod agreement;
 mod comparison;
 mod packages;
 mod probe;

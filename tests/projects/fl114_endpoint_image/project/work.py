@@ -4,3 +4,6 @@ def work(): ...
 api = Endpoint(name="own-image-api", image="me/mine:1")
 @api.get("/x")
 def x(): ...
+nameless = Endpoint(image="me/mine:1")
+both = Endpoint(id="abc", image="me/mine:1", name="both")
+known = Endpoint(id="abc")
