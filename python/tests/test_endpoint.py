@@ -177,6 +177,44 @@ def test_routes():
     assert type(on_gpu.__remote_config__["resource_config"]) is LiveLoadBalancer
 
 
+def test_remote_takes_endpoints_too():
+    queue = Endpoint(name="queue", cpu="cpu3c-1-2", dependencies=["a"])
+
+    @remote(queue, dependencies=["b", "a"])
+    def f(): ...
+
+    record = f.__remote_config__
+    assert type(record["resource_config"]) is CpuLiveServerless and record["endpoint"] is queue
+    assert (record["dependencies"], record["system_dependencies"]) == (["a", "b"], None)
+    api = Endpoint(name="api")
+
+    @remote(api, method="GET", path="/x")
+    def g(): ...
+
+    @remote(api, method="POST", path="/x", local=True)
+    def at_home():
+        return 1
+
+    assert (g.__remote_config__["method"], g.__remote_config__["path"]) == ("GET", "/x")
+    assert at_home() == 1
+    for given, words in [
+        ({"method": "GET", "path": "/x"}, "has the route GET /x already, for g"),
+        ({"method": "GET"}, "needs method and path, got method='GET', path=None"),
+        ({"method": "get", "path": "/y"}, "did you mean 'GET'"),
+        ({"method": "GET", "path": "/ping"}, "which Flash answers itself"),
+        ({}, "has routes"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            remote(api, **given)(lambda: None)
+    with pytest.raises(ValueError, match="@remote on h declares a route, and an endpoint with routes needs a name"):
+
+        @remote(Endpoint(), method="GET", path="/x")
+        def h(): ...
+
+    with pytest.raises(ValueError, match="is a client"):
+        remote(Endpoint(id="abc"))(lambda: None)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [

@@ -108,6 +108,9 @@ def test_registrations_of_both_dialects(project):
     ("declaration", "expected"),
     [
         ("CpuLiveServerless(name='x')", {"instanceIds": ["any"]}),
+        ("LiveServerless(name='x', networkVolumeId='v1')", {"volumes": ["v1"]}),
+        ("Endpoint(name='x', gpu=['ADA_24', 'any'])", {"gpus": ["ADA_24", "any"]}),
+        ("Endpoint(name='x', cpu='any')", {"instanceIds": ["any"]}),
         ("LiveServerless(name='x', gpus=[GpuGroup.ADA_24, GpuGroup.ADA_24])", {"gpus": ["ADA_24"]}),
         ("LiveServerless(name='x', gpuIds='ADA_24,AMPERE_48')", {"gpus": ["ADA_24", "AMPERE_48"]}),
         ("LiveServerless(name='x', template=PodTemplate(env=[KeyValuePair(key='A', value='1')]))", {"env": ["A"]}),

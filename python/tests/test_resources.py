@@ -152,7 +152,7 @@ def test_values_are_accepted_in_their_spellings():
             ValueError,
             "containerDiskInGb is 12; allowed: 10 GB at most with these instanceIds (cpu3c-1-2: 10, cpu5c-1-2: 15)",
         ),
-        (NetworkVolume, {"name": "v", "size": 0}, ValueError, "NetworkVolume.size is 0; allowed: 1 or more GB"),
+        (NetworkVolume, {"name": "v", "size": 0}, ValueError, "NetworkVolume.size is 0; allowed: 1 to 4096 GB"),
         (NetworkVolume, {"size": 5}, TypeError, "NetworkVolume needs name=, or the id= of one that exists"),
         (
             NetworkVolume,

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from tetra_rp._endpoint import Endpoint
+
 
 class FlashApp:
     """A name for a group of functions; `app.remote(...)` is `remote(...)` and remembers the resources it was given."""
@@ -18,12 +20,13 @@ class FlashApp:
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"FlashApp needs a name, got {name!r}")
         self.name = name
-        self.resources: dict[str, ServerlessResource] = {}
+        self.resources: dict[str, ServerlessResource | Endpoint] = {}
 
-    def remote(self, resource_config: ServerlessResource, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+    def remote(self, resource_config: ServerlessResource | Endpoint, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
         """See `tetra_rp.remote`."""
         decorate = remote(resource_config, *args, **kwargs)
-        self.resources[resource_config.name] = resource_config
+        if resource_config.name is not None:  # an Endpoint may be named after what it decorates
+            self.resources[resource_config.name] = resource_config
         return decorate
 
     def __repr__(self) -> str:

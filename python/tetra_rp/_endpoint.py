@@ -17,7 +17,7 @@ runpod_flash (REFERENCE §14.9).
 
 from __future__ import annotations
 
-from tetra_rp import _remote, _resources, _routes
+from tetra_rp import _endpoint_fields, _remote, _resources, _routes
 from tetra_rp._fields import (
     boolean,
     did_you_mean,
@@ -32,10 +32,8 @@ from tetra_rp._fields import (
     texts,
 )
 from tetra_rp._hardware import (
-    CPU_DATA_CENTERS,
     CpuInstanceType,
     CudaVersion,
-    DataCenter,
     GpuGroup,
     GpuType,
     ServerlessScalerType,
@@ -43,7 +41,6 @@ from tetra_rp._hardware import (
 
 TYPE_CHECKING = False  # importing `typing` would double the time that this package takes to import
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from tetra_rp._endpoint_client import Client
@@ -108,13 +105,13 @@ class Endpoint:
         self.image = optional(text(empty=False))("Endpoint.image", image)
         self.gpus = optional(one_or_more(members(GpuGroup, GpuType, least=1)))("Endpoint.gpu", gpu)
         self.cpus = optional(one_or_more(members(CpuInstanceType, least=1)))("Endpoint.cpu", cpu)
-        self.workers_min, self.workers_max = _worker_counts(workers)
+        self.workers_min, self.workers_max = _endpoint_fields.worker_counts(workers)
         self.idle_timeout = integer(1, unit="seconds")("Endpoint.idle_timeout", idle_timeout)
         self.dependencies = optional(texts)("Endpoint.dependencies", dependencies)
         self.system_dependencies = optional(texts)("Endpoint.system_dependencies", system_dependencies)
         self.accelerate_downloads = boolean("Endpoint.accelerate_downloads", accelerate_downloads)
-        self.volumes = _volumes(volume)
-        self.datacenters = _datacenters(datacenter, self.volumes, on_cpu=cpu is not None)
+        self.volumes = _endpoint_fields.volumes(volume)
+        self.datacenters = _endpoint_fields.datacenters(datacenter, self.volumes, on_cpu=cpu is not None)
         self.env = optional(text_map)("Endpoint.env", env) or {}
         self.gpu_count = integer(1, unit="GPUs")("Endpoint.gpu_count", gpu_count)
         self.execution_timeout_ms = integer(0, unit="milliseconds; 0 = no limit")(
@@ -138,21 +135,7 @@ class Endpoint:
     def __call__(self, target: Any) -> Any:
         """Decorates a function or class to run here as a queue endpoint; without a name the endpoint is named after it."""
         _remote.check_target(target, "@Endpoint(...)")
-        if self.is_client:
-            raise ValueError(f"{self!r} is a client of an endpoint that exists; {target.__name__} cannot be decorated with it")
-        if self._routes:
-            raise ValueError(
-                f"{self!r} has routes ({_shown_routes(self._routes)}), so {target.__name__} needs one too; "
-                f'for example @api.post("/{target.__name__}")'
-            )
-        if self.name is None and self._decorated:
-            raise ValueError(
-                f"{self!r} is named after {self._decorated[0]}; to decorate {target.__name__} with it too, give it a name"
-            )
-        resource = self._resource(self.name or target.__name__, load_balanced=False)
-        decorated = _remote.make_remote(target, self._record(resource, None, None))
-        self._decorated.append(target.__name__)
-        return decorated
+        return self._flash_decorate(target, {"method": None, "path": None})
 
     def get(self, path: str, data: Any = None, timeout: float = CLIENT_TIMEOUT_SECONDS) -> Any:
         """Client: awaits the JSON answer to a GET, `data` being a dict of query parameters. Else: decorates a route."""
@@ -204,35 +187,71 @@ class Endpoint:
                 f"{verb} of {self!r} declares a route and takes only its path; "
                 "to call an endpoint that exists, make a client with Endpoint(id=…)"
             )
-        if self.name is None:
-            raise ValueError(f'{verb} declares a route, and an endpoint with routes needs a name: Endpoint(name="api", …)')
-        if self._decorated:
-            raise ValueError(f"{self!r} decorates {self._decorated[0]} directly, so it is a queue and cannot have routes")
-        return self._route(method, _routes.check_path(f"{verb} path", path))
+        self._check_routes_fit(verb)
+        _routes.check_path(f"{verb} path", path)
 
-    def _route(self, method: str, path: str) -> Callable[[Any], Any]:
         def decorate(target: Any) -> Any:
             _remote.check_target(target, f"@….{method.lower()}({path!r})")
-            key = (method, _routes.shape(path))
-            if key in self._routes:
-                raise ValueError(f"{self!r} has the route {method} {path} already, for {self._routes[key]}")
-            assert self.name is not None
-            resource = self._resource(self.name, load_balanced=True)
-            decorated = _remote.make_remote(target, self._record(resource, method, path))
-            self._routes[key] = target.__name__
-            return decorated
+            return self._flash_decorate(target, {"method": method, "path": path})
 
         return decorate
 
-    def _record(self, resource: _resources.ServerlessResource, method: str | None, path: str | None) -> dict[str, Any]:
-        return {
+    def _flash_decorate(self, target: Any, said: dict[str, Any], *, local: bool = False) -> Any:
+        """What stands for a checked function or class that was decorated with this endpoint in one way or another.
+
+        `said` is what the decorator itself says, as in a `__remote_config__`: `method` and `path` (None on a queue), and under
+        `@remote` also dependencies, which join the endpoint's.
+        """
+        if self.is_client:
+            raise ValueError(f"{self!r} is a client of an endpoint that exists; {target.__name__} cannot be decorated with it")
+        method, path = said["method"], said["path"]
+        if method is None and path is None:
+            resource = self._take_as_queue(target)
+        else:
+            resource = self._take_as_route(target, method, path)
+        record = {
             "resource_config": resource,
             "method": method,
             "path": path,
-            "dependencies": self.dependencies,
-            "system_dependencies": self.system_dependencies,
+            "dependencies": _joined(self.dependencies, said.get("dependencies")),
+            "system_dependencies": _joined(self.system_dependencies, said.get("system_dependencies")),
             "endpoint": self,  # knows what resources have no fields for
         }
+        if local:
+            target.__remote_config__ = record
+            return target
+        return _remote.make_remote(target, record)
+
+    def _take_as_queue(self, target: Any) -> _resources.ServerlessResource:
+        if self._routes:
+            raise ValueError(
+                f"{self!r} has routes ({_shown_routes(self._routes)}), so {target.__name__} needs one too; "
+                f'for example @api.post("/{target.__name__}")'
+            )
+        if self.name is None and self._decorated:
+            raise ValueError(
+                f"{self!r} is named after {self._decorated[0]}; to decorate {target.__name__} with it too, give it a name"
+            )
+        resource = self._resource(self.name or target.__name__, load_balanced=False)
+        self._decorated.append(target.__name__)
+        return resource
+
+    def _take_as_route(self, target: Any, method: str | None, path: str | None) -> _resources.ServerlessResource:
+        who = f"@remote on {target.__name__}"
+        self._check_routes_fit(who)
+        resource = self._resource(str(self.name), load_balanced=True)
+        _remote.check_route(target, resource, method, path)
+        key = (str(method), _routes.shape(_routes.check_path(f"{who}: path", path)))
+        if key in self._routes:
+            raise ValueError(f"{self!r} has the route {method} {path} already, for {self._routes[key]}")
+        self._routes[key] = target.__name__
+        return resource
+
+    def _check_routes_fit(self, who: str) -> None:
+        if self.name is None:
+            raise ValueError(f'{who} declares a route, and an endpoint with routes needs a name: Endpoint(name="api", …)')
+        if self._decorated:
+            raise ValueError(f"{self!r} decorates {self._decorated[0]} directly, so it is a queue and cannot have routes")
 
     def _resource(self, name: str, *, load_balanced: bool) -> _resources.ServerlessResource:
         """The resource that `@remote` would be given for the same thing."""
@@ -279,62 +298,9 @@ class Endpoint:
         return self._client
 
 
-def _worker_counts(workers: Any) -> tuple[int, int]:
-    if workers is None:
-        return 0, 1
-    if isinstance(workers, (tuple, list)):
-        if len(workers) != 2:
-            raise ValueError(f"Endpoint.workers is {workers!r}; it has to be the most, or (least, most)")
-        least = integer(0, unit="workers")("Endpoint.workers[0]", workers[0])
-        most = integer(1, unit="workers")("Endpoint.workers[1]", workers[1])
-        if least > most:
-            raise ValueError(f"Endpoint.workers is {workers!r}; the least cannot be more than the most")
-        return least, most
-    return 0, integer(1, unit="workers")("Endpoint.workers", workers)
-
-
-def _volumes(volume: Any) -> tuple[_resources.NetworkVolume, ...]:
-    if volume is None:
-        return ()
-    volumes = tuple(volume) if isinstance(volume, (list, tuple)) else (volume,)
-    if not volumes:
-        raise ValueError("Endpoint.volume is an empty list; leave it out for none")
-    taken: dict[DataCenter, _resources.NetworkVolume] = {}
-    for at, item in enumerate(volumes):
-        instance(_resources.NetworkVolume)(f"Endpoint.volume[{at}]" if len(volumes) > 1 else "Endpoint.volume", item)
-        if item.dataCenterId in taken:
-            other = taken[item.dataCenterId]
-            raise ValueError(
-                f"Endpoint.volume: {other.name or other.id!r} and {item.name or item.id!r} are both in "
-                f"{item.dataCenterId.value}; a worker mounts one volume, so there can be one for each data centre"
-            )
-        taken[item.dataCenterId] = item
-    return volumes
-
-
-def _datacenters(
-    datacenter: Any, volumes: tuple[_resources.NetworkVolume, ...], *, on_cpu: bool
-) -> tuple[DataCenter, ...]:
-    """Where the endpoint may run: where it is said, else where its volumes are, else anywhere that has the hardware."""
-    at_volumes = tuple(volume.dataCenterId for volume in volumes)
-    if datacenter is None:
-        places = at_volumes or (CPU_DATA_CENTERS if on_cpu else tuple(DataCenter))
-    else:
-        places = one_or_more(members(DataCenter, least=1))("Endpoint.datacenter", datacenter)
-    if on_cpu:
-        for place in places:
-            if place not in CPU_DATA_CENTERS:
-                raise ValueError(
-                    f"Endpoint.datacenter is {place.value}, which has no CPU machines; "
-                    f"allowed with cpu=: {', '.join(allowed.value for allowed in CPU_DATA_CENTERS)}"
-                )
-    for volume in volumes:
-        if volume.dataCenterId not in places:
-            raise ValueError(
-                f"Endpoint.volume {volume.name or volume.id!r} is in {volume.dataCenterId.value}, and the endpoint in "
-                f"{', '.join(place.value for place in places)}; put the volume where the endpoint is"
-            )
-    return places
+def _joined(own: list[str] | None, said: list[str] | None) -> list[str] | None:
+    """Both lists, each text once; None if there is neither."""
+    return own if said is None else list(dict.fromkeys([*(own or ()), *said]))
 
 
 def _shown_routes(routes: dict[tuple[str, tuple[str, ...]], str]) -> str:

@@ -164,7 +164,10 @@ def registration(target: Any, config: dict[str, Any], file: str, module: str) ->
 def _specification(resource: Any, endpoint: Any) -> dict[str, Any]:
     """The fields of the manifest's `spec` that decorators decide, with its names and normalised values."""
     concurrency = endpoint.max_concurrency if endpoint is not None else None
-    volumes = endpoint.volumes if endpoint is not None else filter(None, (resource.networkVolume,))
+    declared = endpoint.volumes if endpoint is not None else filter(None, (resource.networkVolume,))
+    volumes = [volume.name or volume.id for volume in declared]
+    if not volumes and resource.networkVolumeId:
+        volumes = [resource.networkVolumeId]
     environment = list(resource.env)
     if not environment and resource.template is not None:
         environment = [pair["key"] for pair in resource.template.env]
@@ -177,18 +180,21 @@ def _specification(resource: Any, endpoint: Any) -> dict[str, Any]:
         "scalerValue": resource.scalerValue,
         "maxConcurrency": concurrency or (CONCURRENCY_OF_HTTP if resource.is_load_balanced else CONCURRENCY_OF_QUEUE),
         "env": sorted(set(environment)),
-        "volumes": [volume.name or volume.id for volume in volumes],
+        "volumes": volumes,
     }
     if hasattr(resource, "instanceIds"):
-        spec["instanceIds"] = _selection(resource.instanceIds, CpuInstanceType.all())
+        chosen = endpoint.cpus if endpoint is not None else resource.instanceIds
+        spec["instanceIds"] = _selection(chosen, CpuInstanceType.all())
     else:
-        spec["gpus"] = _selection(resource.gpus, GpuGroup.all())
+        chosen = endpoint.gpus if endpoint is not None else resource.gpus
+        spec["gpus"] = _selection(chosen, GpuGroup.all())
         spec["gpuCount"] = resource.gpuCount
     return spec
 
 
-def _selection(chosen: tuple[Any, ...], everything: list[Any]) -> list[str]:
-    if list(chosen) == everything:
+def _selection(chosen: tuple[Any, ...] | None, everything: list[Any]) -> list[str]:
+    """Resources have put all there are in the place of "any"."""
+    if chosen is None or list(chosen) == everything:
         return ["any"]
     return list(dict.fromkeys(item.value for item in chosen))
 

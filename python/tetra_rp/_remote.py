@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from tetra_rp._endpoint import Endpoint
+
     Observer = Callable[[Any, dict[str, Any]], None]
     """The function or class as the user wrote it, and its `__remote_config__`."""
 
@@ -31,7 +33,7 @@ observer: Observer | None = None
 
 
 def remote(
-    resource_config: ServerlessResource,
+    resource_config: ServerlessResource | Endpoint,
     dependencies: list[str] | None = None,
     system_dependencies: list[str] | None = None,
     accelerate_downloads: bool = True,
@@ -40,7 +42,7 @@ def remote(
     path: str | None = None,
     **unknown: Any,
 ) -> Callable[[Any], Any]:
-    """Decorates a function or class to run on `resource_config`.
+    """Decorates a function or class to run on `resource_config`; an `Endpoint` will do as well.
 
     `dependencies` are pip requirements and `system_dependencies` apt packages of the worker's environment.
     `method` (GET, POST, PUT, DELETE, PATCH) and `path` (from `/` on) are the route on a load-balanced resource.
@@ -60,7 +62,9 @@ def remote(
 
     def decorate(target: Any) -> Any:
         check_target(target, "@remote(...)")
-        _check_route(target, resource_config, method, path)
+        if hasattr(resource_config, "_flash_decorate"):
+            return resource_config._flash_decorate(target, config, local=local)
+        check_route(target, resource_config, method, path)
         if local:
             target.__remote_config__ = config
             return target
@@ -144,7 +148,8 @@ def check_target(target: Any, decorator: str) -> None:
         raise TypeError(f"{target.__name__} is decorated with {decorator} twice")
 
 
-def _check_route(target: Any, resource: Any, method: str | None, path: str | None) -> None:
+def check_route(target: Any, resource: Any, method: str | None, path: str | None) -> None:
+    """Raises `TypeError` and `ValueError`; warns of a route on a queue."""
     name = target.__name__
     if not isinstance(resource, ServerlessResource):
         hint = " (the class; make one with a name)" if isinstance(resource, type) else ""

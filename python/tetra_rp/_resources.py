@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 NAME_LENGTH_MAX_CHARS = 128
 CONTAINER_DISK_DEFAULT_GB = 64
+# The largest that the provider makes.
+VOLUME_SIZE_MAX_GB = 4096
 _NAME_RULE = f"use letters, digits, '_', '-' and '.', starting with a letter, digit or '_', {NAME_LENGTH_MAX_CHARS} at most"
 
 
@@ -69,7 +71,7 @@ class NetworkVolume(Declared):
     """
 
     name = field(None, optional(text(empty=False)))
-    size = field(100, integer(1, unit="GB"))
+    size = field(100, integer(1, VOLUME_SIZE_MAX_GB, unit="GB"))
     dataCenterId = field(DataCenter.EU_RO_1, member(DataCenter))
     datacenter = field(None, optional(member(DataCenter)))
     id = field(None, optional(text()))
