@@ -164,6 +164,7 @@ def app(artifact):
         ("GET", "/users/7?full=yes&tags=a&tags=b", b"", {"id": 7, "full": True, "tags": ["a", "b"]}),
         ("GET", "/users/me", b"", "me"),
         ("DELETE", "/users/x y?hard=1", b"", {"name": "x y", "hard": True}),
+        ("DELETE", "/users/x", {"hard": True}, {"name": "x", "hard": True}),
         ("GET", "/files/a/b.txt", b"", "a/b.txt"),
         ("POST", "/point", {"x": 1}, {"x": 1, "y": 0}),
         ("POST", "/count", {"by": 2}, 2),

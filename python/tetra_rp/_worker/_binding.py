@@ -17,7 +17,9 @@ from tetra_rp._worker import _convert
 from tetra_rp._worker._convert import Convert, Detail, Mismatch
 from tetra_rp._worker._frames import Body
 
-_QUERY_ONLY = frozenset(("GET", "DELETE", "HEAD", "OPTIONS"))
+_QUERY_ONLY = frozenset(("GET", "HEAD", "OPTIONS"))
+# Without a body, as with most clients, they are like those above.
+_BODY_OPTIONAL = frozenset(("DELETE",))
 _EXACT_TYPES = frozenset((int, float, bool, str))
 _NOTHING: Any = object()
 
@@ -120,6 +122,7 @@ class Route:
             self._query.setdefault(name, []).append(text)
         self._rest = [parameter for parameter in binding.parameters if parameter.name not in path]
         self._reads_body = method not in _QUERY_ONLY
+        self._body_optional = method in _BODY_OPTIONAL
         self._whole = self._whole_body() if self._reads_body else None
         self._raw = self._rest[0] if len(self._rest) == 1 and self._rest[0].annotation is bytes else None
         # Field by field is enough: the body is an object and nothing else supplies arguments.
@@ -164,7 +167,7 @@ class Route:
         for parameter in self._binding.parameters:
             if parameter.name in self._path:
                 _fill(arguments, details, parameter, self._path[parameter.name], ("path",))
-        if not self._reads_body:
+        if not self._reads_body or (self._body_optional and not body):
             self._from_query(arguments, details)
         elif self._raw is not None:
             arguments[self._raw.name] = bytes(body)
