@@ -289,6 +289,8 @@ def test_what_cannot_be_mixed():
         queue(queue(f))
     with pytest.raises(TypeError, match="decorates a function or class, not 3"):
         queue(3)
+    with pytest.raises(TypeError, match=r"@Endpoint is written with parentheses: @Endpoint\(\)"):
+        Endpoint(f)
     with pytest.raises(ValueError, match="QUEUE_DELAY; allowed for load-balanced"):
         Endpoint(name="z", scaler_type="QUEUE_DELAY").get("/x")(f)
 

@@ -109,6 +109,9 @@ def test_registrations_of_both_dialects(project):
     [
         ("CpuLiveServerless(name='x')", {"instanceIds": ["any"]}),
         ("LiveServerless(name='x', networkVolumeId='v1')", {"volumes": ["v1"]}),
+        ("LiveServerless(name='x', gpus=['ADA_24', 'any'])", {"gpus": ["ADA_24", "any"]}),
+        ("LiveServerless(name='x', gpus=[])", {"gpus": ["any"]}),
+        ("LiveServerless(name='x', gpus=GpuGroup.all())", {"gpus": [group.value for group in tetra_rp.GpuGroup.all()]}),
         ("Endpoint(name='x', gpu=['ADA_24', 'any'])", {"gpus": ["ADA_24", "any"]}),
         ("Endpoint(name='x', cpu='any')", {"instanceIds": ["any"]}),
         ("LiveServerless(name='x', gpus=[GpuGroup.ADA_24, GpuGroup.ADA_24])", {"gpus": ["ADA_24"]}),

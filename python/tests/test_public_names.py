@@ -60,3 +60,25 @@ def test_data_centres_are_named_after_their_value():
     assert len(tetra_rp.DataCenter) == 11
     for place in tetra_rp.DataCenter:
         assert place.name == place.value.replace("-", "_")
+
+
+def test_paths_of_the_reference_lead_to_the_same_objects():
+    source = """
+from tetra_rp.core.resources import KeyValuePair, ServerlessScalerType, ServerlessResource
+from tetra_rp.core.resources.template import PodTemplate
+import runpod_flash.core.resources.gpu
+import runpod_flash.core.resources.cpu as cpu
+from runpod_flash.core import resources
+import tetra_rp
+assert KeyValuePair is tetra_rp.KeyValuePair and PodTemplate is tetra_rp.PodTemplate
+assert runpod_flash.core.resources.gpu.GpuGroup is tetra_rp.GpuGroup
+assert cpu.CpuInstanceType is tetra_rp.CpuInstanceType and resources.NetworkVolume is tetra_rp.NetworkVolume
+assert issubclass(tetra_rp.LiveServerless, ServerlessResource)
+try:
+    import tetra_rp.core.nothing
+except ModuleNotFoundError as error:
+    assert error.name == "tetra_rp.core.nothing"
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", source], check=True)

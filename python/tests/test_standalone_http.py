@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -297,32 +299,57 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(SDK), "FLASH_HOST": "127.0.0.1", "PORT": "0", **variables}
 
 
-def test_served_by_uvicorn(artifact):
-    made = artifact(SOURCE, FUNCTIONS, maxConcurrency=100)
+@contextmanager
+def served(file: Path) -> Iterator[str]:
+    """The URL of a handler that runs."""
     server = subprocess.Popen(
-        [sys.executable, "-W", "error", "-u", str(made.file)], stderr=subprocess.PIPE, text=True, env=environment()
+        [sys.executable, "-W", "error", "-u", str(file)], stderr=subprocess.PIPE, text=True, env=environment()
     )
     try:
         assert server.stderr is not None
-        url = None
-        for line in server.stderr:
-            found = re.search(r"running on (http://127\.0\.0\.1:\d+)", line)
-            if found:
-                url = found.group(1)
-                break
-        assert url is not None, "it ended before it served"
-        request = urllib.request.Request(
-            f"{url}/add", data=b'{"a": 40, "b": 2}', headers={"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            assert json.load(response) == 42
-        with urllib.request.urlopen(f"{url}/files/a%20b", timeout=30) as response:
-            assert json.load(response) == "a b"
-        with urllib.request.urlopen(f"{url}/ping", timeout=30) as response:
-            assert json.load(response) == {"status": "healthy"}
+        running = (re.search(r"running on (http://127\.0\.0\.1:\d+)", line) for line in server.stderr)
+        found = next(filter(None, running), None)
+        assert found is not None, "it ended before it served"
+        yield found.group(1)
     finally:
         server.terminate()
         server.communicate(timeout=30)
+
+
+def fetch(url: str, data: bytes | None = None) -> Any:
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def test_served_by_uvicorn(artifact):
+    with served(artifact(SOURCE, FUNCTIONS, maxConcurrency=100).file) as url:
+        assert fetch(f"{url}/add", b'{"a": 40, "b": 2}') == 42
+        assert fetch(f"{url}/files/a%20b") == "a b"
+        assert fetch(f"{url}/ping") == {"status": "healthy"}
+
+
+@pytest.mark.parametrize(
+    ("route", "healthy"), [("/x", {"status": "healthy"}), ("/ping", "mine")], ids=["has no ping", "has its own"]
+)
+def test_applications_of_the_projects_own(project, route, healthy):
+    root = project(
+        f"""
+        import fastapi, importlib
+        from tetra_rp import _standalone
+        app = fastapi.FastAPI()
+
+        @app.get("{route}")
+        def answer():
+            return "mine"
+
+        if __name__ == "__main__":
+            _standalone.serve_http(getattr(importlib.import_module("main"), "app"))
+        """
+    )
+    with served(root / "main.py") as url:
+        assert fetch(f"{url}{route}") == "mine"
+        assert fetch(f"{url}/ping") == healthy
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ class Declared:
     __slots__ = ("__dict__", "_given")
     _fields: ClassVar[dict[str, Field]] = {}
     if TYPE_CHECKING:
-        _given: tuple[str, ...]
+        _given: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -29,8 +29,6 @@ class Declared:
         for name in given:
             if name not in self._fields:
                 raise TypeError(f"{kind} has no field {name!r}; {did_you_mean(name, self._fields)}")
-        # What the caller wrote, for `repr`; beside `__dict__`, because it is no part of the value.
-        object.__setattr__(self, "_given", tuple(given))
         values = self.__dict__
         for name, field in self._fields.items():
             if name in given:
@@ -39,6 +37,8 @@ class Declared:
                 raise TypeError(f"{kind} needs {name}=")
             else:
                 values[name] = field.make_default()
+        # What the caller wrote, before it is settled; beside `__dict__`, because it is no part of the value.
+        object.__setattr__(self, "_given", {name: values[name] for name in given})
         self._settle(frozenset(given))
 
     def _settle(self, given: frozenset[str]) -> None:

@@ -94,6 +94,8 @@ class Endpoint:
     ) -> None:
         for keyword in unknown:
             raise TypeError(f"Endpoint() has no argument {keyword!r}; {did_you_mean(keyword, PARAMETERS)}")
+        if callable(name):
+            raise TypeError("@Endpoint is written with parentheses: @Endpoint(), or with arguments, @Endpoint(gpu=…)")
         if gpu is not None and cpu is not None:
             raise ValueError("Endpoint() has both gpu= and cpu=; an endpoint runs on one of them")
         if id is not None and image is not None:

@@ -22,7 +22,6 @@ from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from tetra_rp import _context, _remote
-from tetra_rp._hardware import CpuInstanceType, GpuGroup
 from tetra_rp._worker import _failures
 
 CONCURRENCY_OF_HTTP = 1000
@@ -183,20 +182,18 @@ def _specification(resource: Any, endpoint: Any) -> dict[str, Any]:
         "volumes": volumes,
     }
     if hasattr(resource, "instanceIds"):
-        chosen = endpoint.cpus if endpoint is not None else resource.instanceIds
-        spec["instanceIds"] = _selection(chosen, CpuInstanceType.all())
+        spec["instanceIds"] = _selection(resource._given.get("instanceIds"))
     else:
-        chosen = endpoint.gpus if endpoint is not None else resource.gpus
-        spec["gpus"] = _selection(chosen, GpuGroup.all())
+        given = resource._given
+        # Settled from `gpuIds` where only that is given.
+        spec["gpus"] = _selection(given.get("gpus") or (resource.gpus if given.get("gpuIds") else None))
         spec["gpuCount"] = resource.gpuCount
     return spec
 
 
-def _selection(chosen: tuple[Any, ...] | None, everything: list[Any]) -> list[str]:
-    """Resources have put all there are in the place of "any"."""
-    if chosen is None or list(chosen) == everything:
-        return ["any"]
-    return list(dict.fromkeys(item.value for item in chosen))
+def _selection(chosen: tuple[Any, ...] | None) -> list[str]:
+    """The values as they were chosen: a resource itself puts all there are in the place of "any"."""
+    return list(dict.fromkeys(item.value for item in chosen or ())) or ["any"]
 
 
 def _below_import(found: TracebackType | None) -> TracebackType | None:

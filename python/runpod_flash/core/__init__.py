@@ -1,4 +1,7 @@
-"""An older way to the names of this package, kept for projects that import from here."""
+"""Where the reference keeps its classes; see `tetra_rp._former_modules`."""
 
-from tetra_rp import *  # noqa: F403
-from tetra_rp import __all__ as __all__
+import sys
+
+from tetra_rp._former_modules import provide
+
+provide(sys.modules[__name__])

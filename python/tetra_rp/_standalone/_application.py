@@ -6,19 +6,15 @@ import asyncio
 import json
 import traceback
 import urllib.parse
-from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tetra_rp import _routes
 from tetra_rp._standalone._hosted import Hosted
+from tetra_rp._standalone._ping import HEALTHY, Receive, Scope, Send
 from tetra_rp._worker import _encoding, _failures, _replies, _targets
 from tetra_rp._worker._binding import Unprocessable
 from tetra_rp._worker._load import LoadError
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_SIZE_MAX_BYTES = 30 * 1024 * 1024
 
@@ -128,7 +124,7 @@ class Application:
         except (Exception, SystemExit) as error:
             return _problem("FL312", 503, f"the code cannot be loaded: {_failures.message(error)}", error)
         if path == "/ping":
-            return Answer(200, _JSON, b'{"status":"healthy"}')
+            return Answer(200, _JSON, HEALTHY)
         found = self._find(path)
         if found is None:
             shown = ", ".join(sorted(self.hosted.routes)) or "none"

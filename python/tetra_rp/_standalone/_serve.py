@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from tetra_rp._standalone._application import Application
+from tetra_rp._standalone._ping import WithPing
 from tetra_rp._standalone._queue import QueueHandler
 
 HOST_VARIABLE, HOST_DEFAULT = "FLASH_HOST", "0.0.0.0"
@@ -18,7 +19,7 @@ def serve_queue(handler: QueueHandler) -> None:
     """Takes jobs until the process is ended. Raises what the user's modules raise when imported."""
     handler.hosted.load()
     try:
-        import runpod  # type: ignore[import-not-found]
+        import runpod  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ModuleNotFoundError as error:
         raise _missing(error, "runpod", "taking jobs of a queue endpoint") from None
     settings: dict[str, Any] = {"handler": handler}
@@ -28,18 +29,23 @@ def serve_queue(handler: QueueHandler) -> None:
     runpod.serverless.start(settings)
 
 
-def serve_http(application: Application) -> None:
-    """Serves HTTP on port 8000 (`PORT`) until the process is ended. Raises what the user's modules raise when imported."""
-    application.load()
+def serve_http(application: Any) -> None:
+    """Serves HTTP on port 8000 (`PORT`) until the process is ended. Raises what the user's modules raise when imported.
+
+    Takes what `application` makes, or any other ASGI application, which is given a `/ping` if it has none.
+    """
+    is_ours = isinstance(application, Application)
+    if is_ours:
+        application.load()
     try:
         import uvicorn
     except ModuleNotFoundError as error:
         raise _missing(error, "uvicorn", "serving HTTP") from None
     uvicorn.run(
-        application,
+        application if is_ours else WithPing(application),
         host=os.environ.get(HOST_VARIABLE) or HOST_DEFAULT,
         port=_port(),
-        lifespan="on",
+        lifespan="on" if is_ours else "auto",
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )

@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import pickle
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from tetra_rp import _payload
-from tetra_rp._worker._execute import Executor
 
 # Each may hold a model; the least recently used makes room.
 INSTANCES_MAX = 16
@@ -17,10 +17,16 @@ INSTANCES_MAX = 16
 _NO_ARGUMENTS = ""
 
 
+class SyncThread(Protocol):
+    """Where sync code of the user's runs; `_execute.Executor` in a worker."""
+
+    def on_sync_thread(self, function: Callable[[], Any]) -> asyncio.Future[Any]: ...
+
+
 class Instances:
     """Belongs to the main loop's thread; constructors run on the sync thread."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: SyncThread) -> None:
         self._executor = executor
         self._made: OrderedDict[tuple[str, str], asyncio.Future[Any]] = OrderedDict()
 
