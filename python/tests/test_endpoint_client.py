@@ -149,6 +149,21 @@ def test_an_answer_that_is_an_error_is_raised_at_once(plane, pauses):
     assert raised.value.status == 404 and pauses == []
 
 
+def test_a_request_is_no_route_decorator(plane):
+    with pytest.raises(ValueError, match=r"Endpoint\(id='abc'\) is a client of an endpoint that exists; f cannot be a route"):
+
+        @Endpoint(id="abc").get("/x")
+        def f(): ...
+
+    async def several() -> list[Any]:
+        endpoint = Endpoint(id="abc")
+        task = asyncio.create_task(endpoint.get("/a"))
+        return [await task, *await asyncio.gather(endpoint.get("/b"), endpoint.post("/c"))]
+
+    assert [answer["path"] for answer in asyncio.run(several())] == ["/a", "/b", "/c"]
+    assert asyncio.run(Endpoint(id="abc").put("/d"))["path"] == "/d"
+
+
 @pytest.mark.parametrize("method", ["get", "post", "put", "delete", "patch"])
 def test_verbs(plane, method):
     verb = getattr(Endpoint(id="abc"), method)

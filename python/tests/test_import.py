@@ -35,6 +35,11 @@ import tetra_rp
 gpu = tetra_rp.LiveServerless(name="gpu", gpus=[tetra_rp.GpuGroup.ADA_24])
 @tetra_rp.remote(gpu, dependencies=["torch"])
 async def infer(text: str) -> dict: ...
+@tetra_rp.Endpoint(gpu="any", workers=(0, 3), volume=tetra_rp.NetworkVolume(name="v"))
+def model(): ...
+api = tetra_rp.Endpoint(name="api", cpu="cpu3c-1-2")
+@api.get("/x/{y}")
+def x(y: int): ...
 print(",".join(sys.modules))
 """
     loaded = set(run(source).strip().split(","))

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Coroutine, Generator
 from typing import Any, NamedTuple
 
 from tetra_rp import _context, _errors
@@ -71,8 +72,11 @@ class Client:
     async def view(self, job_id: str, timeout: float) -> dict[str, Any]:
         return await self._ask("GET", f"/status/{_quoted(job_id)}", None, timeout)
 
-    async def request(self, method: str, path: str, data: Any, timeout: float) -> Any:
-        """The JSON value of an answer below 400, None for one without a body."""
+    def request(self, method: str, path: str, data: Any, timeout: float) -> Request:
+        """The JSON value of an answer below 300, None for one without a body."""
+        return Request(self._request(method, path, data, timeout), self._shown())
+
+    async def _request(self, method: str, path: str, data: Any, timeout: float) -> Any:
         if not isinstance(path, str) or not path.startswith("/"):
             raise ValueError(f"the path is {path!r}; it has to start with '/'")
         body = None
@@ -136,6 +140,31 @@ class Client:
 
     def _shown(self) -> str:
         return f"Endpoint(id={self._id!r})" if self._id is not None else f"Endpoint(name={self._name!r})"
+
+
+class Request(Coroutine[Any, Any, Any]):
+    """A coroutine that knows what it is, for those who take it for a route decorator."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], shown: str) -> None:
+        self._coroutine = coroutine
+        self._shown = shown
+
+    def __call__(self, target: Any) -> Any:
+        self._coroutine.close()
+        name = getattr(target, "__name__", repr(target))
+        raise ValueError(f"{self._shown} is a client of an endpoint that exists; {name} cannot be a route of it")
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        self._coroutine.close()
 
 
 def _front_door(running: Announcement, endpoint: str) -> Door:
