@@ -235,6 +235,15 @@ impl<'p, 'a> Arguments<'p, 'a> {
         self.items.iter().any(|(known, ..)| known == name)
     }
 
+    /// Given, as `None`.
+    pub(crate) fn is_none(&self, name: &str) -> bool {
+        let is_none = |source: &Source<'a>| match source {
+            Source::Written(expression) => matches!(self.fold(name, expression), Ok(Value::None)),
+            Source::Spread(value) => *value == Value::None,
+        };
+        self.items.iter().rev().find(|(known, ..)| known == name).is_some_and(|(.., source)| is_none(source))
+    }
+
     /// The argument as written, where it is not spread from a dictionary.
     pub(crate) fn expression(&self, name: &str) -> Option<&'a Expr> {
         self.items.iter().rev().find(|(known, ..)| known == name).and_then(|(_, _, source)| match source {

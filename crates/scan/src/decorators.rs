@@ -349,8 +349,12 @@ fn settle_endpoints(project: &Project<'_>, uses: &mut Vec<RemoteUse<'_>>, diagno
     });
 }
 
+/// `@remote(endpoint, method=..., path=...)` declares a route, too.
 fn is_route(remote: &RemoteUse<'_>) -> bool {
-    remote.style == Style::Route
+    match remote.style {
+        Style::Remote => !matches!((&remote.method, &remote.path), (RouteText::Missing, RouteText::Missing)),
+        style => style == Style::Route,
+    }
 }
 
 fn both_kinds(project: &Project<'_>, first: &RemoteUse<'_>, second: &RemoteUse<'_>) -> Diagnostic {
@@ -393,15 +397,7 @@ fn resource<'a>(
         None => arguments.value("resource_config", diagnostics)?.value,
     };
     match value {
-        Value::Resource(resource) if resource.dialect == Dialect::Class => Some(resource),
-        Value::Resource(_) => {
-            diagnostics.push(
-                Diagnostic::error(code, "`@remote` is given an `Endpoint`")
-                    .at(arguments.span(range))
-                    .hint("decorate with the endpoint itself: `@endpoint`, or `@endpoint.get(\"/path\")`"),
-            );
-            None
-        }
+        Value::Resource(resource) => Some(resource),
         other => {
             diagnostics.push(
                 Diagnostic::error(

@@ -479,7 +479,7 @@ pub(crate) fn framework_symbol(path: &[String]) -> Option<(Symbol, &[String])> {
     let depth = path.iter().position(|segment| resources::symbol(segment).is_some())?;
     let (module, rest) = path.split_at(depth);
     let (name, rest) = rest.split_first()?;
-    let is_module = resources::FRAMEWORK_MODULES.iter().any(|known| known.iter().eq(module));
+    let is_module = resources::FRAMEWORK_MODULES.contains(&module.join(".").as_str());
     is_module.then_some(()).and_then(|()| Some((resources::symbol(name)?, rest)))
 }
 

@@ -169,15 +169,22 @@ fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
         return Hardware::Cpu { instance_ids: any_if_all(instance_ids, &CPU_INSTANCE_TYPE) };
     }
     let gpus = fields.one_or_more("gpu", &[&GPU_TYPE, &GPU_GROUP]).unwrap_or_default();
-    let lowest = fields.member("min_cuda_version", &CUDA_VERSION);
-    let lowest = lowest.unwrap_or_else(|| DEFAULT_MIN_CUDA_VERSION.to_owned());
-    // The enumeration is in the order of versions.
-    let from_lowest = CUDA_VERSION.values().skip_while(|version| *version != lowest);
     Hardware::Gpu {
         gpus: any_if_all(gpus, &GPU_GROUP),
         gpu_count: fields.integer("gpu_count", 1).unwrap_or(1),
-        cuda_versions: from_lowest.map(str::to_owned).collect(),
+        cuda_versions: cuda_versions(fields),
     }
+}
+
+/// `min_cuda_version` and all later ones; none where it is `None`, which stands for any.
+fn cuda_versions(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
+    if fields.arguments.is_none("min_cuda_version") {
+        return Vec::new();
+    }
+    let lowest = fields.member("min_cuda_version", &CUDA_VERSION);
+    let lowest = lowest.unwrap_or_else(|| DEFAULT_MIN_CUDA_VERSION.to_owned());
+    // The enumeration is in the order of versions.
+    CUDA_VERSION.values().skip_while(|version| *version != lowest).map(str::to_owned).collect()
 }
 
 /// `workers=3` for none to three, `workers=(1, 3)` for one to three.
