@@ -66,6 +66,7 @@ impl<'a> Schemas<'_, 'a> {
         }
         match self.known(file, expression) {
             Some(Known::Schema(schema)) => return schema,
+            Some(Known::Duration) => return self.duration(),
             Some(known) => return bare(&known),
             None => {}
         }
@@ -103,6 +104,7 @@ impl<'a> Schemas<'_, 'a> {
             |index: usize| arguments.get(index).map_or_else(any, |part| self.part(file, part, depth));
         match known {
             Known::Schema(schema) => schema,
+            Known::Duration => self.duration(),
             Known::Array { unique } => array(each(0), unique),
             Known::Object => object(each(1)),
             Known::Inside => each(0),
@@ -129,6 +131,14 @@ impl<'a> Schemas<'_, 'a> {
                 }
                 schema
             }
+        }
+    }
+
+    fn duration(&self) -> Value {
+        if self.in_model {
+            json!({ "type": "string", "format": "duration" })
+        } else {
+            json!({ "type": "number", "description": "seconds" })
         }
     }
 

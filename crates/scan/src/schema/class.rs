@@ -83,7 +83,9 @@ impl<'a> Schemas<'_, 'a> {
     }
 
     pub(super) fn class(&mut self, file: FileIndex, class: &'a StmtClassDef) -> Value {
-        let mut schema = match self.kind(file, class) {
+        let kind = self.kind(file, class);
+        self.in_model = kind == Some(Kind::Model);
+        let mut schema = match kind {
             Some(Kind::Enumeration) => self.enumeration(file, class),
             Some(Kind::NamedTuple) => self.named_tuple(file, class),
             Some(Kind::Dict) => json!({ "type": "object" }),

@@ -12,6 +12,8 @@ pub(super) enum Known {
     },
     Tuple,
     Object,
+    /// Seconds for a worker, ISO 8601 for pydantic.
+    Duration,
     Optional,
     Union,
     Literal,
@@ -81,7 +83,7 @@ fn standard(dotted: &str) -> Option<Known> {
         "datetime.datetime" => text("date-time"),
         "datetime.date" => text("date"),
         "datetime.time" => text("time"),
-        "datetime.timedelta" => json!({ "type": "number", "description": "seconds" }),
+        "datetime.timedelta" => return Some(Known::Duration),
         "uuid.UUID" => text("uuid"),
         "decimal.Decimal" => json!({ "anyOf": [{ "type": "number" }, { "type": "string" }] }),
         "pathlib.Path" | "pathlib.PurePath" | "pathlib.PosixPath" | "pathlib.PurePosixPath" => text("path"),

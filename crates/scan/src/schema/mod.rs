@@ -58,6 +58,8 @@ struct Schemas<'p, 'a> {
     open: VecDeque<Open<'a>>,
     /// Type variables of the class that is being written.
     variables: Variables,
+    /// That class is a pydantic model.
+    in_model: bool,
     written: BTreeMap<String, Value>,
     /// Of one annotation; aliases that double each other run into the limit.
     steps: usize,
@@ -70,6 +72,7 @@ impl<'p, 'a> Schemas<'p, 'a> {
             names: HashMap::new(),
             open: VecDeque::new(),
             variables: Variables::new(),
+            in_model: false,
             written: BTreeMap::new(),
             steps: 0,
         }

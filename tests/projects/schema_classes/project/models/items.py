@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import Enum, IntEnum, StrEnum, auto
 from typing import ClassVar, NamedTuple, Optional, TypedDict
 
@@ -65,3 +66,4 @@ class Order(Identified):
     items: dict[str, Item]
     address: Address
     loose: Loose
+    within: timedelta = Field(timedelta(days=1), description="Delivery.")
