@@ -157,3 +157,62 @@ fn encoded(text: &str) -> String {
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use flash_scan::{SourceTree, scan};
+
+    use super::lines;
+
+    const PROJECT: &str = r#"
+import datetime
+from enum import Enum
+from pydantic import BaseModel, Field
+from tetra_rp import CpuLiveLoadBalancer, CpuLiveServerless, remote
+
+api = CpuLiveLoadBalancer(name="api")
+jobs = CpuLiveServerless(name="jobs")
+
+class Color(str, Enum):
+    RED = "red"
+
+class Part(BaseModel):
+    size: int = Field(ge=10)
+
+class Item(BaseModel):
+    name: str
+    color: Color
+    parts: list[Part]
+    note: str | None = None
+
+@remote(api, method="POST", path="/a-model")
+async def a_model(item: Item, limit: int = 5): ...
+
+@remote(api, method="PUT", path="/b-fields/{rest:path}")
+async def b_fields(rest: str, item: Item, day: datetime.date): ...
+
+@remote(api, method="GET", path="/c-query/{color}")
+async def c_query(color: Color = Color.RED, *, words: list[str], item: Part): ...
+
+@remote(api, method="POST", path="/d-class")
+class Single:
+    def run(self, item: Part): ...
+
+@remote(jobs)
+def job(item: Part | None, tensor: "torch.Tensor"): ...
+"#;
+
+    #[test]
+    fn lines_hold_arguments_that_fit() {
+        let mut tree = SourceTree::new("p");
+        tree.insert("main.py", PROJECT.as_bytes().to_vec());
+        let expected = [
+            r#"curl U/lb/api/d-class -H 'Content-Type: application/json' -d '{"size":10}'"#,
+            r#"curl U/lb/api/a-model -H 'Content-Type: application/json' -d '{"color":"red","name":"hello","parts":[{"size":10}]}'"#,
+            r#"curl -X PUT U/lb/api/b-fields/hello -H 'Content-Type: application/json' -d '{"day":"2026-01-31","item":{"color":"red","name":"hello","parts":[{"size":10}]}}'"#,
+            r#"curl 'U/lb/api/c-query/red?words=hello&item=%7B%22size%22:10%7D'"#,
+            r#"curl U/v2/jobs/runsync -H 'Content-Type: application/json' -d '{"input":{"item":{"size":10},"tensor":{}}}'"#,
+        ];
+        assert_eq!(lines(&scan(&tree).manifest, "U"), expected);
+    }
+}
