@@ -19,6 +19,8 @@ fn help_of_every_command() {
         ("unknown-option", &["run", "--prot", "1"]),
         ("bad-host", &["run", "--host", "example.com"]),
         ("explain", &["explain", "fl107"]),
+        ("openapi-unknown", &["manifest", "tests/projects/schema_classes/project", "--openapi", "ap"]),
+        ("openapi-queue", &["manifest", "tests/projects/schema_classes/project", "--openapi", "jobs"]),
     ];
     let folder = repository().join("crates/cli/tests/snapshots");
     let mut differing = Vec::new();

@@ -177,3 +177,37 @@ impl<'a> Plain<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{SourceTree, scan};
+
+    #[test]
+    fn bodies_nested_up_to_the_limit_are_walked_on_a_test_threads_stack() {
+        for (open, times, close) in [
+            ("[", 900, "]"),
+            ("f(", 450, ")"),
+            ("not ", 900, ""),
+            ("lambda: ", 450, ""),
+            ("(g := ", 300, ")"),
+            ("", 300, ".a()"),
+            ("", 450, "()"),
+        ] {
+            let deep = format!("{}f{}", open.repeat(times), close.repeat(times));
+            let source = format!(
+                "import tetra_rp\ncpu = tetra_rp.CpuLiveServerless(name='cpu')\n\
+                 @tetra_rp.remote(cpu)\ndef f(x={deep}):\n    g = {deep}\n    return {deep}\n\
+                 @tetra_rp.remote(cpu)\nclass K:\n    def run(self):\n        self.x = {deep}\n        self.x.run()\n"
+            );
+            let mut tree = SourceTree::new("p");
+            tree.insert("main.py", source.into_bytes());
+            let scanned = scan(&tree);
+            assert_eq!(
+                scanned.manifest.function_registry.len(),
+                2,
+                "{open} {close} {:?}",
+                scanned.diagnostics.first()
+            );
+        }
+    }
+}

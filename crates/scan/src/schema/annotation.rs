@@ -11,10 +11,10 @@ use crate::imports::FileIndex;
 use crate::nesting::nested_too_deeply;
 use crate::resolve::Entity;
 
-/// Aliases and quoted annotations inside one another.
+/// Types, aliases and quoted annotations inside one another. Keeps manifests well below the depth that JSON readers take.
 const DEPTH_MAX: usize = 16;
 /// Parts of one annotation; what is beyond is left open.
-const STEPS_MAX: usize = 2_000;
+const STEPS_MAX: usize = 200;
 
 impl<'a> Schemas<'_, 'a> {
     pub(super) fn annotation(&mut self, file: FileIndex, expression: &Expr) -> Value {
@@ -28,12 +28,12 @@ impl<'a> Schemas<'_, 'a> {
             return any();
         }
         match expression {
+            Expr::BinOp(operation) if operation.op != Operator::BitOr => any(),
             Expr::NoneLiteral(_) => json!({ "type": "null" }),
             Expr::StringLiteral(text) => self.quoted(file, text.value.to_str(), depth),
-            Expr::BinOp(operation) if operation.op == Operator::BitOr => {
-                let members =
-                    vec![self.part(file, &operation.left, depth), self.part(file, &operation.right, depth)];
-                union(members)
+            Expr::BinOp(_) => {
+                let members = alternatives(expression);
+                union(members.into_iter().map(|member| self.part(file, member, depth + 1)).collect())
             }
             Expr::Name(_) | Expr::Attribute(_) => self.named(file, expression, depth),
             Expr::Subscript(subscript) => {
@@ -94,14 +94,14 @@ impl<'a> Schemas<'_, 'a> {
         let Some(known) = self.known(file, base) else {
             return match meaning(self.project, file, base) {
                 Some(Entity::Class { file: home, definition }) => {
-                    let arguments = arguments.iter().map(|part| self.part(file, part, depth)).collect();
+                    let arguments = arguments.iter().map(|part| self.part(file, part, depth + 1)).collect();
                     self.class_reference(home, definition, arguments)
                 }
                 _ => self.named(file, base, depth),
             };
         };
         let mut each =
-            |index: usize| arguments.get(index).map_or_else(any, |part| self.part(file, part, depth));
+            |index: usize| arguments.get(index).map_or_else(any, |part| self.part(file, part, depth + 1));
         match known {
             Known::Schema(schema) => schema,
             Known::Duration => self.duration(),
@@ -173,6 +173,21 @@ impl<'a> Schemas<'_, 'a> {
             },
         }
     }
+}
+
+/// `a | b | c`, from left to right; another operation is one type, which nobody knows.
+fn alternatives(expression: &Expr) -> Vec<&Expr> {
+    let mut members = Vec::new();
+    let mut left = expression;
+    while let Expr::BinOp(operation) = left
+        && operation.op == Operator::BitOr
+    {
+        members.push(&*operation.right);
+        left = &operation.left;
+    }
+    members.push(left);
+    members.reverse();
+    members
 }
 
 /// A generic type without its arguments.

@@ -14,9 +14,9 @@ use crate::resolve::Entity;
 use crate::signature;
 
 /// Schemas of classes for one resource.
-const CLASSES_MAX: usize = 1_000;
+const CLASSES_MAX: usize = 500;
 /// Of a generic class, as JSON.
-const ARGUMENTS_BYTES_MAX: usize = 1_024;
+const ARGUMENTS_BYTES_MAX: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -65,21 +65,19 @@ impl<'a> Schemas<'_, 'a> {
             [] => class.name.to_string(),
             shown => format!("{}_{}_", class.name, shown.join("_")),
         };
-        let is_taken = |name: &String| self.names.values().any(|taken| taken == name);
-        let name = if is_taken(&plain) {
-            let module = self.project.dotted_module(file).replace('.', "__");
-            let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
-            let mut name: String = format!("{module}__{plain}").chars().map(safe).collect();
-            while is_taken(&name) {
-                name.push('_');
-            }
-            name
-        } else {
-            plain
-        };
+        let name = self.free_name(file, &plain);
         self.names.insert(place, name.clone());
         self.open.push_back(Open { name: name.clone(), file, class, variables });
         reference(&name)
+    }
+
+    /// The class's name, else with its module in front, else with a number at the end.
+    fn free_name(&mut self, file: FileIndex, plain: &str) -> String {
+        let module = self.project.dotted_module(file).replace('.', "__");
+        let with_module = safe(&format!("{module}__{plain}"));
+        let numbered = (2_usize..).map(|number| format!("{with_module}_{number}"));
+        let mut names = [safe(plain), with_module.clone()].into_iter().chain(numbered);
+        names.find(|name| self.taken.insert(name.clone())).unwrap_or_default()
     }
 
     pub(super) fn class(&mut self, file: FileIndex, class: &'a StmtClassDef) -> Value {
@@ -385,6 +383,11 @@ fn short_name(schema: &Value) -> String {
         .or_else(|| text("title"))
         .or_else(|| text("type"));
     name.unwrap_or("Any").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// What OpenAPI allows as the name of a component.
+fn safe(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).collect()
 }
 
 fn reference(name: &str) -> Value {

@@ -9,9 +9,12 @@ use crate::classes::meaning;
 use crate::imports::FileIndex;
 use crate::resolve::Entity;
 
+/// Lists inside one another.
+const DEPTH_MAX: usize = 16;
+
 impl Schemas<'_, '_> {
     pub(super) fn literal(&self, file: FileIndex, expression: &Expr) -> Option<Value> {
-        literal(expression, &|expression| self.member(file, expression))
+        literal(expression, &|expression| self.member(file, expression), 0)
     }
 
     /// `Color.RED`, and `Color.RED.value`.
@@ -31,12 +34,15 @@ impl Schemas<'_, '_> {
 
 /// A value in which nothing has a name.
 pub(super) fn plain(expression: &Expr) -> Option<Value> {
-    literal(expression, &|_| None)
+    literal(expression, &|_| None, 0)
 }
 
-fn literal(expression: &Expr, member: &dyn Fn(&Expr) -> Option<Value>) -> Option<Value> {
+fn literal(expression: &Expr, member: &dyn Fn(&Expr) -> Option<Value>, depth: usize) -> Option<Value> {
+    if depth > DEPTH_MAX {
+        return None;
+    }
     let all = |elements: &[Expr]| {
-        let values = elements.iter().map(|element| literal(element, member));
+        let values = elements.iter().map(|element| literal(element, member, depth + 1));
         values.collect::<Option<Vec<_>>>().map(Value::Array)
     };
     match expression {
@@ -45,7 +51,7 @@ fn literal(expression: &Expr, member: &dyn Fn(&Expr) -> Option<Value>) -> Option
         Expr::StringLiteral(literal) => Some(json!(literal.value.to_str())),
         Expr::NumberLiteral(literal) => number(&literal.value),
         Expr::UnaryOp(operation) if operation.op == UnaryOp::USub => {
-            match literal(&operation.operand, member)? {
+            match literal(&operation.operand, member, depth + 1)? {
                 Value::Number(number) => match number.as_i64() {
                     Some(integer) => integer.checked_neg().map(|integer| json!(integer)),
                     None => number.as_f64().map(|float| json!(-float)),
@@ -59,8 +65,8 @@ fn literal(expression: &Expr, member: &dyn Fn(&Expr) -> Option<Value>) -> Option
         Expr::Dict(dict) => {
             let mut object = Map::new();
             for item in &dict.items {
-                let Value::String(key) = literal(item.key.as_ref()?, member)? else { return None };
-                object.insert(key, literal(&item.value, member)?);
+                let Value::String(key) = literal(item.key.as_ref()?, member, depth + 1)? else { return None };
+                object.insert(key, literal(&item.value, member, depth + 1)?);
             }
             Some(Value::Object(object))
         }

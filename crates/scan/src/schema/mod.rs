@@ -10,7 +10,7 @@ mod constraint;
 mod known;
 mod literal;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use flash_model::{ClassMethod, Function, Manifest, Parameter};
 use ruff_python_ast::{Expr, Parameters, StmtClassDef, StmtFunctionDef};
@@ -54,6 +54,7 @@ struct Schemas<'p, 'a> {
     project: &'p Project<'a>,
     /// Names of classes that are referred to, by where they are and what their type variables stand for.
     names: HashMap<(FileIndex, TextSize, String), String>,
+    taken: HashSet<String>,
     /// Classes whose schemas are still to be written.
     open: VecDeque<Open<'a>>,
     /// Type variables of the class that is being written.
@@ -70,6 +71,7 @@ impl<'p, 'a> Schemas<'p, 'a> {
         Self {
             project,
             names: HashMap::new(),
+            taken: HashSet::new(),
             open: VecDeque::new(),
             variables: Variables::new(),
             in_model: false,
@@ -152,4 +154,69 @@ fn put(schema: &mut Value, key: &str, value: Value) {
 
 fn any() -> Value {
     Value::Object(Map::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{SourceTree, scan};
+
+    /// Schemas of one function's parameters and of the classes that they mention, as JSON.
+    fn described(text: &str, parameters: &str) -> String {
+        let source = format!(
+            "import tetra_rp\nfrom pydantic import BaseModel\nfrom typing import Generic, TypeVar\nT = TypeVar('T')\n\
+             api = tetra_rp.CpuLiveLoadBalancer(name='api')\n{text}\n\
+             @tetra_rp.remote(api, method='POST', path='/f')\ndef f({parameters}): ...\n"
+        );
+        let mut tree = SourceTree::new("p");
+        tree.insert("main.py", source.into_bytes());
+        let resource = &scan(&tree).manifest.resources["api"];
+        let schemas = resource.functions[0].parameters.iter().map(|parameter| parameter.schema.as_ref());
+        serde_json::to_string(&(schemas.collect::<Vec<_>>(), &resource.schemas)).unwrap()
+    }
+
+    #[test]
+    fn aliases_that_double_each_other_end() {
+        let doubling: String =
+            (1..40).map(|n| format!("D{n} = tuple[D{p}, D{p}]\n", p = n - 1)).collect::<String>();
+        assert!(described(&format!("D0 = int\n{doubling}"), "x: D39").len() < 10_000);
+        assert!(described("A = list['B']\nB = dict[str, A]\n", "x: A").len() < 2_000);
+    }
+
+    #[test]
+    fn what_is_nested_deeply_can_still_be_read_back() {
+        let nested = |open: &str, inner: &str, close: &str| {
+            format!("{}{inner}{}", open.repeat(300), close.repeat(300))
+        };
+        let parameters = format!(
+            "a: {}, b: {} = {}, c: {}",
+            nested("list[", "int", "]"),
+            nested("dict[str, ", "M", "]"),
+            nested("[", "1", "]"),
+            format!("{}str", "int | ".repeat(150)),
+        );
+        let schemas = described("class M(BaseModel):\n    x: int\n", &parameters);
+        assert!(serde_json::from_str::<serde_json::Value>(&schemas).is_ok());
+        assert!(schemas.contains(r#"{"anyOf":[{"type":"integer"},{"type":"string"}]}"#), "{schemas}");
+    }
+
+    #[test]
+    fn classes_that_grow_end() {
+        let growing = "class G(BaseModel, Generic[T]):\n    a: 'G[list[T]]'\n    b: 'G[set[T]]'\n";
+        assert!(described(growing, "x: G[int]").len() < 2_000_000);
+    }
+
+    #[test]
+    fn quoted_annotations_that_nest_too_deeply_are_left_open() {
+        let deep = format!("x: '{}int{}'", "list[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(described("", &deep), "[[{}],{}]");
+        let quoted = format!("x: '{}'", "(".repeat(100_000));
+        assert_eq!(described("", &quoted), "[[{}],{}]");
+    }
+
+    #[test]
+    fn names_of_constants_never_become_their_values() {
+        let schemas =
+            described("KEY = 'hunter2'\nclass M(BaseModel):\n    key: str = KEY\n", "m: M, key: str = KEY");
+        assert!(!schemas.contains("hunter2"), "{schemas}");
+    }
 }

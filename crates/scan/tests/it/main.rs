@@ -3,5 +3,6 @@
 // Helpers of tests fail by panicking; UPDATE_EXPECT is read from the environment.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod annotations;
 mod projects;
 mod properties;

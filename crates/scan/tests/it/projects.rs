@@ -2,12 +2,14 @@
 //! `diagnostics.txt`, `environment.txt`. A missing file means "nothing to expect": no diagnostics, no environment, and no
 //! look at the manifest. `UPDATE_EXPECT=1 cargo test -p flash-scan` rewrites them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flash_model::{Diagnostic, Manifest, Severity, Span};
+use flash_model::{Diagnostic, Manifest, ResourceName, Severity, Span, openapi};
 use flash_scan::{Scan, SourceTree, scan};
+use serde_json::Value;
 
 const CASES_MIN: usize = 44;
 
@@ -53,10 +55,57 @@ fn check(case: &Path) -> Vec<String> {
         compare(&case.join("manifest.json"), if errors { String::new() } else { manifest }),
         compare(&case.join("diagnostics.txt"), render_all(&scanned.diagnostics)),
         compare(&case.join("environment.txt"), render_environment(&scanned)),
+        compare(&case.join("openapi.json"), if errors { String::new() } else { documents(case, &scanned) }),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// OpenAPI documents of all load-balanced resources, for the cases about schemas. Those of others only have to be sound.
+fn documents(case: &Path, scanned: &Scan) -> String {
+    let project = &scanned.manifest.project_name;
+    let served = scanned.manifest.resources.iter().filter(|(_, resource)| resource.is_load_balanced);
+    let mut documents: BTreeMap<&ResourceName, Value> =
+        served.map(|(name, resource)| (name, openapi::document(project, name, resource))).collect();
+    for (name, document) in &mut documents {
+        assert_sound(document, &format!("{} {name}", case.display()));
+        // Follows the specification and the code, which are another matter.
+        document["info"]["version"] = Value::from("-");
+    }
+    let is_about_schemas = case.file_name().unwrap().to_string_lossy().starts_with("schema_");
+    if is_about_schemas { format!("{:#}\n", serde_json::to_value(documents).unwrap()) } else { String::new() }
+}
+
+/// Every reference leads somewhere, and every parameter of a path is declared.
+pub(crate) fn assert_sound(document: &Value, which: &str) {
+    fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+        match value {
+            Value::Object(object) => {
+                found.extend(object.get("$ref").and_then(Value::as_str));
+                object.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    references(document, &mut found);
+    for reference in found {
+        assert!(document.pointer(&reference[1..]).is_some(), "{which}: {reference}");
+    }
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let named: BTreeSet<&str> =
+            path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect();
+        for operation in operations.as_object().unwrap().values() {
+            let parameters = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
+            let declared: BTreeSet<&str> = parameters
+                .filter(|parameter| parameter["in"] == "path")
+                .filter_map(|parameter| parameter["name"].as_str())
+                .collect();
+            assert_eq!(declared, named, "{which}: {path}");
+        }
+    }
 }
 
 fn compare(file: &Path, found: String) -> Option<String> {
