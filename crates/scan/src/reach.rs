@@ -3,7 +3,7 @@
 //! Only what is certain is reported: a name that may be bound again inside an `if`, or a class with a base or decorator that
 //! the project does not define, is given the benefit of the doubt.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use flash_model::{Code, Diagnostic, Function, Manifest};
 use ruff_python_ast::visitor::{self, Visitor};
@@ -23,12 +23,15 @@ pub(crate) fn check(
 ) {
     let deployed: HashSet<(FileIndex, TextSize)> =
         uses.iter().map(|remote| (remote.file, remote.definition.name().range.start())).collect();
+    let resources = manifest.resources.values();
+    let functions: HashMap<&str, &Function> = resources
+        .flat_map(|resource| &resource.functions)
+        .map(|function| (function.name.as_str(), function))
+        .collect();
     for remote in uses {
         hidden_module(project, remote, diagnostics);
         bound_again(project, remote, &deployed, diagnostics);
-        let name = remote.definition.name().as_str();
-        let mut known = manifest.resources.values().flat_map(|resource| &resource.functions);
-        let function = known.find(|function| function.name.as_str() == name);
+        let function = functions.get(remote.definition.name().as_str()).copied();
         if let Some(function) = function {
             escaped_path(project, remote, function, diagnostics);
         }

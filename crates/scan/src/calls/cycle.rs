@@ -21,8 +21,7 @@ pub(super) fn report(
     let owners: BTreeMap<usize, &ResourceName> = (0..uses.len())
         .filter_map(|user| {
             let name = uses[user].definition.name().as_str();
-            let found = manifest.function_registry.iter().find(|(function, _)| function.as_str() == name);
-            found.map(|(_, resource)| (user, resource))
+            Some((user, manifest.function_registry.get(name)?))
         })
         .collect();
     let mut circles: BTreeSet<Vec<usize>> = BTreeSet::new();

@@ -188,11 +188,11 @@ mod tests {
             format!("{}{inner}{}", open.repeat(300), close.repeat(300))
         };
         let parameters = format!(
-            "a: {}, b: {} = {}, c: {}",
+            "a: {}, b: {} = {}, c: {}str",
             nested("list[", "int", "]"),
             nested("dict[str, ", "M", "]"),
             nested("[", "1", "]"),
-            format!("{}str", "int | ".repeat(150)),
+            "int | ".repeat(150),
         );
         let schemas = described("class M(BaseModel):\n    x: int\n", &parameters);
         assert!(serde_json::from_str::<serde_json::Value>(&schemas).is_ok());
