@@ -40,6 +40,7 @@ mod closure;
 mod lower;
 mod neighbours;
 mod reach;
+mod routing;
 mod schema;
 mod signature;
 mod standard_library;
@@ -81,6 +82,7 @@ pub fn scan(tree: &SourceTree) -> Scan {
     let mut lowered = lower::lower(tree, &project, &uses, &mut diagnostics);
     calls::trace(&project, &uses, &mut lowered.manifest, &mut diagnostics);
     schema::describe(&project, &uses, &mut lowered.manifest);
+    routing::check(&project, &uses, &lowered.manifest, &mut diagnostics);
     reach::check(&project, &uses, &lowered.manifest, &mut diagnostics);
     application::add_application(tree, &project, &mut lowered.manifest);
     neighbours::share_dependencies(&mut lowered.manifest);
