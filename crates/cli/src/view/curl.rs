@@ -80,6 +80,12 @@ fn route(base: &str, method: HttpMethod, path: &str, parameters: &[Parameter], s
             format!("curl -X {method} {url}")
         };
     }
+    if let [alone] = rest.as_slice()
+        && alone.schema.as_ref().is_some_and(openapi::is_bytes)
+    {
+        let kind = "Content-Type: application/octet-stream";
+        return format!("curl -X {method} {url} -H '{kind}' --data-binary 'hello'");
+    }
     let body = match rest.as_slice() {
         [whole] if is_whole_body(whole, schemas) => example(whole, schemas),
         fields => {
@@ -191,6 +197,9 @@ async def a_model(item: Item, limit: int = 5): ...
 @remote(api, method="PUT", path="/b-fields/{rest:path}")
 async def b_fields(rest: str, item: Item, day: datetime.date): ...
 
+@remote(api, method="PUT", path="/b-upload")
+async def b_upload(data: bytes): ...
+
 @remote(api, method="GET", path="/c-query/{color}")
 async def c_query(color: Color = Color.RED, *, words: list[str], item: Part): ...
 
@@ -210,6 +219,7 @@ def job(item: Part | None, tensor: "torch.Tensor"): ...
             r#"curl U/lb/api/d-class -H 'Content-Type: application/json' -d '{"size":10}'"#,
             r#"curl U/lb/api/a-model -H 'Content-Type: application/json' -d '{"color":"red","name":"hello","parts":[{"size":10}]}'"#,
             r#"curl -X PUT U/lb/api/b-fields/hello -H 'Content-Type: application/json' -d '{"day":"2026-01-31","item":{"color":"red","name":"hello","parts":[{"size":10}]}}'"#,
+            r#"curl -X PUT U/lb/api/b-upload -H 'Content-Type: application/octet-stream' --data-binary 'hello'"#,
             r#"curl 'U/lb/api/c-query/red?words=hello&item=%7B%22size%22:10%7D'"#,
             r#"curl U/v2/jobs/runsync -H 'Content-Type: application/json' -d '{"input":{"item":{"size":10},"tensor":{}}}'"#,
         ];

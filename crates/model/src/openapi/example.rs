@@ -73,6 +73,7 @@ fn text(schema: &Value) -> Value {
         Some("date-time") => "2026-01-31T12:00:00Z",
         Some("date") => "2026-01-31",
         Some("time") => "12:00:00",
+        Some("duration") => "PT1H",
         Some("uuid") => "00000000-0000-4000-8000-000000000000",
         Some("email") => "someone@example.com",
         Some("uri") => "https://example.com",

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 pub use example::example;
-pub use shape::is_object;
+pub use shape::{is_bytes, is_object};
 
 use crate::wire::PROBLEM_CONTENT_TYPE;
 use crate::{Resource, ResourceName};

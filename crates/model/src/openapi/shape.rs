@@ -32,8 +32,8 @@ pub(super) fn is_array(schema: &Value) -> bool {
     every_alternative(schema, |each| has_type(each, "array"))
 }
 
-/// Exactly `bytes`.
-pub(super) fn is_bytes(schema: &Value) -> bool {
+/// Exactly `bytes`: alone, it is given the request's body as it is.
+pub fn is_bytes(schema: &Value) -> bool {
     has_type(schema, "string") && schema.get("format") == Some(&json!("binary"))
 }
 
