@@ -49,6 +49,8 @@ codes! {
     NoFunctions = "FL118", "no decorated functions";
     MissingPathParameter = "FL119", "path parameter that the function lacks";
     InvalidRequirement = "FL120", "invalid requirement";
+    LeftOutModule = "FL125", "needed module left out of the artifact";
+    UnfoundModule = "FL126", "relative import that leads nowhere";
     CallCycle = "FL121", "functions that call each other in a circle";
     InvalidCall = "FL122", "call that does not fit the function";
     UnreachableFunction = "FL123", "function that nobody can reach";

@@ -49,7 +49,7 @@ pub struct Resource {
     pub files: Vec<String>,
     /// Top-level modules imported at module level by `files` that are neither the project's nor Python's. Sorted.
     pub imports: Vec<String>,
-    /// SHA-256 over paths and contents of `files`.
+    /// SHA-256 over paths and code of `files`, whatever the code looks like, and over values of `env`.
     pub code_digest: String,
     /// SHA-256 over the canonical `spec`, the functions' contracts, `code_digest` and `packages`.
     pub config_hash: String,

@@ -1,17 +1,15 @@
 //! The project's own web application: `app = FastAPI()` in the root's `main.py`, served whole as one resource.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flash_model::{
-    EndpointKind, Hardware, Manifest, Provisioned, Resource, ResourceName, ResourceSpec, Scaler, ScalerType,
+    EndpointKind, Hardware, Provisioned, Resource, ResourceName, ResourceSpec, Scaler, ScalerType,
 };
 use ruff_python_ast::Expr;
 
-use crate::closure::Closures;
 use crate::imports::{FileIndex, Project};
-use crate::lower::with_hash;
+use crate::lower::Lowered;
 use crate::resolve::Entity;
-use crate::source::SourceTree;
 use crate::specification::{CONCURRENCY_OF_HTTP, DEFAULT_IDLE_TIMEOUT};
 use crate::survey::Binding;
 
@@ -23,17 +21,15 @@ const CLASSES: [(&str, &str); 4] =
 const NAMES: [&str; 2] = ["web", "web-app"];
 
 /// Adds the application, if there is one, under the first of its names that no resource of the user has.
-pub(crate) fn add_application(tree: &SourceTree, project: &Project<'_>, manifest: &mut Manifest) {
+pub(crate) fn add_application(project: &Project<'_>, lowered: &mut Lowered) {
     let Some((file, variable)) = find(project) else { return };
     let free = NAMES
         .into_iter()
         .map(str::to_owned)
         .chain((2_u32..).map(|number| format!("web-app-{number}")))
         .filter_map(|name| ResourceName::new(name).ok())
-        .find(|name| !manifest.resources.contains_key(name));
+        .find(|name| !lowered.manifest.resources.contains_key(name));
     let Some(name) = free else { return };
-    let closures = Closures::new(project);
-    let files = closures.of([file]);
     let resource = Resource {
         spec: specification(format!("{}:{variable}", project.dotted_module(file))),
         resource_type: "AsgiApp".to_owned(),
@@ -43,15 +39,16 @@ pub(crate) fn add_application(tree: &SourceTree, project: &Project<'_>, manifest
         is_load_balanced: false,
         is_live_resource: false,
         config_variable: None,
-        files: closures.paths(&files),
-        imports: closures.packages(&files),
-        code_digest: closures.digest(tree, &files),
+        files: Vec::new(),
+        imports: Vec::new(),
+        code_digest: String::new(),
         config_hash: String::new(),
         environment_dependent: BTreeMap::new(),
         packages: None,
         provisioned: Provisioned::default(),
     };
-    manifest.resources.insert(name, with_hash(resource));
+    lowered.roots.insert(name.clone(), BTreeSet::from([file]));
+    lowered.manifest.resources.insert(name, resource);
 }
 
 fn specification(asgi: String) -> ResourceSpec {

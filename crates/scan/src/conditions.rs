@@ -35,10 +35,10 @@ pub(crate) fn outcome<'p>(
     conditions[condition].outcome.get().unwrap_or(&UNKNOWN)
 }
 
-fn work_out(
-    project: &Project<'_>,
+fn work_out<'a>(
+    project: &Project<'a>,
     file: FileIndex,
-    condition: &Condition<'_>,
+    condition: &Condition<'a>,
     outer: Option<&Outcome>,
 ) -> Outcome {
     let mut found = outer.cloned().unwrap_or(Outcome { holds: Some(true), variables: Vec::new() });

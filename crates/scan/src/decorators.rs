@@ -78,7 +78,7 @@ pub(crate) fn remote_uses<'a>(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<RemoteUse<'a>> {
     let mut uses = Vec::new();
-    for (file, survey) in project.surveys.iter().enumerate() {
+    for (file, survey) in project.candidates() {
         for decorated in &survey.decorated {
             let mut decorators = decorated.definition.decorators().iter();
             let declared =
@@ -160,7 +160,7 @@ fn declaration<'a>(
     }
     // A decorator of this name that leads nowhere is a forgotten import far more often than anything else.
     let is_named_remote = matches!(callee, Expr::Name(name) if name.id == "remote");
-    if is_named_remote && !project.files[file].broken && project.resolve(file, callee).is_err() {
+    if is_named_remote && !project.files[file].broken() && project.resolve(file, callee).is_err() {
         let hint = "add `from tetra_rp import remote`".to_owned();
         report(diagnostics, unresolved, REMOTE_UNDEFINED.to_owned(), hint);
     }
@@ -318,7 +318,11 @@ fn route_use<'a>(
 }
 
 /// An endpoint with routes is load-balanced, one that decorates directly has a queue, and none is both.
-fn settle_endpoints(project: &Project<'_>, uses: &mut Vec<RemoteUse<'_>>, diagnostics: &mut Vec<Diagnostic>) {
+fn settle_endpoints<'a>(
+    project: &Project<'a>,
+    uses: &mut Vec<RemoteUse<'a>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     let mut settled: Vec<(ResourceCall<'_>, usize)> = Vec::new();
     let mut mixed = Vec::new();
     for user in 0..uses.len() {
@@ -357,7 +361,7 @@ fn is_route(remote: &RemoteUse<'_>) -> bool {
     }
 }
 
-fn both_kinds(project: &Project<'_>, first: &RemoteUse<'_>, second: &RemoteUse<'_>) -> Diagnostic {
+fn both_kinds<'a>(project: &Project<'a>, first: &RemoteUse<'a>, second: &RemoteUse<'a>) -> Diagnostic {
     let span = |remote: &RemoteUse<'_>| project.files[remote.file].span(remote.range);
     Diagnostic::error(
         Code::InvalidValue,

@@ -1,26 +1,50 @@
 //! Where an import leads: into the framework, to another file of the project, or outside.
 
-use std::collections::{HashMap, HashSet};
+use std::ops::Index;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::parse::SourceFile;
 use crate::resources::FRAMEWORK_PACKAGES;
-use crate::survey::{Import, Survey, survey};
+use crate::survey::{Survey, survey};
+use crate::{candidates, parallel};
 
 /// Number of a file in [`Project::files`].
 pub(crate) type FileIndex = usize;
 
-/// All files of a project with what one walk over each found, and the map from module paths to files.
+/// All files of a project, what one walk over each of those that matter found, and the map from module paths to files.
 #[derive(Debug)]
 pub(crate) struct Project<'a> {
     pub(crate) files: &'a [SourceFile<'a>],
-    pub(crate) surveys: Vec<Survey<'a>>,
+    pub(crate) surveys: Surveys<'a>,
+    /// Files that can hold a deployed function, in order.
+    candidates: Vec<FileIndex>,
     /// `workers/gpu` → `workers/gpu.py` or `workers/gpu/__init__.py`.
-    modules: HashMap<&'a str, FileIndex>,
+    modules: FxHashMap<&'a str, FileIndex>,
     /// Directories that hold Python files at any depth: packages, with or without `__init__.py`.
-    directories: HashSet<&'a str>,
+    directories: FxHashSet<&'a str>,
+    /// Last segments of `modules` and `directories`: what is not among them is not the project's.
+    segments: FxHashSet<&'a str>,
     /// Conditions being worked out at this moment.
     pub(crate) open_conditions: AtomicUsize,
+}
+
+/// A survey of each file, made from its tree when it is first asked for.
+#[derive(Debug)]
+pub(crate) struct Surveys<'a> {
+    files: &'a [SourceFile<'a>],
+    surveys: Vec<OnceLock<Survey<'a>>>,
+}
+
+impl<'a> Index<FileIndex> for Surveys<'a> {
+    type Output = Survey<'a>;
+
+    fn index(&self, file: FileIndex) -> &Survey<'a> {
+        let source = &self.files[file];
+        self.surveys[file].get_or_init(|| survey(&source.text, source.syntax()))
+    }
 }
 
 /// What a dotted module name means.
@@ -38,8 +62,8 @@ pub(crate) enum Located {
 
 impl<'a> Project<'a> {
     pub(crate) fn new(files: &'a [SourceFile<'a>]) -> Self {
-        let mut modules = HashMap::new();
-        let mut directories = HashSet::new();
+        let mut modules = FxHashMap::default();
+        let mut directories = FxHashSet::default();
         for (index, file) in files.iter().enumerate() {
             let path = module_path(file.path);
             // A package wins over a module of the same name, as in Python.
@@ -51,8 +75,28 @@ impl<'a> Project<'a> {
                 directory = parent(directory);
             }
         }
-        let surveys = files.iter().map(survey).collect();
-        Self { files, surveys, modules, directories, open_conditions: AtomicUsize::new(0) }
+        let last_segment = |path: &&'a str| path.rsplit('/').next().unwrap_or_default();
+        let segments = modules.keys().chain(&directories).map(last_segment).collect();
+        let surveys = Surveys { files, surveys: files.iter().map(|_| OnceLock::new()).collect() };
+        let (candidates, open_conditions) = (Vec::new(), AtomicUsize::new(0));
+        let mut project =
+            Self { files, surveys, candidates, modules, directories, segments, open_conditions };
+        project.candidates = candidates::find(&project);
+        parallel::map(&project.candidates, |file| {
+            let _ = &project.surveys[*file];
+        });
+        project
+    }
+
+    /// Files that can hold a deployed function, with their surveys, in the order of paths. No other file has to be parsed
+    /// to find them all.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = (FileIndex, &Survey<'a>)> {
+        self.candidates.iter().map(|file| (*file, &self.surveys[*file]))
+    }
+
+    /// The directory of this path, if it holds Python files.
+    pub(crate) fn directory(&self, path: &str) -> Option<&'a str> {
+        self.directories.get(path).copied()
     }
 
     pub(crate) fn file_of_module(&self, path: &str) -> Option<FileIndex> {
@@ -65,7 +109,6 @@ impl<'a> Project<'a> {
 
     /// `level` leading dots and a dotted name, as written in `from`.
     pub(crate) fn locate(&self, from: FileIndex, level: u32, dotted: &str) -> Located {
-        let relative = dotted.replace('.', "/");
         let path = self.files[from].path;
         if level > 0 {
             let mut base = path;
@@ -75,7 +118,7 @@ impl<'a> Project<'a> {
                 }
                 base = parent(base);
             }
-            return Located::Project(join(base, &relative));
+            return Located::Project(join(base, &dotted.replace('.', "/")));
         }
         let (first, rest) = dotted.split_once('.').unwrap_or((dotted, ""));
         // The worker's code may have a copy of the package beside it; the name means the framework all the same.
@@ -84,30 +127,28 @@ impl<'a> Project<'a> {
                 rest.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             );
         }
+        if !self.segments.contains(first) {
+            return Located::External(dotted.to_owned());
+        }
         match self.import_roots(path).find(|root| self.is_module(&join(root, first))) {
-            Some(root) => Located::Project(join(root, &relative)),
+            Some(root) => Located::Project(join(root, &dotted.replace('.', "/"))),
             None => Located::External(dotted.to_owned()),
         }
     }
 
     /// Directories that absolute imports of a file are looked up in: the root, `src`, then the file's own parents from the
     /// nearest up, so that projects within a project find their modules.
-    fn import_roots(&self, path: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub(crate) fn import_roots(&self, path: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
         let parents = std::iter::successors(Some(parent(path)), |directory| {
             (!directory.is_empty()).then(|| parent(directory))
         });
         ["", "src"].into_iter().chain(parents)
     }
 
-    /// Project files that running an import statement of `from` runs.
-    pub(crate) fn files_of_import(&self, from: FileIndex, import: &Import<'_>) -> Vec<FileIndex> {
-        let Located::Project(path) = self.locate(from, import.level, import.module) else {
-            return Vec::new();
-        };
-        let mut files = self.files_on_the_way(&path);
-        if let Some(name) = import.name {
-            files.extend(self.file_of_module(&join(&path, name)));
-        }
+    /// Files that importing the module at `path`, and taking `name` from it, runs.
+    pub(crate) fn files_of_import(&self, path: &str, name: Option<&str>) -> Vec<FileIndex> {
+        let mut files = self.files_on_the_way(path);
+        files.extend(name.and_then(|name| self.file_of_module(&join(path, name))));
         files
     }
 
@@ -140,7 +181,7 @@ pub(crate) fn join(directory: &str, name: &str) -> String {
     }
 }
 
-fn parent(path: &str) -> &str {
+pub(crate) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 

@@ -11,10 +11,14 @@
 
 mod source;
 // One file at a time.
+mod dynamic_imports;
+mod mentions;
 mod nesting;
+mod parallel;
 mod parse;
 mod survey;
 // Across files.
+mod candidates;
 mod imports;
 mod resolve;
 // Values.
@@ -37,6 +41,8 @@ mod application;
 mod calls;
 mod classes;
 mod closure;
+mod code_digest;
+mod declared;
 mod lower;
 mod neighbours;
 mod reach;
@@ -44,12 +50,15 @@ mod routing;
 mod schema;
 mod signature;
 mod standard_library;
+mod unfound;
 
 use std::collections::BTreeMap;
 
 use flash_model::{Code, Diagnostic, Manifest, ResourceName, Span};
+use ruff_text_size::Ranged;
 
 pub use source::SourceTree;
+pub use unfound::{UnfoundImport, unfound_diagnostics};
 
 /// What a project declares, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,9 +70,12 @@ pub struct Scan {
     /// Variables of `env={...}` that are read from the environment of whoever deploys (`os.environ["X"]`): resource →
     /// variable → the variable to read. One with a default is in `environment` too.
     pub inherited: BTreeMap<ResourceName, BTreeMap<String, String>>,
+    /// Imports that look like the project's own but lead to no file of the tree, in the order of files: for
+    /// [`unfound_diagnostics`].
+    pub unfound: Vec<UnfoundImport>,
     /// Sorted by file, line and column.
     pub diagnostics: Vec<Diagnostic>,
-    /// Python files read.
+    /// Python files of the tree. Those that no resource needs are not parsed, and what is wrong in them is not reported.
     pub files: usize,
 }
 
@@ -76,7 +88,7 @@ impl Scan {
 /// Reads the whole project. Total: any bytes give a result.
 pub fn scan(tree: &SourceTree) -> Scan {
     let mut diagnostics = Vec::new();
-    let files = parse::parse(tree, &mut diagnostics);
+    let files = parse::source_files(tree);
     let project = imports::Project::new(&files);
     let uses = decorators::remote_uses(&project, &mut diagnostics);
     let mut lowered = lower::lower(tree, &project, &uses, &mut diagnostics);
@@ -84,8 +96,15 @@ pub fn scan(tree: &SourceTree) -> Scan {
     schema::describe(&project, &uses, &mut lowered.manifest);
     routing::check(&project, &uses, &lowered.manifest, &mut diagnostics);
     reach::check(&project, &uses, &lowered.manifest, &mut diagnostics);
-    application::add_application(tree, &project, &mut lowered.manifest);
-    neighbours::share_dependencies(&mut lowered.manifest);
+    application::add_application(&project, &mut lowered);
+    let declared = declared::Declared::new(
+        &project,
+        uses.iter().map(|used| (used.file, used.range)),
+        uses.iter().map(|used| (used.resource.file, used.resource.call.range())),
+    );
+    let lower::Lowered { manifest, environments, roots } = &mut lowered;
+    let unfound = closure::close(&project, roots, &declared, environments, manifest, &mut diagnostics);
+    neighbours::share_dependencies(manifest);
     let mut environment = BTreeMap::new();
     let mut inherited = BTreeMap::new();
     for (resource, variables) in lowered.environments {
@@ -100,6 +119,7 @@ pub fn scan(tree: &SourceTree) -> Scan {
         manifest: lowered.manifest,
         environment,
         inherited,
+        unfound,
         diagnostics: presentable(&files, diagnostics),
         files: tree.python_files().count(),
     }
@@ -107,8 +127,10 @@ pub fn scan(tree: &SourceTree) -> Scan {
 
 /// In the order of the source, each problem once, and nothing but syntax errors for files that do not parse.
 fn presentable(files: &[parse::SourceFile<'_>], mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics
+        .extend(files.iter().filter_map(|file| file.parsed()).flat_map(|parsed| parsed.problems.clone()));
     let is_broken = |path: &str| {
-        files.binary_search_by(|file| file.path.cmp(path)).is_ok_and(|index| files[index].broken)
+        files.binary_search_by(|file| file.path.cmp(path)).is_ok_and(|index| files[index].broken())
     };
     diagnostics.retain(|diagnostic| {
         matches!(diagnostic.code, Code::SyntaxError | Code::UnreadableFile)

@@ -8,7 +8,7 @@ use flash_model::{
 };
 use ruff_text_size::{Ranged, TextSize};
 
-use crate::closure::Closures;
+use crate::closure::Roots;
 use crate::decorators::{RemoteUse, Style};
 use crate::imports::{FileIndex, Project};
 use crate::source::SourceTree;
@@ -22,22 +22,26 @@ use crate::{signature, validate};
 pub(crate) struct Lowered {
     pub(crate) manifest: Manifest,
     pub(crate) environments: BTreeMap<ResourceName, Environment>,
+    /// Files that the resources' closures start from.
+    pub(crate) roots: Roots,
 }
 
-pub(crate) fn lower(
+pub(crate) fn lower<'a>(
     tree: &SourceTree,
-    project: &Project<'_>,
-    uses: &[RemoteUse<'_>],
+    project: &Project<'a>,
+    uses: &[RemoteUse<'a>],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Lowered {
-    let closures = Closures::new(project);
     let declared = declared(project, uses, diagnostics);
     let routes = routes(project, uses, &declared, diagnostics);
     let unique = unique_functions(project, uses, diagnostics);
     validate::assigned_attributes(project, uses, diagnostics);
     validate::unused_configurations(project, uses, diagnostics);
-    let mut lowered =
-        Lowered { manifest: Manifest::empty(tree.project_name()), environments: BTreeMap::new() };
+    let mut lowered = Lowered {
+        manifest: Manifest::empty(tree.project_name()),
+        environments: BTreeMap::new(),
+        roots: Roots::new(),
+    };
     for Declared { resource, specified, users, homes } in declared {
         let users: Vec<usize> = users.into_iter().filter(|user| unique.contains_key(user)).collect();
         let Some(specified) = specified.filter(|_| !users.is_empty()) else { continue };
@@ -50,17 +54,7 @@ pub(crate) fn lower(
             .collect();
         let roots = users.iter().map(|user| uses[*user].file).chain(homes).collect();
         let variables = environment_dependent(&specified, users.iter().map(|user| &uses[*user]));
-        add_resource(
-            tree,
-            project,
-            &closures,
-            &mut lowered,
-            &resource,
-            specified,
-            functions,
-            roots,
-            variables,
-        );
+        add_resource(project, &mut lowered, &resource, specified, functions, roots, variables);
     }
     name_handlers(&mut lowered.manifest);
     lowered
@@ -278,11 +272,9 @@ fn config_variable(project: &Project<'_>, resource: &ResourceCall<'_>) -> Option
     names.map(|(name, _)| (*name).to_owned()).min()
 }
 
-#[expect(clippy::too_many_arguments)]
+/// Files, imports and hashes are filled in when all resources are known.
 fn add_resource(
-    tree: &SourceTree,
     project: &Project<'_>,
-    closures: &Closures<'_, '_>,
     lowered: &mut Lowered,
     resource: &ResourceCall<'_>,
     specified: Specified,
@@ -311,7 +303,6 @@ fn add_resource(
             routes.insert(format!("{method} {path}"), function.name.clone());
         }
     }
-    let files = closures.of(roots);
     let entry = Resource {
         spec,
         resource_type: resource.class.name.to_owned(),
@@ -321,15 +312,16 @@ fn add_resource(
         is_load_balanced: resource.class.is_load_balanced(),
         is_live_resource: resource.class.is_load_balanced() && resource.class.live,
         config_variable: config_variable(project, resource),
-        files: closures.paths(&files),
-        imports: closures.packages(&files),
-        code_digest: closures.digest(tree, &files),
+        files: Vec::new(),
+        imports: Vec::new(),
+        code_digest: String::new(),
         config_hash: String::new(),
         environment_dependent,
         packages: None,
         provisioned: Provisioned::default(),
     };
-    manifest.resources.insert(name.clone(), with_hash(entry));
+    manifest.resources.insert(name.clone(), entry);
+    lowered.roots.insert(name.clone(), roots);
     lowered.environments.insert(name, environment);
 }
 

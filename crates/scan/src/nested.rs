@@ -51,10 +51,10 @@ pub(crate) struct Template {
     pub(crate) disk_gb: Option<u32>,
 }
 
-pub(crate) fn read_template(
-    outer: &mut Fields<'_, '_, '_>,
+pub(crate) fn read_template<'a>(
+    outer: &mut Fields<'_, '_, 'a>,
     argument: &str,
-    template: &NestedCall<'_>,
+    template: &NestedCall<'a>,
     environment: &mut Environment,
 ) -> Template {
     let project = outer.arguments.project;
@@ -71,9 +71,9 @@ pub(crate) fn read_template(
 }
 
 /// A list of `KeyValuePair(key=…, value=…)` or `{"key": …, "value": …}`.
-fn template_environment(
-    project: &Project<'_>,
-    fields: &mut Fields<'_, '_, '_>,
+fn template_environment<'a>(
+    project: &Project<'a>,
+    fields: &mut Fields<'_, '_, 'a>,
     environment: &mut Environment,
 ) {
     let Some(given) = fields.arguments.value("env", fields.diagnostics) else { return };
@@ -103,10 +103,10 @@ fn template_environment(
 }
 
 /// A volume, which must be in the resource's data centre where that is one.
-pub(crate) fn read_volume(
-    outer: &mut Fields<'_, '_, '_>,
+pub(crate) fn read_volume<'a>(
+    outer: &mut Fields<'_, '_, 'a>,
     argument: &str,
-    volume: &NestedCall<'_>,
+    volume: &NestedCall<'a>,
     datacenter_of_resource: Option<&str>,
 ) -> Option<VolumeSpec> {
     let arguments = read_nested(outer.arguments.project, volume, outer.diagnostics);

@@ -77,44 +77,91 @@ struct Level {
     lambda: bool,
 }
 
+/// What a byte may do to the depth, as seen by the cheap look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Word,
+    Open,
+    Close,
+    LineEnd,
+    Blank,
+    /// Commas and quotes: never nest.
+    Neutral,
+    Operator,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Operator; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | 0x80.. => Class::Word,
+            b'(' | b'[' | b'{' => Class::Open,
+            b')' | b']' | b'}' => Class::Close,
+            b'\n' | b'\r' => Class::LineEnd,
+            b' ' | b'\t' => Class::Blank,
+            b',' | b'"' | b'\'' => Class::Neutral,
+            _ => Class::Operator,
+        };
+        byte += 1;
+    }
+    classes
+};
+
 /// Where a line, or lines joined by brackets or backslashes, has more characters that can nest than a tree may be deep; or
 /// where one is indented that far.
 fn first_suspect(bytes: &[u8]) -> Option<usize> {
     let mut open = 0_usize;
     let mut operators = 0_usize;
-    let mut indent = 0_usize;
+    let mut index = 0;
     let mut at_line_start = true;
-    let mut previous = b'\n';
-    let mut in_word = false;
-    for (index, byte) in bytes.iter().copied().enumerate() {
-        let word = byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
-        match byte {
-            b'(' | b'[' | b'{' => open += 1,
-            b')' | b']' | b'}' => {
+    while let Some(byte) = bytes.get(index) {
+        match CLASSES[*byte as usize] {
+            Class::Word => {
+                operators += 1;
+                index += length(bytes, index, Class::Word) - 1;
+            }
+            Class::Blank => {
+                let blanks = length(bytes, index, Class::Blank);
+                if at_line_start && blanks > INDENT_MAX {
+                    return Some(index + INDENT_MAX);
+                }
+                index += blanks - 1;
+            }
+            Class::LineEnd => {
+                let before = bytes.get(..index).unwrap_or_default();
+                let joined = before.ends_with(b"\\") || (*byte == b'\n' && before.ends_with(b"\\\r"));
+                if open == 0 && !joined {
+                    operators = 0;
+                }
+            }
+            Class::Open => open += 1,
+            Class::Close => {
                 open = open.saturating_sub(1);
                 operators += 1;
             }
-            b'\n' | b'\r' => {
-                if open == 0 && previous != b'\\' {
-                    operators = 0;
-                }
-                indent = 0;
-            }
-            b' ' | b'\t' if at_line_start => indent += 1,
-            b',' | b' ' | b'\t' | b'"' | b'\'' => {}
-            _ if word => operators += usize::from(!in_word),
-            _ => operators += 1,
+            Class::Neutral => {}
+            Class::Operator => operators += 1,
         }
-        if byte.is_ascii() && (open + operators > SUSPECT_MIN || (at_line_start && indent > INDENT_MAX)) {
-            return Some(index);
+        if open + operators > SUSPECT_MIN {
+            return Some(start_of_character(bytes, index));
         }
-        at_line_start = matches!(byte, b'\n' | b'\r') || (at_line_start && matches!(byte, b' ' | b'\t'));
-        if byte != b'\r' || previous != b'\\' {
-            previous = byte;
-        }
-        in_word = word;
+        at_line_start = matches!(byte, b'\n' | b'\r');
+        index += 1;
     }
     None
+}
+
+/// Bytes of one class in a row.
+fn length(bytes: &[u8], start: usize, class: Class) -> usize {
+    let run = bytes.get(start..).unwrap_or_default();
+    run.iter().position(|byte| CLASSES[*byte as usize] != class).unwrap_or(run.len()).max(1)
+}
+
+/// The offset is shown to people, so it must not be inside a character.
+fn start_of_character(bytes: &[u8], index: usize) -> usize {
+    let inside = |index: &usize| bytes.get(*index).is_some_and(|byte| byte & 0xC0 == 0x80);
+    (0..=index).rev().find(|index| !inside(index)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -126,6 +173,8 @@ mod tests {
         assert_eq!(nested_too_deeply(source).is_some(), is_too_deep, "{source:.60}");
         let mut tree = SourceTree::new("p");
         tree.insert("a.py", source.as_bytes().to_vec());
+        // Needed by an application, so that its tree is made, walked, and digested.
+        tree.insert("main.py", b"import a\nfrom fastapi import FastAPI\napp = FastAPI()\n".to_vec());
         let scanned = scan(&tree);
         let messages: Vec<&str> =
             scanned.diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();

@@ -1,7 +1,8 @@
-//! Source text → syntax tree, one file at a time. A broken file is reported and its readable parts are kept, so that
-//! it never hides what is wrong elsewhere.
+//! Source text → syntax tree, one file at a time and only when asked for: files that nobody needs are never parsed. A
+//! broken file is reported and its readable parts are kept, so that it never hides what is wrong elsewhere.
 
-use std::cell::OnceCell;
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use flash_model::{Code, Diagnostic, Span};
 use ruff_python_ast::{ModModule, PySourceType};
@@ -9,6 +10,7 @@ use ruff_python_parser::parse_unchecked_source;
 use ruff_text_size::{TextRange, TextSize};
 
 use crate::nesting::nested_too_deeply;
+use crate::parallel;
 use crate::source::SourceTree;
 
 /// Syntax errors shown per file; the ones after the first few are mostly echoes.
@@ -19,16 +21,84 @@ const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct SourceFile<'t> {
     pub(crate) path: &'t str,
-    pub(crate) text: &'t str,
+    bytes: &'t [u8],
+    /// Without byte order mark, every line end being `\n`, so that it is the same for all editors. Empty for a file that is
+    /// no text.
+    pub(crate) text: Cow<'t, str>,
+    unreadable: Option<Diagnostic>,
+    parsed: OnceLock<Parsed>,
+    line_starts: OnceLock<Vec<u32>>,
+}
+
+/// A file's tree and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Parsed {
     pub(crate) syntax: ModModule,
     /// Has syntax errors or is no text: what is missing in it is not worth a second report.
     pub(crate) broken: bool,
-    line_starts: OnceCell<Vec<u32>>,
+    pub(crate) problems: Vec<Diagnostic>,
+}
+
+impl Parsed {
+    fn broken(problems: Vec<Diagnostic>) -> Self {
+        Self { syntax: empty_module(), broken: true, problems }
+    }
 }
 
 impl<'t> SourceFile<'t> {
-    fn new(path: &'t str, text: &'t str, syntax: ModModule, broken: bool) -> Self {
-        Self { path, text, syntax, broken, line_starts: OnceCell::new() }
+    fn new(path: &'t str, bytes: &'t [u8]) -> Self {
+        let (text, unreadable) = match readable(path, bytes) {
+            Ok(text) => (text, None),
+            Err(problem) => (Cow::Borrowed(""), Some(problem)),
+        };
+        Self { path, bytes, text, unreadable, parsed: OnceLock::new(), line_starts: OnceLock::new() }
+    }
+
+    /// The tree, which is made at the first call and kept.
+    pub(crate) fn syntax(&self) -> &ModModule {
+        &self.parsed.get_or_init(|| self.parse()).syntax
+    }
+
+    /// The tree and its problems, if somebody has asked for the tree.
+    pub(crate) fn parsed(&self) -> Option<&Parsed> {
+        self.parsed.get()
+    }
+
+    /// Was asked for and found to be broken.
+    pub(crate) fn broken(&self) -> bool {
+        self.parsed().is_some_and(|parsed| parsed.broken)
+    }
+
+    /// What the text was read from; also of a file that is no text.
+    pub(crate) fn bytes(&self) -> &'t [u8] {
+        self.bytes
+    }
+
+    /// Parses without keeping the tree.
+    pub(crate) fn parse(&self) -> Parsed {
+        if let Some(problem) = &self.unreadable {
+            return Parsed::broken(vec![problem.clone()]);
+        }
+        if let Some(offset) = nested_too_deeply(&self.text) {
+            return Parsed::broken(vec![
+                Diagnostic::error(Code::SyntaxError, "nested too deeply")
+                    .at(self.span(TextRange::empty(TextSize::new(offset as u32))))
+                    .hint("split the expression into several, each bound to a name"),
+            ]);
+        }
+        let parsed = parse_unchecked_source(&self.text, PySourceType::Python);
+        let mut errors: Vec<(TextRange, String)> =
+            parsed.errors().iter().map(|error| (error.location, error.error.to_string())).collect();
+        errors.sort_by_key(|(range, _)| (range.start(), range.end()));
+        errors.dedup_by_key(|(range, _)| self.line(range.start()));
+        let problem = |(range, message)| {
+            Diagnostic::error(Code::SyntaxError, message)
+                .at(self.span(range))
+                .hint("correct the syntax; nothing else in this file is checked until it parses")
+        };
+        let broken = !errors.is_empty();
+        let problems = errors.into_iter().take(SYNTAX_ERRORS_MAX).map(problem).collect();
+        Parsed { syntax: parsed.into_syntax(), broken, problems }
     }
 
     pub(crate) fn span(&self, range: TextRange) -> Span {
@@ -39,14 +109,14 @@ impl<'t> SourceFile<'t> {
 
     /// 1-based line of an offset.
     pub(crate) fn line(&self, offset: TextSize) -> u32 {
-        let starts = self.line_starts.get_or_init(|| line_starts(self.text));
+        let starts = self.line_starts.get_or_init(|| line_starts(&self.text));
         starts.partition_point(|start| *start <= offset.to_u32()) as u32
     }
 
     /// Source text of a range, on one line.
     pub(crate) fn source(&self, range: TextRange) -> String {
         let text = self.text.get(range.start().to_usize()..range.end().to_usize()).unwrap_or_default();
-        if text.contains(['\n', '\r']) {
+        if text.contains('\n') {
             text.split_whitespace().collect::<Vec<_>>().join(" ")
         } else {
             text.to_owned()
@@ -55,65 +125,45 @@ impl<'t> SourceFile<'t> {
 
     fn position(&self, offset: TextSize) -> (u32, u32) {
         let line = self.line(offset);
-        let starts = self.line_starts.get_or_init(|| line_starts(self.text));
+        let starts = self.line_starts.get_or_init(|| line_starts(&self.text));
         let start = starts.get(line.saturating_sub(1) as usize).copied().unwrap_or(0) as usize;
         let before = self.text.get(start..offset.to_usize()).unwrap_or_default();
         (line, before.chars().count() as u32 + 1)
     }
 }
 
-/// All Python files, in the order of their paths.
+/// All Python files, in the order of their paths; none is parsed yet.
+pub(crate) fn source_files(tree: &SourceTree) -> Vec<SourceFile<'_>> {
+    let files: Vec<(&str, &[u8])> = tree.python_files().collect();
+    parallel::map(&files, |(path, bytes)| SourceFile::new(path, bytes))
+}
+
+/// All Python files with their trees. For tests.
+#[cfg(test)]
 pub(crate) fn parse<'t>(tree: &'t SourceTree, diagnostics: &mut Vec<Diagnostic>) -> Vec<SourceFile<'t>> {
-    tree.python_files().map(|(path, bytes)| parse_file(path, bytes, diagnostics)).collect()
+    let files = source_files(tree);
+    files.iter().for_each(|file| {
+        file.syntax();
+    });
+    diagnostics
+        .extend(files.iter().filter_map(SourceFile::parsed).flat_map(|parsed| parsed.problems.clone()));
+    files
 }
 
-fn parse_file<'t>(path: &'t str, bytes: &'t [u8], diagnostics: &mut Vec<Diagnostic>) -> SourceFile<'t> {
+fn readable<'t>(path: &str, bytes: &'t [u8]) -> Result<Cow<'t, str>, Diagnostic> {
     if bytes.len() > FILE_BYTES_MAX {
-        diagnostics.push(
-            Diagnostic::error(Code::UnreadableFile, format!("`{path}` is larger than 64 MiB"))
-                .at(start_of(path))
-                .hint("keep data out of Python files, or exclude the file in .flashignore"),
-        );
-        return SourceFile::new(path, "", empty_module(), true);
+        return Err(Diagnostic::error(Code::UnreadableFile, format!("`{path}` is larger than 64 MiB"))
+            .at(start_of(path))
+            .hint("keep data out of Python files, or exclude the file in .flashignore"));
     }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
-        Err(error) => {
-            diagnostics.push(not_utf8(path, bytes, error.valid_up_to()));
-            return SourceFile::new(path, "", empty_module(), true);
-        }
-    };
-    if let Some(offset) = nested_too_deeply(text) {
-        let file = SourceFile::new(path, text, empty_module(), true);
-        let position = TextSize::new(offset as u32);
-        diagnostics.push(
-            Diagnostic::error(Code::SyntaxError, "nested too deeply")
-                .at(file.span(TextRange::empty(position)))
-                .hint("split the expression into several, each bound to a name"),
-        );
-        return file;
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(with_line_feeds(text.strip_prefix('\u{feff}').unwrap_or(text))),
+        Err(error) => Err(not_utf8(path, bytes.get(..error.valid_up_to()).unwrap_or_default())),
     }
-    let parsed = parse_unchecked_source(text, PySourceType::Python);
-    let mut errors: Vec<(TextRange, String)> =
-        parsed.errors().iter().map(|error| (error.location, error.error.to_string())).collect();
-    let file = SourceFile::new(path, text, parsed.into_syntax(), !errors.is_empty());
-    errors.sort_by_key(|(range, _)| (range.start(), range.end()));
-    errors.dedup_by_key(|(range, _)| file.line(range.start()));
-    for (range, message) in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
-        diagnostics.push(
-            Diagnostic::error(Code::SyntaxError, message)
-                .at(file.span(range))
-                .hint("correct the syntax; nothing else in this file is checked until it parses"),
-        );
-    }
-    file
 }
 
-fn not_utf8(path: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
-    let readable =
-        bytes.get(..valid_up_to).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
-    let file = SourceFile::new(path, readable, empty_module(), true);
-    let span = file.span(TextRange::empty(TextSize::new(valid_up_to as u32)));
+fn not_utf8(path: &str, before: &[u8]) -> Diagnostic {
+    let span = SourceFile::new(path, before).span(TextRange::empty(TextSize::new(before.len() as u32)));
     Diagnostic::error(Code::UnreadableFile, format!("`{path}` is not UTF-8 text"))
         .at(span)
         .hint("save the file as UTF-8, or exclude it in .flashignore")
@@ -128,14 +178,16 @@ fn empty_module() -> ModModule {
 }
 
 /// `\n`, `\r\n` and a lone `\r` end a line, as in Python.
+fn with_line_feeds(text: &str) -> Cow<'_, str> {
+    match memchr::memchr(b'\r', text.as_bytes()) {
+        None => Cow::Borrowed(text),
+        Some(_) => Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")),
+    }
+}
+
 fn line_starts(text: &str) -> Vec<u32> {
-    let bytes = text.as_bytes();
-    let ends = bytes.iter().enumerate().filter(|(index, byte)| match byte {
-        b'\n' => true,
-        b'\r' => bytes.get(index + 1) != Some(&b'\n'),
-        _ => false,
-    });
-    std::iter::once(0).chain(ends.map(|(index, _)| index as u32 + 1)).collect()
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes());
+    std::iter::once(0).chain(ends.map(|end| end as u32 + 1)).collect()
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ use crate::decorators::RemoteUse;
 use crate::imports::{FileIndex, Project, module_path};
 use crate::survey::Definition;
 
-pub(crate) fn check(
-    project: &Project<'_>,
-    uses: &[RemoteUse<'_>],
+pub(crate) fn check<'a>(
+    project: &Project<'a>,
+    uses: &[RemoteUse<'a>],
     manifest: &Manifest,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
@@ -41,13 +41,13 @@ pub(crate) fn check(
     }
 }
 
-fn unreachable(project: &Project<'_>, remote: &RemoteUse<'_>, message: String) -> Diagnostic {
+fn unreachable<'a>(project: &Project<'a>, remote: &RemoteUse<'a>, message: String) -> Diagnostic {
     Diagnostic::warning(Code::UnreachableFunction, message)
         .at(project.files[remote.file].span(remote.definition.name().range))
 }
 
 /// `a.py` beside `a/__init__.py`: importing `a` gives the package.
-fn hidden_module(project: &Project<'_>, remote: &RemoteUse<'_>, diagnostics: &mut Vec<Diagnostic>) {
+fn hidden_module<'a>(project: &Project<'a>, remote: &RemoteUse<'a>, diagnostics: &mut Vec<Diagnostic>) {
     let path = project.files[remote.file].path;
     let Some(found) = project.file_of_module(module_path(path)).filter(|found| *found != remote.file) else {
         return;
@@ -61,15 +61,15 @@ fn hidden_module(project: &Project<'_>, remote: &RemoteUse<'_>, diagnostics: &mu
 }
 
 /// The module binds the name to something else after the definition.
-fn bound_again(
-    project: &Project<'_>,
-    remote: &RemoteUse<'_>,
+fn bound_again<'a>(
+    project: &Project<'a>,
+    remote: &RemoteUse<'a>,
     deployed: &HashSet<(FileIndex, TextSize)>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let name = remote.definition.name();
     let file = &project.files[remote.file];
-    let later = file.syntax.body.iter().filter(|statement| statement.range().start() > name.range.end());
+    let later = file.syntax().body.iter().filter(|statement| statement.range().start() > name.range.end());
     let Some((range, rebinding)) = later.filter_map(|statement| rebinding(statement, name.as_str())).last()
     else {
         return;
@@ -159,9 +159,9 @@ fn mentions(expression: &Expr, name: &str) -> bool {
 }
 
 /// The gateway decodes `%20` before it looks for a route.
-fn escaped_path(
-    project: &Project<'_>,
-    remote: &RemoteUse<'_>,
+fn escaped_path<'a>(
+    project: &Project<'a>,
+    remote: &RemoteUse<'a>,
     function: &Function,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
@@ -186,10 +186,10 @@ fn has_escape(path: &str) -> bool {
 }
 
 /// FL124, and FL123 for a route to a class that does not say which of several methods it means.
-fn methods(
-    project: &Project<'_>,
-    remote: &RemoteUse<'_>,
-    class: &StmtClassDef,
+fn methods<'a>(
+    project: &Project<'a>,
+    remote: &RemoteUse<'a>,
+    class: &'a StmtClassDef,
     function: Option<&Function>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
@@ -249,7 +249,7 @@ struct Methods {
 }
 
 impl Methods {
-    fn of(project: &Project<'_>, file: FileIndex, class: &StmtClassDef) -> Self {
+    fn of<'a>(project: &Project<'a>, file: FileIndex, class: &'a StmtClassDef) -> Self {
         // Bases and metaclasses from elsewhere bring methods along, and a second decorator may add some.
         let (classes, all) = with_bases(project, file, class);
         let mut methods = Self { complete: all && class.decorator_list.len() == 1, ..Self::default() };

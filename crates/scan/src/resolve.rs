@@ -140,7 +140,7 @@ impl<'a> Project<'a> {
                 } else if resources::symbol(name).is_some() {
                     unresolved = unresolved.hint(format!("add `from tetra_rp import {name}`"));
                 }
-                unresolved.broken = self.files[file].broken;
+                unresolved.broken = self.files[file].broken();
                 Err(unresolved)
             }
         }
@@ -297,7 +297,7 @@ impl<'a> Project<'a> {
             )
             .hint(format!("create `{path}.py`, or correct the import")),
         };
-        unresolved.broken = module.is_some_and(|module| self.files[module].broken);
+        unresolved.broken = module.is_some_and(|module| self.files[module].broken());
         Err(unresolved)
     }
 

@@ -17,9 +17,9 @@ struct Route<'m> {
     span: Span,
 }
 
-pub(crate) fn check(
-    project: &Project<'_>,
-    uses: &[RemoteUse<'_>],
+pub(crate) fn check<'a>(
+    project: &Project<'a>,
+    uses: &[RemoteUse<'a>],
     manifest: &Manifest,
     diagnostics: &mut Vec<Diagnostic>,
 ) {

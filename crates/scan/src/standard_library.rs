@@ -1,5 +1,9 @@
 //! Top-level names of Python's own modules: the union of `sys.stdlib_module_names` of CPython 3.10 to 3.13.
 
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashSet;
+
 const NAMES: &str = "
     abc aifc antigravity argparse array ast asynchat asyncio asyncore atexit audioop base64 bdb binascii
     binhex bisect builtins bz2 cProfile calendar cgi cgitb chunk cmath cmd code codecs codeop
@@ -23,7 +27,8 @@ const NAMES: &str = "
 
 /// True for modules that every Python has. Names with a leading underscore are Python's own too (`__future__`).
 pub(crate) fn contains(top_level: &str) -> bool {
-    top_level.starts_with('_') || NAMES.split_ascii_whitespace().any(|name| name == top_level)
+    static SET: LazyLock<FxHashSet<&str>> = LazyLock::new(|| NAMES.split_ascii_whitespace().collect());
+    top_level.starts_with('_') || SET.contains(top_level)
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! One walk over a file's statements: which names its module binds to what, what it imports, and which definitions carry
 //! decorators.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use ruff_python_ast::{Decorator, Expr, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::{Decorator, Expr, ModModule, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange, TextSize};
+use rustc_hash::FxHashMap;
 
-use crate::parse::SourceFile;
+use crate::{dynamic_imports, mentions};
 
 /// What a name stands for, from where it is bound on.
 #[derive(Debug, Clone, Copy)]
@@ -66,14 +67,24 @@ pub(crate) struct FromImport<'a> {
     pub(crate) range: TextRange,
 }
 
-/// One import statement's module, with the name taken from it where there is one.
-#[derive(Debug, Clone, Copy)]
+/// The module of an import statement or call, with the name taken from it where there is one.
+#[derive(Debug, Clone)]
 pub(crate) struct Import<'a> {
     pub(crate) level: u32,
-    pub(crate) module: &'a str,
+    pub(crate) module: Cow<'a, str>,
     pub(crate) name: Option<&'a str>,
+    pub(crate) range: TextRange,
+    /// Runs only when a function is called.
+    pub(crate) deferred: bool,
+    /// The module can do without: a failure is caught.
+    pub(crate) guarded: bool,
+}
+
+impl Import<'_> {
     /// Runs when the module is imported, and the module cannot do without.
-    pub(crate) required: bool,
+    pub(crate) fn required(&self) -> bool {
+        !self.deferred && !self.guarded
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -108,19 +119,28 @@ pub(crate) struct Decorated<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Survey<'a> {
     /// In the order of the source.
-    pub(crate) bindings: HashMap<&'a str, Vec<(TextSize, Binding<'a>)>>,
+    pub(crate) bindings: FxHashMap<&'a str, Vec<(TextSize, Binding<'a>)>>,
     /// `from x import *`: level and module.
     pub(crate) stars: Vec<(u32, &'a str)>,
+    /// What a worker may come to run; not what only type checkers or scripts see.
     pub(crate) imports: Vec<Import<'a>>,
+    /// Calls that import a module whose name only running the code could tell.
+    pub(crate) unknown_imports: Vec<TextRange>,
     pub(crate) decorated: Vec<Decorated<'a>>,
     pub(crate) conditions: Vec<Condition<'a>>,
     /// `x.name = value` at module level: what `x` was made with may not be what it is.
     pub(crate) attributes_assigned: Vec<&'a ruff_python_ast::ExprAttribute>,
 }
 
-pub(crate) fn survey<'a>(file: &'a SourceFile<'_>) -> Survey<'a> {
+/// `text` is what `syntax` was parsed from.
+pub(crate) fn survey<'a>(text: &str, syntax: &'a ModModule) -> Survey<'a> {
     let mut survey = Survey::default();
-    survey.block(&file.syntax.body, Place::default());
+    survey.block(&syntax.body, Place::default());
+    if mentions::has_dynamic_import(text.as_bytes()) {
+        let calls = dynamic_imports::find(&syntax.body);
+        survey.imports.extend(calls.imports);
+        survey.unknown_imports = calls.unknown;
+    }
     survey
 }
 
@@ -133,8 +153,10 @@ struct Place {
     local: bool,
     /// Inside a function: does not run at import.
     deferred: bool,
-    /// Type checking only, or guarded by an `except ImportError`.
-    optional: bool,
+    /// Inside a `try` that catches a failed import, or in a handler of it.
+    guarded: bool,
+    /// Type checking only, or only when run as a script.
+    idle: bool,
     /// Why a value bound here cannot be known.
     opaque: Option<&'static str>,
     /// The innermost `if` around it whose outcome is not plain.
@@ -204,11 +226,11 @@ impl<'a> Survey<'a> {
             Stmt::Try(attempt) => {
                 let place = Place { nested_in: place.nested_in.or(Some("`try`")), ..place };
                 let guarded = attempt.handlers.iter().any(catches_import_error);
-                self.block(&attempt.body, Place { optional: place.optional || guarded, ..place });
+                self.block(&attempt.body, Place { guarded: place.guarded || guarded, ..place });
                 self.block(&attempt.orelse, place);
                 for handler in &attempt.handlers {
                     let ruff_python_ast::ExceptHandler::ExceptHandler(handler) = handler;
-                    self.block(&handler.body, Place { optional: true, fallback: true, ..place });
+                    self.block(&handler.body, Place { guarded: true, fallback: true, ..place });
                 }
                 self.block(&attempt.finalbody, place);
             }
@@ -264,10 +286,10 @@ impl<'a> Survey<'a> {
             match constant_test(test) {
                 Some(Test::Never) => {}
                 Some(Test::Always) => return self.block(body, place),
-                Some(Test::TypeChecking) => self.block(body, Place { optional: true, ..place }),
+                Some(Test::TypeChecking) => self.block(body, Place { idle: true, ..place }),
                 // What runs only as a script binds nothing that others could import.
                 None if is_script_test(test) => {
-                    self.block(body, Place { local: true, optional: true, ..place });
+                    self.block(body, Place { local: true, idle: true, ..place });
                 }
                 None => {
                     self.expression(test, place);
@@ -378,12 +400,21 @@ impl<'a> Survey<'a> {
     }
 
     fn import(&mut self, statement: &'a Stmt, place: Place) {
-        let required = !place.deferred && !place.optional;
+        let imported = |level: u32, module: &'a str, name: Option<&'a str>, range: TextRange| Import {
+            level,
+            module: Cow::Borrowed(module),
+            name,
+            range,
+            deferred: place.deferred,
+            guarded: place.guarded,
+        };
         match statement {
             Stmt::Import(import) => {
                 for alias in &import.names {
                     let module = alias.name.as_str();
-                    self.imports.push(Import { level: 0, module, name: None, required });
+                    if !place.idle {
+                        self.imports.push(imported(0, module, None, alias.range));
+                    }
                     let (name, target) = match &alias.asname {
                         Some(asname) => (asname.as_str(), module),
                         None => {
@@ -400,7 +431,9 @@ impl<'a> Survey<'a> {
                     let name = alias.name.as_str();
                     let star = name == "*";
                     let taken = (!star).then_some(name);
-                    self.imports.push(Import { level: import.level, module, name: taken, required });
+                    if !place.idle {
+                        self.imports.push(imported(import.level, module, taken, alias.range));
+                    }
                     if star {
                         if !place.local {
                             self.stars.push((import.level, module));
@@ -416,8 +449,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Expressions are not walked; only what commonly stands as a whole statement or right-hand side counts: an import by
-    /// function call with a literal name, and `name := value`.
+    /// Expressions are not walked; of what they bind only `name := value` as a whole statement or right-hand side counts.
     fn expression(&mut self, expression: &'a Expr, place: Place) {
         match expression {
             Expr::Named(named) => {
@@ -428,23 +460,7 @@ impl<'a> Survey<'a> {
                 for argument in call.arguments.args.iter().filter(|argument| argument.is_named_expr()) {
                     self.expression(argument, place);
                 }
-                let function = match &*call.func {
-                    Expr::Name(name) => name.id.as_str(),
-                    Expr::Attribute(attribute) => attribute.attr.as_str(),
-                    _ => return,
-                };
-                if !matches!(function, "__import__" | "import_module") {
-                    return;
-                }
-                if let Some(Expr::StringLiteral(module)) = call.arguments.args.first() {
-                    let module = module.value.to_str();
-                    if !module.starts_with('.') {
-                        self.imports.push(Import { level: 0, module, name: None, required: false });
-                    }
-                }
             }
-            Expr::Attribute(attribute) => self.expression(&attribute.value, place),
-            Expr::Await(awaited) => self.expression(&awaited.value, place),
             _ => {}
         }
     }

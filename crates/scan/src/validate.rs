@@ -105,7 +105,7 @@ pub(crate) fn assigned_attributes(
     uses: &[RemoteUse<'_>],
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    for (file, survey) in project.surveys.iter().enumerate() {
+    for (file, survey) in project.candidates() {
         for attribute in &survey.attributes_assigned {
             let Ok(Value::Resource(resource)) = fold(project, file, &attribute.value) else { continue };
             if !uses.iter().any(|remote| remote.resource == resource) {
@@ -133,7 +133,7 @@ pub(crate) fn unused_configurations(
 ) {
     let used: BTreeSet<(FileIndex, TextSize)> =
         uses.iter().map(|remote| (remote.resource.file, remote.resource.call.range().start())).collect();
-    for (file, survey) in project.surveys.iter().enumerate() {
+    for (file, survey) in project.candidates() {
         for value in survey.bindings.values().flatten().filter_map(|(_, binding)| binding.value()) {
             let is_used = used.contains(&(file, value.range().start()));
             if !is_used

@@ -31,10 +31,10 @@ struct Signature<'a> {
     any_keyword: bool,
 }
 
-pub(super) fn check(
-    project: &Project<'_>,
+pub(super) fn check<'a>(
+    project: &Project<'a>,
     remote: &HashMap<Place, usize>,
-    found: &Call<'_>,
+    found: &Call<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let Some(call) = found.call else { return };

@@ -37,9 +37,9 @@ struct Edge {
 type Graph = BTreeMap<usize, BTreeMap<usize, Edge>>;
 
 /// Fills in the `calls` of the manifest's functions and reports FL121 and FL122.
-pub(crate) fn trace(
-    project: &Project<'_>,
-    uses: &[RemoteUse<'_>],
+pub(crate) fn trace<'a>(
+    project: &Project<'a>,
+    uses: &[RemoteUse<'a>],
     manifest: &mut Manifest,
     diagnostics: &mut Vec<Diagnostic>,
 ) {

@@ -24,7 +24,7 @@ use crate::survey::Definition;
 use constraint::Default;
 
 /// Fills in the schemas of all functions in the manifest, and those of the classes that they refer to.
-pub(crate) fn describe(project: &Project<'_>, uses: &[RemoteUse<'_>], manifest: &mut Manifest) {
+pub(crate) fn describe<'a>(project: &Project<'a>, uses: &[RemoteUse<'a>], manifest: &mut Manifest) {
     let mut by_name: HashMap<&str, &RemoteUse<'_>> = HashMap::new();
     for remote in uses {
         by_name.entry(remote.definition.name().as_str()).or_insert(remote);

@@ -19,9 +19,9 @@ use crate::value::{ResourceCall, Value};
 const DEFAULT_WORKERS_MAX: u32 = 3;
 
 /// `None` only if the resource has no usable name; everything else has a fallback, and its diagnostic.
-pub(super) fn specify(
-    project: &Project<'_>,
-    resource: &ResourceCall<'_>,
+pub(super) fn specify<'a>(
+    project: &Project<'a>,
+    resource: &ResourceCall<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Specified> {
     let class = resource.class;

@@ -30,9 +30,9 @@ fn read<'p, 'a>(
     Arguments::read(project, Site::from(resource), signature, diagnostics)
 }
 
-pub(super) fn class(
-    project: &Project<'_>,
-    resource: &ResourceCall<'_>,
+pub(super) fn class<'a>(
+    project: &Project<'a>,
+    resource: &ResourceCall<'a>,
     kind: EndpointKind,
 ) -> &'static ResourceClass {
     // What is wrong with the arguments is reported when they are read for the specification.
@@ -42,9 +42,9 @@ pub(super) fn class(
     resources::class_of(kind, is_cpu)
 }
 
-pub(super) fn specify(
-    project: &Project<'_>,
-    resource: &ResourceCall<'_>,
+pub(super) fn specify<'a>(
+    project: &Project<'a>,
+    resource: &ResourceCall<'a>,
     implied: Option<ImpliedName>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Specified> {
@@ -106,9 +106,9 @@ pub(super) fn specify(
 }
 
 /// What an `Endpoint` that nothing is declared on must not say.
-pub(super) fn check_unused(
-    project: &Project<'_>,
-    resource: &ResourceCall<'_>,
+pub(super) fn check_unused<'a>(
+    project: &Project<'a>,
+    resource: &ResourceCall<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let arguments = read(project, resource, diagnostics);

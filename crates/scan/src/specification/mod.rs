@@ -62,9 +62,9 @@ pub(crate) const CONCURRENCY_OF_HTTP: u32 = 1000;
 const CONCURRENCY_OF_QUEUE: u32 = 1;
 
 /// `None` only if the resource has no usable name; everything else has a fallback, and its diagnostic.
-pub(crate) fn specify(
-    project: &Project<'_>,
-    resource: &ResourceCall<'_>,
+pub(crate) fn specify<'a>(
+    project: &Project<'a>,
+    resource: &ResourceCall<'a>,
     implied: Option<ImpliedName>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Specified> {
@@ -75,9 +75,9 @@ pub(crate) fn specify(
 }
 
 /// A configuration without functions is not deployed, but a module that makes a wrong one cannot be imported.
-pub(crate) fn check_unused(
-    project: &Project<'_>,
-    resource: &ResourceCall<'_>,
+pub(crate) fn check_unused<'a>(
+    project: &Project<'a>,
+    resource: &ResourceCall<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     match resource.dialect {
@@ -87,9 +87,9 @@ pub(crate) fn check_unused(
 }
 
 /// Which of the resource classes an `Endpoint` with uses of this kind is.
-pub(crate) fn class_of_endpoint(
-    project: &Project<'_>,
-    resource: &ResourceCall<'_>,
+pub(crate) fn class_of_endpoint<'a>(
+    project: &Project<'a>,
+    resource: &ResourceCall<'a>,
     kind: EndpointKind,
 ) -> &'static ResourceClass {
     endpoint::class(project, resource, kind)

@@ -1,6 +1,6 @@
 //! Every folder of `tests/projects/` holds a Python project (`project/`) and what scanning it gives: `manifest.json`,
 //! `diagnostics.txt`, `environment.txt`. A missing file means "nothing to expect": no diagnostics, no environment, and no
-//! look at the manifest. `UPDATE_EXPECT=1 cargo test -p flash-scan` rewrites them.
+//! look at the manifest. Files below `left_out/` are on disk, but no part of the scanned tree. `UPDATE_EXPECT=1 cargo test -p flash-scan` rewrites them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flash_model::{Diagnostic, Manifest, ResourceName, Severity, Span, openapi};
-use flash_scan::{Scan, SourceTree, scan};
+use flash_scan::{Scan, SourceTree, scan, unfound_diagnostics};
 use serde_json::Value;
 
-const CASES_MIN: usize = 44;
+const CASES_MIN: usize = 48;
 
 #[test]
 fn every_project_scans_as_expected() {
@@ -49,11 +49,14 @@ fn check(case: &Path) -> Vec<String> {
     let scanned = scan(&tree);
     let manifest = scanned.manifest.to_json().unwrap();
     assert_eq!(Manifest::from_json(&manifest).unwrap(), scanned.manifest, "{}", case.display());
-    let errors = scanned.diagnostics.iter().any(Diagnostic::is_error);
+    let left_out = case.join("left_out");
+    let mut diagnostics = scanned.diagnostics.clone();
+    diagnostics.extend(unfound_diagnostics(&scanned.unfound, |path| left_out.join(path).is_file()));
+    let errors = diagnostics.iter().any(Diagnostic::is_error);
     [
         // What a broken project's manifest says is not promised.
         compare(&case.join("manifest.json"), if errors { String::new() } else { manifest }),
-        compare(&case.join("diagnostics.txt"), render_all(&scanned.diagnostics)),
+        compare(&case.join("diagnostics.txt"), render_all(&diagnostics)),
         compare(&case.join("environment.txt"), render_environment(&scanned)),
         compare(&case.join("openapi.json"), if errors { String::new() } else { documents(case, &scanned) }),
     ]

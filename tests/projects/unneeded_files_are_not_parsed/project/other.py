@@ -1,0 +1,2 @@
+@decorated
+def also_broken(:
