@@ -4,5 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod annotations;
+mod hashes;
 mod projects;
 mod properties;
+mod robustness;
