@@ -6,13 +6,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub(crate) const USAGE: &str = "\
-usage: flash-bench --flash FILE --python FILE --benches DIR --work DIR [--rounds N] [--seconds N] [--starts N]
+usage: flash-bench [serve|scan] --flash FILE --python FILE --benches DIR --work DIR [--rounds N] [--seconds N] [--starts N]
 
+  serve            only starts and load
+  scan             only reading and building projects
   --flash FILE     the binary that is measured
   --python FILE    interpreter that has benches/requirements.txt, for the peers
   --benches DIR    this package's folder
   --work DIR       scratch folder: project copy and logs
-  --rounds N       load rounds per peer and connection count, 1 to 20 [5]
+  --rounds N       load rounds per peer and connection count, rounds of scans, 1 to 20 [5]
   --seconds N      seconds per load round, 1 to 30 [3]
   --starts N       starts of each server, 1 to 50 [11]
 ";
@@ -27,8 +29,26 @@ pub(crate) enum Mode {
     Bench(Args),
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Serve,
+    Scan,
+}
+
+impl Part {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "serve" => Some(Self::Serve),
+            "scan" => Some(Self::Scan),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Args {
+    /// Everything where none is named.
+    pub(crate) part: Option<Part>,
     pub(crate) flash: PathBuf,
     pub(crate) python: PathBuf,
     pub(crate) benches: PathBuf,
@@ -39,6 +59,10 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    pub(crate) fn measures(&self, part: Part) -> bool {
+        self.part.is_none_or(|only| only == part)
+    }
+
     pub(crate) fn project(&self) -> PathBuf {
         self.work.join("project")
     }
@@ -49,11 +73,15 @@ impl Args {
 }
 
 pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Mode> {
-    let (mut flash, mut python, mut benches, mut work) = (None, None, None, None);
+    let (mut part, mut flash, mut python, mut benches, mut work) = (None, None, None, None, None);
     let (mut rounds, mut seconds, mut starts) = (5, 3, 11);
     while let Some(word) = words.next() {
         if matches!(word.as_str(), "--help" | "-h") {
             return Ok(Mode::Help);
+        }
+        if let Some(named) = Part::parse(&word) {
+            part = Some(named);
+            continue;
         }
         let value = words.next().with_context(|| format!("{word} needs a value"))?;
         match word.as_str() {
@@ -71,6 +99,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Mode> {
         }
     }
     Ok(Mode::Bench(Args {
+        part,
         flash: flash.context("--flash is missing")?,
         python: python.context("--python is missing")?,
         benches: benches.context("--benches is missing")?,

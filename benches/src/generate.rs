@@ -42,7 +42,9 @@ fn resources() -> String {
     for number in 0..RESOURCES {
         let workers = 1 + number % 5;
         let line = match number % 2 {
-            0 => format!("LiveServerless(name=\"pool-{number:02}\", gpus=[GpuGroup.ADA_24], workersMax={workers}, **COMMON)"),
+            0 => format!(
+                "LiveServerless(name=\"pool-{number:02}\", gpus=[GpuGroup.ADA_24], workersMax={workers}, **COMMON)"
+            ),
             _ => format!("CpuLiveServerless(name=\"pool-{number:02}\", workersMax={workers}, **COMMON)"),
         };
         let _ = writeln!(text, "pool_{number:02} = {line}");

@@ -11,10 +11,12 @@
 
 mod args;
 mod baseline;
+mod generate;
 mod http;
 mod load;
 mod memory;
 mod peers;
+mod scan;
 mod server;
 mod startup;
 mod stats;
@@ -26,7 +28,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use args::{Args, Mode};
+use args::{Args, Mode, Part};
 use peers::Peers;
 
 fn main() -> ExitCode {
@@ -70,6 +72,18 @@ async fn run_until_interrupted(args: &Args) -> Result<()> {
 }
 
 async fn run(args: &Args) -> Result<()> {
+    fs::create_dir_all(&args.work)?;
+    table::print_machine(args)?;
+    if args.measures(Part::Serve) {
+        serve(args).await?;
+    }
+    if args.measures(Part::Scan) {
+        table::print_scan(&scan::measure(args)?);
+    }
+    Ok(())
+}
+
+async fn serve(args: &Args) -> Result<()> {
     prepare_work_folder(args)?;
     eprintln!("preparing: first start of flash, which makes the worker environment");
     peers::prepare_flash(args).await?;
@@ -78,7 +92,8 @@ async fn run(args: &Args) -> Result<()> {
         let peers = Peers::start(args).await?;
         load::measure_all(&peers.targets, args).await?
     };
-    table::print(args, &startup, &load)
+    table::print_serve(args, &startup, &load);
+    Ok(())
 }
 
 /// A fresh copy of the project, so that neither state of an earlier run nor the checkout is touched.

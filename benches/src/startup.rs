@@ -79,7 +79,8 @@ fn ping_ms(mut server: Server) -> Result<f64> {
     Ok(milliseconds(http::time_to_ok(&mut server, "/ping", PING_MAX)?))
 }
 
-fn wall_ms(mut command: Command) -> Result<f64> {
+/// From start to end of a program whose output nobody reads.
+pub(crate) fn wall_ms(mut command: Command) -> Result<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
     let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
