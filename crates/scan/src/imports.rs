@@ -112,11 +112,12 @@ impl<'a> Project<'a> {
         let path = self.files[from].path;
         if level > 0 {
             let mut base = path;
-            for dot in 0..level {
-                if base.is_empty() && dot > 0 {
+            for _ in 0..level {
+                base = parent(base);
+                // The root is where Python looks for modules, no package itself.
+                if base.is_empty() {
                     return Located::BeyondRoot;
                 }
-                base = parent(base);
             }
             return Located::Project(join(base, &dotted.replace('.', "/")));
         }
@@ -218,8 +219,8 @@ mod tests {
         check("workers/gpu/endpoint.py", 1, "", project("workers/gpu"));
         check("workers/gpu/endpoint.py", 2, "", project("workers"));
         check("workers/gpu/__init__.py", 1, "endpoint", project("workers/gpu/endpoint"));
-        check("workers/gpu/endpoint.py", 3, "config", project("config"));
-        check("workers/gpu/endpoint.py", 4, "config", Located::BeyondRoot);
+        check("workers/gpu/endpoint.py", 3, "config", Located::BeyondRoot);
+        check("main.py", 1, "config", Located::BeyondRoot);
         check("main.py", 0, "lib.core", project("src/lib/core"));
         check("01_app/main.py", 0, "tools", project("01_app/tools"));
         check("main.py", 0, "tools", Located::External("tools".to_owned()));
