@@ -10,8 +10,8 @@ use flate2::{Compression, GzBuilder};
 
 /// Larger blocks compress better by little, smaller ones keep all cores busy on small projects too.
 pub(crate) const BLOCK_BYTES: usize = 512 * 1024;
-/// Packing must not be what a build waits for; higher levels take twice the time for a tenth less.
-const LEVEL: u32 = 3;
+/// Packing must not be what a build waits for; higher levels take up to twice the time for a tenth less.
+const LEVEL: u32 = 2;
 
 type Member = io::Result<Vec<u8>>;
 

@@ -43,6 +43,9 @@ const CLUTTER_FILES: [&str; 3] = [".DS_Store", ".git", "pyvenv.cfg"];
 const SECRET_EXTENSIONS: [&str; 9] = ["jks", "kdbx", "key", "keystore", "p12", "p8", "pem", "pfx", "ppk"];
 const CLUTTER_EXTENSIONS: [&str; 2] = ["pyc", "pyo"];
 
+/// For people, not for programs; now and then somebody writes real values in one.
+const ENVIRONMENT_TEMPLATES: [&str; 4] = [".env.dist", ".env.example", ".env.sample", ".env.template"];
+
 const PRIVATE_KEY_NAMES: [&str; 4] = ["id_dsa", "id_ecdsa", "id_ed25519", "id_rsa"];
 
 /// Of one file or directory, by its own name; its parents' names are not looked at.
@@ -53,6 +56,9 @@ pub(super) fn protection(path: &Path, is_directory: bool) -> Option<Protection> 
     }
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let has_extension = |listed: &[&str]| listed.iter().any(|one| one.eq_ignore_ascii_case(extension));
+    if ENVIRONMENT_TEMPLATES.contains(&name) {
+        return Some(Protection::Clutter);
+    }
     if is_environment_name(name)
         || SECRET_FILES.contains(&name)
         || has_extension(&SECRET_EXTENSIONS)
@@ -77,8 +83,7 @@ fn directory_protection(path: &Path, name: &str) -> Option<Protection> {
     }
 }
 
-/// `.env`, `.env.local`, `.env-prod`, `.envrc`: files of values, or an environment named so. Templates
-/// (`.env.example`) too: people write real values in them, and nothing that runs needs them.
+/// `.env`, `.env.local`, `.env-prod`, `.envrc`: files of values, or an environment named so.
 fn is_environment_name(name: &str) -> bool {
     name.strip_prefix(".env")
         .is_some_and(|rest| rest.is_empty() || rest == "rc" || rest.starts_with(['.', '-', '_']))

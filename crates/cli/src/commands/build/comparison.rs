@@ -44,10 +44,8 @@ struct RegisteredResource {
 #[derive(Debug, Deserialize)]
 pub(super) struct ImportFailure {
     file: String,
+    /// Type and message of the exception: the last line of its traceback.
     error: String,
-    /// Its last line names the exception's type too.
-    #[serde(default)]
-    traceback: Option<String>,
 }
 
 /// Compares the functions of `resources`; the project's others may be registered too and do not count. Sorted by place.
@@ -58,8 +56,8 @@ pub(super) fn compare(
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for failure in &recorded.failures {
-        let reason = failure.traceback.as_deref().filter(|text| !text.trim().is_empty());
-        let reason = last_line(reason.unwrap_or(&failure.error));
+        // A traceback's last lines may be a message of several.
+        let reason = failure.error.trim().lines().next().unwrap_or("no reason given");
         let message = format!("{} cannot be imported: {reason}", failure.file);
         found.push(
             Diagnostic::warning(Code::ProbeDisagrees, message)
@@ -160,11 +158,17 @@ fn of_function(
     }
 }
 
-/// The resource's specification with the hardware's fields beside the others.
+/// The resource's specification with the hardware's and the scaler's fields beside the others, as the probe says it.
 fn flat(resource: &Resource) -> Map<String, Value> {
     let Ok(Value::Object(mut spec)) = serde_json::to_value(&resource.spec) else { return Map::new() };
     if let Some(Value::Object(hardware)) = spec.remove("hardware") {
         spec.extend(hardware.into_iter().filter(|(field, _)| field != "type"));
+    }
+    if let Some(Value::Object(scaler)) = spec.remove("scaler") {
+        spec.extend(scaler.into_iter().map(|(field, value)| match field.as_str() {
+            "type" => ("scalerType".to_owned(), value),
+            _ => ("scalerValue".to_owned(), value),
+        }));
     }
     // Empty lists are left out of documents, but are known.
     for field in ["env", "volumes", "locations"] {
@@ -206,10 +210,6 @@ fn listed(texts: &[String]) -> String {
     format!("[{}]", texts.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-fn last_line(text: &str) -> &str {
-    text.trim_end().lines().next_back().unwrap_or("no reason given").trim()
-}
-
 fn line(file: &str, line: u32) -> Span {
     Span { file: file.to_owned(), line, column: 1, end_line: line, end_column: u32::MAX }
 }
@@ -247,7 +247,7 @@ async def go(x: int) -> int:
         json!({"registrations": [
             {"function": "work", "module": "main", "file": "main.py", "is_class": false, "is_async": false,
              "resource": {"name": "jobs", "class": "CpuLiveServerless", "kind": "queue",
-                          "spec": {"workersMax": 3.0, "workersMin": 0, "env": ["KEY"], "volumes": [], "later": 1}},
+                          "spec": {"workersMax": 3.0, "workersMin": 0, "scalerType": "QUEUE_DELAY", "scalerValue": 4, "env": ["KEY"], "volumes": [], "later": 1}},
              "method": null, "path": null, "dependencies": ["numpy"], "system_dependencies": []},
             {"function": "go", "module": "main", "file": "main.py", "is_class": false, "is_async": true,
              "resource": {"name": "api", "class": "LiveLoadBalancer", "kind": "load_balanced", "spec": {}},
@@ -328,7 +328,7 @@ async def go(x: int) -> int:
         check(
             |document| {
                 *document = json!({"failures": [
-                    {"file": "main.py", "module": "main", "error": "No module named 'torch'",
+                    {"file": "main.py", "module": "main", "error": "ModuleNotFoundError: No module named 'torch'\nmore",
                      "traceback": "Traceback\nModuleNotFoundError: No module named 'torch'\n"},
                 ]});
             },

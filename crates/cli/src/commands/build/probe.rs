@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flash_artifact::{ProjectRequirements, RequirementSet, plan};
 use flash_model::{Code, Diagnostic, Manifest, ResourceName};
-use flash_providers::local::python::{Environments, interpreter, question};
+use flash_providers::local::python::{Cancel, Environments, interpreter, question};
 use serde_json::json;
 
 use super::Build;
@@ -54,7 +54,8 @@ pub(super) fn probe(
         command.args(["-m", PROBE_MODULE]).current_dir(root).env("PYTHONPATH", &sdk);
         // The project's folder is not ours to write byte code to.
         command.env("PYTHONDONTWRITEBYTECODE", "1").env_remove("PYTHONHOME");
-        let recorded = ask(build, command, &question_for(build, manifest, resources))?;
+        let question = question_for(build, manifest, resources);
+        let recorded = ask(command, question, IMPORT_TIMEOUT, &build.cancel)?;
         found.extend(compare(manifest, resources, &recorded));
     }
     found.sort_by_cached_key(|diagnostic| (diagnostic.sort_key(), diagnostic.message.clone()));
@@ -74,23 +75,57 @@ fn question_for(build: &Build, manifest: &Manifest, resources: &BTreeSet<&Resour
     json!({"root": build.project.root, "modules": modules}).to_string().into_bytes()
 }
 
-fn ask(build: &Build, command: Command, input: &[u8]) -> Result<Recorded, Failure> {
+fn ask(command: Command, input: Vec<u8>, limit: Duration, cancel: &Cancel) -> Result<Recorded, Failure> {
     let failed = |message: String| Failure::coded(Code::ProbeDisagrees, message);
-    let answer = question::ask(command, input.to_vec(), IMPORT_TIMEOUT, &build.cancel).map_err(|error| {
+    let answer = question::ask(command, input, limit, cancel).map_err(|error| {
         Failure::because("the project cannot be imported", &error).code(Code::ProbeDisagrees)
     })?;
+    let complaint = answer.stderr.trim_end();
     match answer.status {
-        None => Err(failed(format!("importing the project took more than {} s", IMPORT_TIMEOUT.as_secs()))
-            .output(answer.stderr.trim_end())
+        None => Err(failed(format!("importing the project took more than {} s", limit.as_secs()))
+            .output(complaint)
             .hint("modules should only define things; move work into functions, or build without --probe")),
         Some(status) if !status.success() => {
-            Err(failed(format!("the process that imports the project ended with {status}"))
-                .output(answer.stderr.trim_end()))
+            Err(failed(format!("the process that imports the project ended early ({status})"))
+                .output(complaint))
         }
         Some(_) => serde_json::from_slice(&answer.stdout).map_err(|error| {
             Failure::because("the process that imports the project gave no answer", &error)
                 .code(Code::ProbeDisagrees)
-                .output(answer.stderr.trim_end())
+                .output(complaint)
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(script: &str) -> Result<Recorded, String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        ask(command, b"{}".to_vec(), Duration::from_secs(2), &Cancel::default())
+            .map_err(|failure| format!("{failure:?}"))
+    }
+
+    #[test]
+    fn an_answer_is_understood_and_what_the_project_prints_is_no_part_of_it() {
+        let document =
+            r#"{"registrations": [], "failures": [{"file": "a.py", "module": "a", "error": "x"}], "new": 1}"#;
+        let recorded = answer(&format!("cat >/dev/null; echo loading >&2; echo '{document}'")).unwrap();
+        assert_eq!((recorded.registrations.len(), recorded.failures.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_process_that_gives_none_is_a_failure_in_its_own_words() {
+        for (script, expected) in [
+            ("echo broken >&2; exit 3", "ended early"),
+            ("echo broken >&2; kill -9 $$", "ended early"),
+            ("echo broken >&2; echo not json", "gave no answer"),
+            ("echo broken >&2; sleep 1000", "took more than 2 s"),
+        ] {
+            let failure = answer(script).unwrap_err();
+            assert!(failure.contains(expected) && failure.contains("broken"), "{script}: {failure}");
+        }
     }
 }

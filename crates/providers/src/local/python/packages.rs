@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +17,8 @@ use super::interpreter::{Interpreter, find, on_search_path};
 /// The glibc of the oldest image that runs artifacts, and the oldest that wheels are made for.
 const GLIBC_MINOR_MAX: u32 = 28;
 const GLIBC_MINOR_MIN: u32 = 5;
+
+const SHEBANG_BYTES_MAX: u64 = 512;
 
 #[derive(Debug, Clone)]
 pub struct Packages {
@@ -120,6 +123,7 @@ impl Installation<'_> {
         }
         // uv leaves one.
         let _ = fs_err::remove_file(destination.join(".lock"));
+        remove_scripts(&destination.join("bin"));
         Ok(())
     }
 
@@ -217,6 +221,23 @@ impl Installation<'_> {
 
     fn run_command(&self, command: Command) -> Result<(), Error> {
         install::run(command, &self.packages.root, self.lock, &self.packages.cancel, self.progress)
+    }
+}
+
+/// Starters of commands name this machine's Python: of no use on another, and a reason for other bytes. Programs and
+/// scripts for a shell stay.
+fn remove_scripts(folder: &Path) {
+    for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+        let mut start = Vec::new();
+        let read = fs_err::File::open(entry.path())
+            .and_then(|file| file.take(SHEBANG_BYTES_MAX).read_to_end(&mut start));
+        let first_line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let names_python = first_line.starts_with(b"#!/")
+            && !first_line.starts_with(b"#!/usr/bin/env")
+            && String::from_utf8_lossy(first_line).contains("python");
+        if read.is_ok() && names_python {
+            let _ = fs_err::remove_file(entry.path());
+        }
     }
 }
 
