@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use flash_artifact::{Include, Selection};
 use flash_model::{AppName, Code, Diagnostic, Manifest};
-use flash_scan::{Scan, SourceTree};
+use flash_scan::{Scan, SourceTree, unfound_diagnostics};
 
 use crate::error::Failure;
 use crate::printer::Printer;
@@ -14,6 +14,14 @@ use crate::view;
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
     pub(crate) name: String,
+}
+
+/// Where workers will find the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CodeFrom {
+    /// The folder as it is, with what ignore rules leave out.
+    Folder,
+    Artifact,
 }
 
 impl Project {
@@ -55,12 +63,29 @@ impl Project {
     }
 
     /// Reads the whole project without importing it. Prints every diagnostic; errors among them are a failure.
-    pub(crate) fn scan(&self, selection: &Selection, printer: Printer) -> Result<Scan, Failure> {
+    pub(crate) fn scan(
+        &self,
+        selection: &Selection,
+        code_from: CodeFrom,
+        printer: Printer,
+    ) -> Result<Scan, Failure> {
         let tree = self.sources(selection)?;
-        let scan = flash_scan::scan(&tree);
+        let scan = self.read(&tree, code_from);
         view::diagnostics::print(&scan.diagnostics, &tree, printer);
         self.accept(&scan.manifest, &scan.diagnostics, "nothing was started")?;
         Ok(scan)
+    }
+
+    /// The scan, with imports that would lead nowhere for the workers among its diagnostics.
+    pub(crate) fn read(&self, sources: &SourceTree, code_from: CodeFrom) -> Scan {
+        let mut scan = flash_scan::scan(sources);
+        let is_there = |path: &str| self.root.join(path).is_file();
+        if code_from == CodeFrom::Folder {
+            scan.unfound.retain(|import| !import.candidates.iter().any(|path| is_there(path)));
+        }
+        scan.diagnostics.extend(unfound_diagnostics(&scan.unfound, is_there));
+        scan.diagnostics.sort_by_cached_key(|diagnostic| (diagnostic.sort_key(), diagnostic.message.clone()));
+        scan
     }
 
     pub(crate) fn sources(&self, selection: &Selection) -> Result<SourceTree, Failure> {

@@ -5,7 +5,7 @@ use flash_model::{EndpointKind, Manifest, openapi};
 use crate::args::ManifestArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
-use crate::project::Project;
+use crate::project::{CodeFrom, Project};
 
 pub(crate) fn manifest(args: &ManifestArgs, printer: Printer) -> Result<(), Failure> {
     if args.schema {
@@ -13,7 +13,7 @@ pub(crate) fn manifest(args: &ManifestArgs, printer: Printer) -> Result<(), Fail
         return Ok(());
     }
     let project = Project::locate(&args.path)?;
-    let scan = project.scan(&project.select()?, printer)?;
+    let scan = project.scan(&project.select()?, CodeFrom::Artifact, printer)?;
     if let Some(resource) = &args.openapi {
         printer.data(document(&scan.manifest, resource)?);
         return Ok(());

@@ -22,7 +22,7 @@ use super::interrupts::Interrupts;
 use crate::args::BuildArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
-use crate::project::Project;
+use crate::project::{CodeFrom, Project};
 use crate::run_dir::RunDir;
 use crate::view::{self, build::Built};
 
@@ -97,7 +97,7 @@ impl Build {
         })?;
         let selection = self.select()?;
         let sources = self.project.sources(&selection)?;
-        let scan = flash_scan::scan(&sources);
+        let scan = self.project.read(&sources, CodeFrom::Artifact);
         let mut manifest = scan.manifest;
         let default_python = self.default_python()?;
         let (requirements, mut diagnostics) = self.requirements(&manifest, default_python)?;

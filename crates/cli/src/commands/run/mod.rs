@@ -22,7 +22,7 @@ use super::interrupts::Interrupts;
 use crate::args::RunArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
-use crate::project::Project;
+use crate::project::{CodeFrom, Project};
 use crate::run_dir::RunDir;
 
 /// What `flash run` calls the environment it serves.
@@ -122,7 +122,7 @@ impl Session<'_> {
         let (project, printer) = (self.project.clone(), self.printer);
         let scanned = blocking(move || {
             let begun = Instant::now();
-            let scan = project.scan(&project.select()?, printer)?;
+            let scan = project.scan(&project.select()?, CodeFrom::Folder, printer)?;
             Ok((scan, begun.elapsed()))
         });
         let (scan, took) = scanned.await?;

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{blocking, desired};
 use crate::error::Failure;
 use crate::printer::Printer;
-use crate::project::Project;
+use crate::project::{CodeFrom, Project};
 
 /// Editors write a file in several steps, and people save several files.
 const QUIET: Duration = Duration::from_millis(120);
@@ -60,7 +60,7 @@ impl Reload {
 
     async fn reread(&mut self) {
         let (project, printer) = (self.project.clone(), self.printer);
-        match blocking(move || project.scan(&project.select()?, printer)).await {
+        match blocking(move || project.scan(&project.select()?, CodeFrom::Folder, printer)).await {
             Ok(scan) => {
                 let next = desired(scan);
                 if next != self.last {
