@@ -26,6 +26,8 @@ pub(super) enum Target<'a> {
     Function(FileIndex, &'a StmtFunctionDef),
     Method(Method<'a>),
     Constructor(FileIndex, &'a StmtClassDef),
+    /// A method by name that the project does not define.
+    Unknown(FileIndex, &'a StmtClassDef, &'a str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,13 +92,26 @@ impl<'a> Walker<'_, 'a> {
         Finder { project: self.project, file: self.file, scopes: &self.scopes }.thing(expression)
     }
 
+    /// What calling a thing runs, or passing it on may run.
+    fn target(&self, thing: Thing<'a>, called: bool) -> Option<Target<'a>> {
+        match thing {
+            Thing::Function(file, function) => Some(Target::Function(file, function)),
+            Thing::Method(method) => Some(Target::Method(method)),
+            Thing::Class(file, class) => called.then_some(Target::Constructor(file, class)),
+            Thing::Object { file, class, own } if called => {
+                let finder = Finder { project: self.project, file: self.file, scopes: &self.scopes };
+                match finder.method(file, class, "__call__", own)? {
+                    Thing::Method(method) => Some(Target::Method(method)),
+                    _ => None,
+                }
+            }
+            Thing::Unknown { file, class, name } if called => Some(Target::Unknown(file, class, name)),
+            Thing::Object { .. } | Thing::Unknown { .. } | Thing::Module(_) => None,
+        }
+    }
+
     fn call(&mut self, call: &'a ExprCall) {
-        let target = match self.thing(&call.func) {
-            Some(Thing::Function(file, function)) => Some(Target::Function(file, function)),
-            Some(Thing::Class(file, class)) => Some(Target::Constructor(file, class)),
-            Some(Thing::Method(method)) => Some(Target::Method(method)),
-            _ => None,
-        };
+        let target = self.thing(&call.func).and_then(|thing| self.target(thing, true));
         if let Some(target) = target {
             let range = call.range();
             let misuse = self.misused.filter(|(misused, _)| *misused == range).map(|(_, misuse)| misuse);
@@ -107,11 +122,8 @@ impl<'a> Walker<'_, 'a> {
             if !matches!(argument, Expr::Name(_) | Expr::Attribute(_)) {
                 continue;
             }
-            let target = match self.thing(argument) {
-                Some(Thing::Function(file, function)) => Target::Function(file, function),
-                Some(Thing::Method(method)) => Target::Method(method),
-                _ => continue,
-            };
+            let passed = self.thing(argument).and_then(|thing| self.target(thing, false));
+            let Some(target) = passed else { continue };
             let range = argument.range();
             self.calls.push(Call { target, file: self.file, range, call: None, misuse: None });
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use flash_model::{Code, Diagnostic};
-use ruff_python_ast::{ExprCall, ParameterWithDefault, Parameters, StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::{ExprCall, ParameterWithDefault, Parameters, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::body::{Call, Misuse, Target};
@@ -15,6 +15,8 @@ use crate::suggest;
 /// What is called, for messages, and where it is defined.
 struct Callee<'a> {
     name: String,
+    /// What of it is defined in the project: the class, where the method is not.
+    defined: String,
     file: FileIndex,
     range: TextRange,
     /// `None` where running code decides.
@@ -45,6 +47,7 @@ pub(super) fn check<'a>(
             let name = format!("{}.{}", method.class.name, method.definition.name);
             method_callee(name, method.file, method.definition)
         }
+        Target::Unknown(file, class, name) if is_remote => unknown_callee(file, class, name),
         Target::Constructor(file, class) if remote.contains_key(&(file, class.range().start())) => {
             constructor_callee(project, file, class)
         }
@@ -56,7 +59,7 @@ pub(super) fn check<'a>(
                 .at(project.files[found.file].span(range))
                 .related(
                     project.files[callee.file].span(callee.range),
-                    format!("`{}` is defined here", callee.name),
+                    format!("`{}` is defined here", callee.defined),
                 )
                 .hint(hint),
         );
@@ -81,6 +84,14 @@ pub(super) fn check<'a>(
             None => {}
         }
     }
+    let method = match found.target {
+        Target::Unknown(file, class, name) if is_remote => no_such_method(project, file, class, name),
+        Target::Method(method) if is_remote => is_private(&method.definition.name),
+        _ => None,
+    };
+    if let Some((message, hint)) = method {
+        return report(call.func.range(), message, hint);
+    }
     if let Some(signature) = &callee.signature {
         signature.check(&callee.name, call, report);
     }
@@ -89,7 +100,8 @@ pub(super) fn check<'a>(
 fn function_callee(file: FileIndex, function: &StmtFunctionDef) -> Callee<'_> {
     // A decorator beside ours may change what the function takes.
     let signature = (function.decorator_list.len() == 1).then(|| Signature::of(&function.parameters));
-    Callee { name: function.name.to_string(), file, range: function.name.range, signature }
+    let name = function.name.to_string();
+    Callee { defined: name.clone(), name, file, range: function.name.range, signature }
 }
 
 fn method_callee(name: String, file: FileIndex, method: &StmtFunctionDef) -> Callee<'_> {
@@ -99,7 +111,49 @@ fn method_callee(name: String, file: FileIndex, method: &StmtFunctionDef) -> Cal
     } else {
         has_decorator(method, &["staticmethod"]).then(|| Signature::of(&method.parameters))
     };
-    Callee { name, file, range: method.name.range, signature }
+    Callee { defined: name.clone(), name, file, range: method.name.range, signature }
+}
+
+fn unknown_callee<'a>(file: FileIndex, class: &'a StmtClassDef, name: &str) -> Callee<'a> {
+    let defined = class.name.to_string();
+    Callee { name: format!("{defined}.{name}"), defined, file, range: class.name.range, signature: None }
+}
+
+/// Message and hint, if the class certainly has no method of this name.
+fn no_such_method(
+    project: &Project<'_>,
+    file: FileIndex,
+    class: &StmtClassDef,
+    name: &str,
+) -> Option<(String, String)> {
+    if let Some(private) = is_private(name) {
+        return Some(private);
+    }
+    let (classes, complete) = with_bases(project, file, class);
+    let is_plain = classes.iter().all(|(_, each)| {
+        // Anything else in a class's body may bind names in its own way.
+        each.body
+            .iter()
+            .all(|statement| matches!(statement, Stmt::FunctionDef(_) | Stmt::Expr(_) | Stmt::Pass(_)))
+            && each.decorator_list.len() == usize::from(each.range == class.range)
+    });
+    if !complete || !is_plain {
+        return None;
+    }
+    let known: Vec<&str> = classes
+        .iter()
+        .flat_map(|(_, class)| functions(&class.body))
+        .map(|method| method.name.as_str())
+        .filter(|name| !name.starts_with('_'))
+        .collect();
+    Some((format!("`{}` has no method `{name}`", class.name), suggest::hint(name, known)))
+}
+
+fn is_private(name: &str) -> Option<(String, String)> {
+    (name.starts_with('_') && !name.starts_with("__")).then(|| {
+        let hint = "only public methods can be reached remotely: drop the leading underscore";
+        (format!("`{name}` is private to its class"), hint.to_owned())
+    })
 }
 
 fn constructor_callee<'a>(project: &Project<'a>, file: FileIndex, class: &'a StmtClassDef) -> Callee<'a> {
@@ -122,7 +176,8 @@ fn constructor_callee<'a>(project: &Project<'a>, file: FileIndex, class: &'a Stm
             None => Some(Signature::default()),
         }
     };
-    Callee { name: class.name.to_string(), file, range: class.name.range, signature }
+    let name = class.name.to_string();
+    Callee { defined: name.clone(), name, file, range: class.name.range, signature }
 }
 
 impl<'a> Signature<'a> {

@@ -136,6 +136,7 @@ fn remote_target(remote: &HashMap<Place, usize>, target: Target<'_>) -> Option<u
         Target::Method(method) if !method.own => {
             remote.get(&(method.class_file, method.class.range().start())).copied()
         }
+        Target::Unknown(file, class, _) => remote.get(&(file, class.range().start())).copied(),
         Target::Method(_) | Target::Constructor(..) => None,
     }
 }
@@ -159,6 +160,7 @@ impl<'a> Plain<'a> {
                 let (file, home, init) = crate::classes::find_method(project, file, class, "__init__")?;
                 Some(Self::Method(file, home, init))
             }
+            Target::Unknown(..) => None,
         }
     }
 

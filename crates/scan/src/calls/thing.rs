@@ -24,6 +24,12 @@ pub(super) enum Thing<'a> {
         own: bool,
     },
     Method(Method<'a>),
+    /// A method by name that the project does not define.
+    Unknown {
+        file: FileIndex,
+        class: &'a StmtClassDef,
+        name: &'a str,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +65,7 @@ impl<'p, 'a> Finder<'p, '_, 'a> {
             Expr::Name(name) => self.name(name.id.as_str(), expression, hops),
             Expr::Attribute(attribute) => {
                 let base = self.follow(&attribute.value, hops + 1)?;
-                self.member(base, attribute.attr.as_str(), expression, hops)
+                self.member(base, &attribute.attr, expression, hops)
             }
             Expr::Call(call) => match self.follow(&call.func, hops + 1)? {
                 Thing::Class(file, class) => Some(Thing::Object { file, class, own: false }),
@@ -99,21 +105,23 @@ impl<'p, 'a> Finder<'p, '_, 'a> {
         }
     }
 
-    fn member(&self, base: Thing<'a>, name: &str, expression: &'a Expr, hops: usize) -> Option<Thing<'a>> {
+    fn member(&self, base: Thing<'a>, name: &'a str, expression: &'a Expr, hops: usize) -> Option<Thing<'a>> {
         match base {
             Thing::Module(path) => {
                 let base = Entity::Module(path);
                 self.entity(self.project.attribute(base, name, self.file, expression.range(), 0), hops)
             }
             Thing::Object { file, class, own } => {
-                self.method(file, class, name, own).or_else(|| self.held(file, class, name, hops))
+                let found =
+                    self.method(file, class, name, own).or_else(|| self.held(file, class, name, hops));
+                found.or_else(|| (!own).then_some(Thing::Unknown { file, class, name }))
             }
-            Thing::Class(..) | Thing::Function(..) | Thing::Method(_) => None,
+            Thing::Class(..) | Thing::Function(..) | Thing::Method(_) | Thing::Unknown { .. } => None,
         }
     }
 
     /// A method by name, of the class or of a base class in the project.
-    fn method(
+    pub(super) fn method(
         &self,
         class_file: FileIndex,
         class: &'a StmtClassDef,

@@ -1,3 +1,4 @@
+from outside import Mixin
 from tetra_rp import CpuLiveLoadBalancer, CpuLiveServerless, remote
 
 api = CpuLiveLoadBalancer(name="api")
@@ -27,6 +28,15 @@ class Model:
 class Plain:
     def run(self) -> None: ...
 
+    def _hidden(self) -> None: ...
+
+    def __call__(self, text: str) -> str: ...
+
+
+@remote(cpu)
+class FromOutside(Mixin):
+    pass
+
 
 @remote(api, method="POST", path="/good")
 async def good(text: str, more: list, options: dict) -> list:
@@ -42,6 +52,8 @@ async def good(text: str, more: list, options: dict) -> list:
         await model.predict(text, 3),
         await model.labels("en"),
         await waiting,
+        await Plain()(text),
+        await FromOutside().anything(1, 2),
     ]
 
 
@@ -61,5 +73,8 @@ async def bad(text: str, limit: int = 3) -> list:
         await model.predict(text, topk=3),
         await model.labels("en", "de"),
         await Plain(1).run(),
+        await Plain().rum(),
+        await Plain()._hidden(),
+        await Plain()(),
         await good(text, limt=limit),
     ]
