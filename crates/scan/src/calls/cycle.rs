@@ -11,6 +11,9 @@ use super::{Edge, Graph};
 use crate::decorators::RemoteUse;
 use crate::imports::Project;
 
+/// Functions of one circle that are named.
+const SHOWN_MAX: usize = 8;
+
 pub(super) fn report(
     project: &Project<'_>,
     uses: &[RemoteUse<'_>],
@@ -85,8 +88,12 @@ fn describe(
         .map(|(caller, callee)| Some((caller, callee, graph.get(&caller)?.get(&callee)?)))
         .collect::<Option<_>>()?;
     let (_, _, first) = calls.first()?;
-    let chain: Vec<String> =
+    let mut chain: Vec<String> =
         circle.iter().chain(circle.first()).map(|user| format!("`{}`", name(*user))).collect();
+    if chain.len() > SHOWN_MAX + 1 {
+        let left_out = chain.len() - SHOWN_MAX;
+        chain.splice(SHOWN_MAX - 1..chain.len() - 1, [format!("{left_out} more")]);
+    }
     let resources: BTreeSet<&ResourceName> =
         circle.iter().filter_map(|user| owners.get(user).copied()).collect();
     let limits: Vec<String> = resources
@@ -106,7 +113,7 @@ fn describe(
          rounds there can be (it is {})",
         limits.join(", ")
     ));
-    for (caller, callee, edge) in calls {
+    for (caller, callee, edge) in calls.into_iter().take(SHOWN_MAX) {
         let through = edge.through.as_ref().map_or_else(String::new, |name| format!(", through `{name}`"));
         diagnostic = diagnostic.related(
             project.files[edge.file].span(edge.range),
