@@ -543,10 +543,11 @@ fn member_named<'a>(
     enumeration.value_of(member).map(|value| Value::Member(enumeration.name, value)).ok_or_else(unknown)
 }
 
-/// `GpuGroup.all()`: every member but the one that stands for all.
+/// `GpuGroup.all()`: every member but the one that stands for all, the commonest first.
 fn all_members<'a>(enumeration: &'static Enumeration) -> Value<'a> {
-    let values = enumeration.values().filter(|value| *value != "any");
-    Value::List(values.map(|value| Value::Member(enumeration.name, value)).collect())
+    let mut values: Vec<&str> = enumeration.values().filter(|value| *value != "any").collect();
+    values.sort_by_key(|value| *value != resources::COMMONEST_GPU_GROUP);
+    Value::List(values.into_iter().map(|value| Value::Member(enumeration.name, value)).collect())
 }
 
 fn member_of_value<'a>(

@@ -211,6 +211,9 @@ pub(crate) static GPU_GROUP: Enumeration = Enumeration {
     ],
 };
 
+/// Comes first where all are meant.
+pub(crate) const COMMONEST_GPU_GROUP: &str = "AMPERE_48";
+
 /// Single models, by the names that the provider shows.
 pub(crate) static GPU_TYPE: Enumeration = Enumeration {
     name: "GpuType",

@@ -4,7 +4,7 @@ use flash_model::{Code, Diagnostic, Hardware, ResourceSpec, VolumeSpec};
 
 use super::{
     CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, DEFAULT_DATACENTER, DEFAULT_IDLE_TIMEOUT, Environment,
-    Specified, any_if_all, check_cpu_locations, name, scaler, spec_variables, variable_names,
+    Specified, any_if_empty, check_cpu_locations, name, scaler, spec_variables, variable_names,
 };
 use crate::arguments::{Arguments, Signature, Site};
 use crate::fields::Fields;
@@ -132,7 +132,7 @@ fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
                 "name one or more, or leave `instanceIds` out for any",
             );
         }
-        return Hardware::Cpu { instance_ids: any_if_all(instance_ids, &CPU_INSTANCE_TYPE) };
+        return Hardware::Cpu { instance_ids: any_if_empty(instance_ids) };
     }
     let mut gpus = fields.members("gpus", &[&GPU_GROUP, &GPU_TYPE]);
     if gpus.is_empty() {
@@ -143,7 +143,7 @@ fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
         cuda_versions = fields.comma_separated("allowedCudaVersions", &CUDA_VERSION);
     }
     let gpu_count = fields.integer("gpuCount", 1).unwrap_or(1);
-    Hardware::Gpu { gpus: any_if_all(gpus, &GPU_GROUP), gpu_count, cuda_versions }
+    Hardware::Gpu { gpus: any_if_empty(gpus), gpu_count, cuda_versions }
 }
 
 fn workers(fields: &mut Fields<'_, '_, '_>) -> (u32, u32) {

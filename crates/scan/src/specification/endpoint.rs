@@ -4,7 +4,7 @@ use flash_model::{Code, Diagnostic, EndpointKind, Hardware, ResourceSpec, Volume
 
 use super::{
     CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, CPU_DATACENTER, Environment, ImpliedName, Specified,
-    any_if_all, check_cpu_locations, name, scaler, spec_variables, variable_names,
+    any_if_empty, check_cpu_locations, name, scaler, spec_variables, variable_names,
 };
 use crate::arguments::{Arguments, Signature, Site};
 use crate::fields::Fields;
@@ -166,11 +166,11 @@ fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
             }
         }
         let instance_ids = fields.one_or_more("cpu", &[&CPU_INSTANCE_TYPE]).unwrap_or_default();
-        return Hardware::Cpu { instance_ids: any_if_all(instance_ids, &CPU_INSTANCE_TYPE) };
+        return Hardware::Cpu { instance_ids: any_if_empty(instance_ids) };
     }
     let gpus = fields.one_or_more("gpu", &[&GPU_TYPE, &GPU_GROUP]).unwrap_or_default();
     Hardware::Gpu {
-        gpus: any_if_all(gpus, &GPU_GROUP),
+        gpus: any_if_empty(gpus),
         gpu_count: fields.integer("gpu_count", 1).unwrap_or(1),
         cuda_versions: cuda_versions(fields),
     }

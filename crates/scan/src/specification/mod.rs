@@ -11,7 +11,7 @@ use flash_model::{Code, Diagnostic, EndpointKind, ResourceName, ResourceSpec, Sc
 use crate::arguments::{Arguments, Variables};
 use crate::fields::Fields;
 use crate::imports::Project;
-use crate::resources::{Enumeration, ResourceClass, SCALER_TYPE};
+use crate::resources::{ResourceClass, SCALER_TYPE};
 use crate::value::{Dialect, ResourceCall};
 
 /// Environment of a resource: values as text, and variables that take theirs from the environment of whoever deploys.
@@ -136,10 +136,8 @@ fn checked_name(fields: &mut Fields<'_, '_, '_>, text: String, span: Span) -> Op
     }
 }
 
-/// Nothing chosen, or everything that there is, is "any".
-fn any_if_all(chosen: Vec<String>, enumeration: &Enumeration) -> Vec<String> {
-    let is_chosen = |value: &str| value == "any" || chosen.iter().any(|known| known == value);
-    if chosen.is_empty() || enumeration.values().all(is_chosen) { vec!["any".to_owned()] } else { chosen }
+fn any_if_empty(chosen: Vec<String>) -> Vec<String> {
+    if chosen.is_empty() { vec!["any".to_owned()] } else { chosen }
 }
 
 fn scaler(fields: &mut Fields<'_, '_, '_>, kind: EndpointKind, [type_name, value_name]: [&str; 2]) -> Scaler {

@@ -1,4 +1,4 @@
-from outside import Mixin
+from threading import Thread
 from tetra_rp import CpuLiveLoadBalancer, CpuLiveServerless, remote
 
 api = CpuLiveLoadBalancer(name="api")
@@ -34,7 +34,7 @@ class Plain:
 
 
 @remote(cpu)
-class FromOutside(Mixin):
+class FromOutside(Thread):
     pass
 
 

@@ -1,6 +1,6 @@
 from abc import ABC
 
-from outside import Mixin
+from logging import Filter
 from tetra_rp import CpuLiveServerless, remote
 
 cpu = CpuLiveServerless(name="cpu")
@@ -45,7 +45,7 @@ class Inherits(Base):
 
 
 @remote(cpu)
-class InheritsFromOutside(Mixin):
+class InheritsFromOutside(Filter):
     pass
 
 
