@@ -120,10 +120,10 @@ fn unknown_callee<'a>(file: FileIndex, class: &'a StmtClassDef, name: &str) -> C
 }
 
 /// Message and hint, if the class certainly has no method of this name.
-fn no_such_method(
-    project: &Project<'_>,
+fn no_such_method<'a>(
+    project: &Project<'a>,
     file: FileIndex,
-    class: &StmtClassDef,
+    class: &'a StmtClassDef,
     name: &str,
 ) -> Option<(String, String)> {
     if let Some(private) = is_private(name) {
