@@ -49,12 +49,12 @@ codes! {
     NoFunctions = "FL118", "no decorated functions";
     MissingPathParameter = "FL119", "path parameter that the function lacks";
     InvalidRequirement = "FL120", "invalid requirement";
-    LeftOutModule = "FL125", "needed module left out of the artifact";
-    UnfoundModule = "FL126", "relative import that leads nowhere";
     CallCycle = "FL121", "functions that call each other in a circle";
     InvalidCall = "FL122", "call that does not fit the function";
     UnreachableFunction = "FL123", "function that nobody can reach";
     NoMethod = "FL124", "class without a public method";
+    LeftOutModule = "FL125", "needed module left out of the artifact";
+    UnfoundModule = "FL126", "relative import that leads nowhere";
     ImageNotDeployed = "FL127", "endpoint with an image of its own";
     SimilarNames = "FL128", "resource names that are hard to tell apart";
     RequirementConflict = "FL130", "requirements exclude each other";
