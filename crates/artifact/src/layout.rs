@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use flash_model::{EndpointKind, Manifest};
 
+use crate::installed::distributions;
+use crate::requirements::Excluded;
 use crate::select::is_executable;
 use crate::{Selection, handlers, sdk};
 
@@ -28,6 +30,11 @@ pub enum Error {
     NotUnicode { path: PathBuf },
     #[error("cannot encode the manifest")]
     Manifest(#[source] flash_model::ManifestError),
+}
+
+/// Which excluded packages an installed folder holds all the same, because others require them; sorted.
+pub fn excluded_in(folder: &Path, excluded: &Excluded) -> BTreeSet<String> {
+    distributions(folder).iter().filter_map(|package| package.excluded_as(excluded)).collect()
 }
 
 /// Files by their path in the artifact (relative, with `/`), in the order in which they are packed.
@@ -119,12 +126,20 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    /// An installed folder of packages, at the place that the manifest names (`packages/<key>`). Byte code is left out:
-    /// it is another Python's and would differ from build to build.
-    pub fn add_packages(&mut self, place: &str, folder: &Path) -> Result<(), Error> {
+    /// An installed folder of packages, at the place that the manifest names (`packages/<key>`), without the packages
+    /// that are excluded, whoever required them. Byte code is left out too: it is another Python's and would differ from
+    /// build to build.
+    pub fn add_packages(&mut self, place: &str, folder: &Path, excluded: &Excluded) -> Result<(), Error> {
         self.add_folder(&format!("{place}/"), folder, &|name| {
             name != "__pycache__" && !name.ends_with(".pyc") && name != ".lock"
-        })
+        })?;
+        for package in distributions(folder).iter().filter(|package| package.excluded_as(excluded).is_some())
+        {
+            for (path, _) in &package.files {
+                self.files.remove(&format!("{place}/{path}"));
+            }
+        }
+        Ok(())
     }
 
     pub fn files(&self) -> impl ExactSizeIterator<Item = (&str, &PackedFile<'a>)> {

@@ -12,6 +12,7 @@
 mod digest;
 mod gzip;
 mod handlers;
+mod installed;
 pub mod layout;
 mod publish;
 pub mod read;

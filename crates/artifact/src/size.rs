@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use flash_model::{Manifest, ResourceName};
 
+use crate::installed::distributions;
 use crate::layout::{Layout, PACKAGES_FOLDER};
+use crate::requirements::Excluded;
 
 /// What one resource needs of an artifact, unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,36 +46,31 @@ pub struct Part {
 }
 
 /// The `count` largest installed packages and files of the project, largest first. `packages` are the folders that
-/// [`Layout::add_packages`] was given; a package that lies in several counts as often.
+/// [`Layout::add_packages`] was given, with what that left out; a package that lies in several counts as often.
 pub fn largest<'a>(
     layout: &Layout<'_>,
     packages: impl IntoIterator<Item = &'a Path>,
+    excluded: &Excluded,
     count: usize,
 ) -> Vec<Part> {
     let prefix = format!("{PACKAGES_FOLDER}/");
+    let installed = packages
+        .into_iter()
+        .flat_map(distributions)
+        .filter(|package| package.excluded_as(excluded).is_none());
     let own = layout.files().filter(|(path, _)| !path.starts_with(&prefix));
     let mut parts: Vec<Part> = own
         .map(|(path, file)| Part { name: path.to_owned(), size_bytes: file.content.size_bytes() })
-        .chain(packages.into_iter().flat_map(distributions))
+        .chain(installed.map(|package| Part {
+            name: format!("{} {}", package.name, package.version),
+            size_bytes: package.size_bytes(),
+        }))
         .collect();
     parts.sort_by(|left, right| {
         right.size_bytes.cmp(&left.size_bytes).then_with(|| left.name.cmp(&right.name))
     });
     parts.truncate(count);
     parts
-}
-
-/// Installed packages, sized by the records that installers leave (`*.dist-info/RECORD`).
-fn distributions(folder: &Path) -> Vec<Part> {
-    let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
-    let found = entries.filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        let (package, version) = name.strip_suffix(".dist-info")?.split_once('-')?;
-        let record = fs_err::read_to_string(entry.path().join("RECORD")).ok()?;
-        let sizes = record.lines().filter_map(|line| line.rsplit_once(',')?.1.trim().parse::<u64>().ok());
-        Some(Part { name: format!("{package} {version}"), size_bytes: sizes.sum() })
-    });
-    found.collect()
 }
 
 /// A number of bytes as people write it: `500`, `500MiB`, `1.5GB`. Without a unit it is MiB.

@@ -2,6 +2,9 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use flash_artifact::layout::excluded_in;
+use flash_artifact::requirements::Excluded;
+use flash_artifact::size::{Part, largest};
 use flash_artifact::{Artifact, Layout, read, sdk, select, stage, unpack, verify, write};
 use flash_model::{Manifest, sha256_hex};
 
@@ -97,7 +100,7 @@ fn unpacked_and_packed_again_gives_the_same_digest() {
     ]);
     std::fs::set_permissions(project.path("a.py"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut layout = layout(&project);
-    layout.add_packages("packages/k", &project.path(".flash/packages/k")).unwrap();
+    layout.add_packages("packages/k", &project.path(".flash/packages/k"), &Excluded::default()).unwrap();
     let artifact = write(&layout, &project.path(".flash/a.tar.gz")).unwrap();
     verify(&artifact.path, &artifact.digest).unwrap();
     let elsewhere = Project::new(&[]);
@@ -114,6 +117,37 @@ fn unpacked_and_packed_again_gives_the_same_digest() {
     layout.write_to(&written).unwrap();
     let third = write(&Layout::of_folder(&written).unwrap(), &elsewhere.path("c.tar.gz")).unwrap();
     assert_eq!(third.digest, artifact.digest);
+}
+
+#[test]
+fn excluded_packages_are_not_packed_whoever_required_them() {
+    let project = Project::new(&[
+        ("main.py", "xxxx"),
+        ("k/shared/a.py", "1"),
+        ("k/shared/b.py", "22"),
+        (
+            "k/Big_Thing-1.0.dist-info/RECORD",
+            "shared/a.py,,100\nBig_Thing-1.0.dist-info/RECORD,,\n../../bin/x,,5\n",
+        ),
+        ("k/other-2.0.dist-info/RECORD", "shared/b.py,,2\nother-2.0.dist-info/RECORD,,\n"),
+    ]);
+    let folder = project.path("k");
+    let packed = |excluded: &str| {
+        let excluded = Excluded::parse([excluded]).unwrap();
+        let mut layout = Layout::default();
+        layout.add_packages("packages/k", &folder, &excluded).unwrap();
+        let paths: Vec<String> = layout.files().map(|(path, _)| path.to_owned()).collect();
+        let parts = largest(&layout, [folder.as_path()], &excluded, 9);
+        (paths, parts, excluded_in(&folder, &excluded).into_iter().collect::<Vec<_>>())
+    };
+    let part = |name: &str, size_bytes| Part { name: name.to_owned(), size_bytes };
+    let (paths, parts, found) = packed("absent");
+    assert_eq!((paths.len(), found.len()), (4, 0));
+    assert_eq!(parts, [part("Big_Thing 1.0", 105), part("other 2.0", 2)]);
+    let (paths, parts, found) = packed("big.thing,absent");
+    assert_eq!(paths, ["packages/k/other-2.0.dist-info/RECORD", "packages/k/shared/b.py"]);
+    assert_eq!(parts, [part("other 2.0", 2)]);
+    assert_eq!(found, ["big-thing"]);
 }
 
 #[test]

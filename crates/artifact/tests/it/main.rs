@@ -4,6 +4,7 @@
 
 mod archive;
 mod project;
+mod properties;
 mod requirements;
 mod sdk;
 mod select;

@@ -124,7 +124,7 @@ impl Build {
             packages::install(&self, &mut manifest, &requirements, default_python)?
         };
         for (place, folder) in packed.folders() {
-            layout.add_packages(&place, folder).map_err(|error| unpackable(&error))?;
+            layout.add_packages(place, folder, &self.excluded).map_err(|error| unpackable(&error))?;
         }
         for resource in manifest.resources.values_mut() {
             resource.config_hash = resource
@@ -213,7 +213,7 @@ impl Build {
             return Ok(());
         }
         let folders: Vec<&Path> = packed.folders().map(|(_, folder)| folder).collect();
-        let largest = size::largest(layout, folders, LARGEST_SHOWN);
+        let largest = size::largest(layout, folders, &self.excluded, LARGEST_SHOWN);
         let lines =
             largest.iter().map(|part| format!("  {:>10}  {}", view::bytes(part.size_bytes), part.name));
         let message = format!(

@@ -3,31 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use flash_artifact::layout::PACKAGES_FOLDER;
+use flash_artifact::layout::{PACKAGES_FOLDER, excluded_in};
 use flash_artifact::requirements::{self, InvalidLine, conflicts, plan_for};
 use flash_artifact::{ProjectRequirements, PythonVersion, RequirementSet, Target};
-use flash_model::{Code, Diagnostic, Manifest, Resource, ResourceName};
+use flash_model::{Code, Diagnostic, Manifest, Resource, ResourceName, sha256_hex};
 use flash_providers::local::python::{Packages, environment};
 
 use super::Build;
 use crate::commands::installing::{self, Job};
 use crate::error::Failure;
 
-/// Installed folders by their key.
+/// Installed folders by their place in the artifact (`packages/<key>`).
 #[derive(Debug, Default)]
 pub(super) struct Packed {
     folders: BTreeMap<String, PathBuf>,
 }
 
 impl Packed {
-    /// Places in the artifact and folders on this machine.
-    pub(super) fn folders(&self) -> impl Iterator<Item = (String, &Path)> {
-        self.folders.iter().map(|(key, folder)| (place(key), folder.as_path()))
+    pub(super) fn folders(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.folders.iter().map(|(place, folder)| (place.as_str(), folder.as_path()))
     }
 }
 
-fn place(key: &str) -> String {
-    format!("{PACKAGES_FOLDER}/{key}")
+/// What lies in an artifact is named by what was installed and what of that was left out.
+fn place(key: &str, left_out: &BTreeSet<String>) -> String {
+    if left_out.is_empty() {
+        return format!("{PACKAGES_FOLDER}/{key}");
+    }
+    let names: Vec<&str> = left_out.iter().map(String::as_str).collect();
+    let digest = sha256_hex(format!("{key} without {}", names.join(",")).as_bytes());
+    format!("{PACKAGES_FOLDER}/{}", &digest[..key.len()])
 }
 
 impl Build {
@@ -80,8 +85,9 @@ pub(super) fn install(
         .cancelled_by(build.cancel.clone());
 
     let mut sets: BTreeMap<String, (RequirementSet, Target)> = BTreeMap::new();
+    let mut keys: BTreeMap<ResourceName, String> = BTreeMap::new();
     let mut left_out = BTreeSet::new();
-    for resource in manifest.resources.values_mut() {
+    for (name, resource) in &manifest.resources {
         let target = build.target(resource, default_python);
         let (mut set, matched) = plan_for(resource, project, &build.excluded, target);
         left_out.extend(matched);
@@ -92,11 +98,8 @@ pub(super) fn install(
         let key = set
             .packages_key(target, root)
             .map_err(|error| Failure::because("the project's own packages cannot be read", &error))?;
-        resource.packages = Some(place(&key));
+        keys.insert(name.clone(), key.clone());
         sets.insert(key, (set, target));
-    }
-    for name in build.excluded.names().filter(|name| !left_out.contains(*name)) {
-        build.printer.notice(format_args!("warning: --exclude {name}: nothing requires it by name"));
     }
 
     let missing = sets.iter().filter(|(key, _)| !packages.is_ready(key));
@@ -113,7 +116,22 @@ pub(super) fn install(
         failures.iter().for_each(|failure| failure.print(build.printer));
         return Err(last);
     }
-    Ok(Packed { folders: sets.into_keys().map(|key| (key.clone(), packages.folder(&key))).collect() })
+
+    let mut packed = Packed::default();
+    for (name, key) in keys {
+        let folder = packages.folder(&key);
+        let matched = excluded_in(&folder, &build.excluded);
+        let place = place(&key, &matched);
+        if let Some(resource) = manifest.resources.get_mut(&name) {
+            resource.packages = Some(place.clone());
+        }
+        left_out.extend(matched);
+        packed.folders.insert(place, folder);
+    }
+    for name in build.excluded.names().filter(|name| !left_out.contains(*name)) {
+        build.printer.notice(format_args!("warning: --exclude {name}: no such package is required"));
+    }
+    Ok(packed)
 }
 
 fn not_installed(error: environment::Error) -> Failure {
