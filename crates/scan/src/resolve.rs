@@ -358,6 +358,12 @@ impl<'a> Project<'a> {
 
     /// The framework's symbol that a decorator, base or callee is, if it is one.
     pub(crate) fn symbol(&self, file: FileIndex, expression: &'a Expr) -> Option<Symbol> {
+        // Most decorators and callees are Python's own: not worth an explanation of why they are not ours.
+        let survey = &self.surveys[file];
+        let root = root_name(expression)?;
+        if survey.stars.is_empty() && !survey.bindings.contains_key(root) {
+            return None;
+        }
         let mut entity = self.resolve(file, expression).ok()?;
         for _ in 0..HOPS_MAX {
             match entity {
@@ -470,6 +476,15 @@ impl<'a> Project<'a> {
         let mut names: Vec<&str> = self.surveys[file].bindings.keys().copied().collect();
         names.sort_unstable();
         names
+    }
+}
+
+/// `a` of `a.b.c`.
+fn root_name(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::Name(name) => Some(name.id.as_str()),
+        Expr::Attribute(attribute) => root_name(&attribute.value),
+        _ => None,
     }
 }
 
