@@ -9,7 +9,7 @@ const INDENT_MAX: usize = 100;
 const NESTING_MAX: usize = 1000;
 /// Characters that could nest, from which on a stretch of source is worth reading token by token.
 const SUSPECT_MIN: usize = 500;
-/// Near which offset a text nests deeper than a syntax tree may be for code that walks or drops it recursively. The cheap
+/// In which line, by the offset of its start, a text nests deeper than a syntax tree may be for code that walks or drops it recursively. The cheap
 /// look at the bytes lets nearly every file pass without being read token by token.
 pub(crate) fn nested_too_deeply(text: &str) -> Option<usize> {
     let suspect = first_suspect(text.as_bytes())?;
@@ -77,91 +77,62 @@ struct Level {
     lambda: bool,
 }
 
-/// What a byte may do to the depth, as seen by the cheap look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Word,
-    Open,
-    Close,
-    LineEnd,
-    Blank,
-    /// Commas and quotes: never nest.
-    Neutral,
-    Operator,
-}
+const WORD: u8 = 1;
+const OPEN: u8 = 2;
+const CLOSE: u8 = 4;
+const OPERATOR: u8 = 8;
+const LINE_END: u8 = 16;
 
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Operator; 256];
+/// What a byte may do to the depth, as seen by the cheap look. Blanks, commas and quotes never nest.
+const CLASSES: [u8; 256] = {
+    let mut classes = [OPERATOR; 256];
     let mut byte = 0;
     while byte < 256 {
         classes[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | 0x80.. => Class::Word,
-            b'(' | b'[' | b'{' => Class::Open,
-            b')' | b']' | b'}' => Class::Close,
-            b'\n' | b'\r' => Class::LineEnd,
-            b' ' | b'\t' => Class::Blank,
-            b',' | b'"' | b'\'' => Class::Neutral,
-            _ => Class::Operator,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | 0x80.. => WORD,
+            b'(' | b'[' | b'{' => OPEN,
+            b')' | b']' | b'}' => CLOSE,
+            b'\n' => LINE_END,
+            b' ' | b'\t' | b',' | b'"' | b'\'' => 0,
+            _ => OPERATOR,
         };
         byte += 1;
     }
     classes
 };
 
-/// Where a line, or lines joined by brackets or backslashes, has more characters that can nest than a tree may be deep; or
-/// where one is indented that far.
+/// Start of the line that, with the lines before that brackets or backslashes join to it, has more characters that can nest
+/// than a tree may be deep; or that is indented that far. Lines end with `\n`.
 fn first_suspect(bytes: &[u8]) -> Option<usize> {
     let mut open = 0_usize;
     let mut operators = 0_usize;
-    let mut index = 0;
-    let mut at_line_start = true;
-    while let Some(byte) = bytes.get(index) {
-        match CLASSES[*byte as usize] {
-            Class::Word => {
-                operators += 1;
-                index += length(bytes, index, Class::Word) - 1;
+    let mut previous = 0;
+    let mut line_start = 0;
+    for (index, byte) in bytes.iter().enumerate() {
+        let class = CLASSES[*byte as usize];
+        if class == LINE_END {
+            // Within joined lines the sum never falls.
+            if open + operators > SUSPECT_MIN {
+                return Some(line_start);
             }
-            Class::Blank => {
-                let blanks = length(bytes, index, Class::Blank);
-                if at_line_start && blanks > INDENT_MAX {
-                    return Some(index + INDENT_MAX);
-                }
-                index += blanks - 1;
+            if open == 0 && !bytes.get(..index).unwrap_or_default().ends_with(b"\\") {
+                operators = 0;
             }
-            Class::LineEnd => {
-                let before = bytes.get(..index).unwrap_or_default();
-                let joined = before.ends_with(b"\\") || (*byte == b'\n' && before.ends_with(b"\\\r"));
-                if open == 0 && !joined {
-                    operators = 0;
-                }
+            line_start = index + 1;
+            let line = bytes.get(line_start..).unwrap_or_default();
+            let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+            if line.iter().take(INDENT_MAX + 1).take_while(is_blank).count() > INDENT_MAX {
+                return Some(line_start);
             }
-            Class::Open => open += 1,
-            Class::Close => {
-                open = open.saturating_sub(1);
-                operators += 1;
-            }
-            Class::Neutral => {}
-            Class::Operator => operators += 1,
+        } else {
+            let begins_word = class & !previous & WORD;
+            operators += usize::from(begins_word) + usize::from(class & (CLOSE | OPERATOR) != 0);
+            open += usize::from(class == OPEN);
+            open = open.saturating_sub(usize::from(class == CLOSE));
         }
-        if open + operators > SUSPECT_MIN {
-            return Some(start_of_character(bytes, index));
-        }
-        at_line_start = matches!(byte, b'\n' | b'\r');
-        index += 1;
+        previous = class;
     }
-    None
-}
-
-/// Bytes of one class in a row.
-fn length(bytes: &[u8], start: usize, class: Class) -> usize {
-    let run = bytes.get(start..).unwrap_or_default();
-    run.iter().position(|byte| CLASSES[*byte as usize] != class).unwrap_or(run.len()).max(1)
-}
-
-/// The offset is shown to people, so it must not be inside a character.
-fn start_of_character(bytes: &[u8], index: usize) -> usize {
-    let inside = |index: &usize| bytes.get(*index).is_some_and(|byte| byte & 0xC0 == 0x80);
-    (0..=index).rev().find(|index| !inside(index)).unwrap_or(0)
+    (open + operators > SUSPECT_MIN).then_some(line_start)
 }
 
 #[cfg(test)]
