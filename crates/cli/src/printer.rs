@@ -44,8 +44,8 @@ impl Printer {
         self.labelled("error", code, "\x1b[1;31m", text);
     }
 
-    pub(crate) fn note(self, code: Code, text: impl std::fmt::Display) {
-        self.labelled("note", Some(code), "\x1b[1;32m", text);
+    pub(crate) fn note(self, code: impl Into<Option<Code>>, text: impl std::fmt::Display) {
+        self.labelled("note", code.into(), "\x1b[1;32m", text);
     }
 
     pub(crate) fn hint(self, text: impl std::fmt::Display) {

@@ -73,6 +73,7 @@ impl Project {
         let scan = self.read(&tree, code_from);
         view::diagnostics::print(&scan.diagnostics, &tree, printer);
         self.accept(&scan.manifest, &scan.diagnostics, "nothing was started")?;
+        view::environment::note_ignored(&scan.manifest, printer);
         Ok(scan)
     }
 

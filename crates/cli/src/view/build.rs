@@ -45,6 +45,9 @@ pub(crate) fn print(built: &Built, as_json: bool, printer: Printer) {
             built.artifact.files
         ),
     );
+    for defaults in super::environment::lines(&built.manifest) {
+        line("defaults", format_args!("{defaults}"));
+    }
     line("sha256", format_args!("{}", built.artifact.digest));
 }
 
@@ -97,6 +100,10 @@ fn document(built: &Built) -> Value {
         "functions": built.manifest.function_registry.len(),
         "python": pythons(&built.manifest), "platform": built.platform.to_string(),
         "sizes": sizes.collect::<serde_json::Map<_, _>>(), "build_tree": built.build_tree,
+        "environment_dependent": built.manifest.resources.iter()
+            .filter(|(_, resource)| !resource.environment_dependent.is_empty())
+            .map(|(name, resource)| (name.to_string(), json!(resource.environment_dependent)))
+            .collect::<serde_json::Map<_, _>>(),
         "included": forced, "secrets_left_out": built.selection.secrets,
     })
 }

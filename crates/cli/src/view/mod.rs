@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod curl;
 pub(crate) mod diagnostics;
+pub(crate) mod environment;
 pub(crate) mod resources;
 
 /// A table's lines without the padding that the library puts around every cell.

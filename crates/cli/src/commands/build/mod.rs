@@ -105,6 +105,7 @@ impl Build {
         view::diagnostics::print(&diagnostics, &self.shown(&diagnostics), self.printer);
         diagnostics.extend(scan.diagnostics);
         self.project.accept(&manifest, &diagnostics, "nothing was built")?;
+        view::environment::note_ignored(&manifest, self.printer);
 
         for resource in manifest.resources.values_mut() {
             let target = self.target(resource, default_python);
