@@ -332,7 +332,7 @@ pub(crate) fn with_hash(mut resource: Resource) -> Resource {
 }
 
 /// `handler_{name}.py`, made safe for file systems; names that become equal by this get a digest of their own.
-fn name_handlers(manifest: &mut Manifest) {
+pub(crate) fn name_handlers(manifest: &mut Manifest) {
     let mut owners: BTreeMap<String, usize> = BTreeMap::new();
     for name in manifest.resources.keys() {
         *owners.entry(sanitised(name.as_str())).or_default() += 1;

@@ -107,6 +107,12 @@ pub struct ProjectRequirements {
 impl ProjectRequirements {
     /// A project without either file requires nothing.
     pub fn read(root: &Path) -> Result<Self, Error> {
+        let (found, invalid) = Self::read_leniently(root)?;
+        if invalid.is_empty() { Ok(found) } else { Err(Error::Invalid { invalid }) }
+    }
+
+    /// What can be read, and what cannot, so that other problems can be told with it.
+    pub fn read_leniently(root: &Path) -> Result<(Self, Vec<InvalidLine>), Error> {
         let mut found = Self::default();
         let mut invalid = Vec::new();
 
@@ -121,8 +127,7 @@ impl ProjectRequirements {
                 .map_err(|source| Error::Read { file: pyproject::FILE.to_owned(), source })?;
             pyproject::read(&text, root, &mut found, &mut invalid);
         }
-
-        if invalid.is_empty() { Ok(found) } else { Err(Error::Invalid { invalid }) }
+        Ok((found, invalid))
     }
 }
 

@@ -162,7 +162,7 @@ fn a_failed_build_leaves_the_previous_artifact_untouched() {
     };
     let before = state();
 
-    project.write("broken.py", "def f(:\n");
+    project.write("broken.py", "import tetra_rp\ndef f(:\n");
     refused(&project, &[], &["FL101", "2 problems in the project; nothing was built"]);
     project.write("broken.py", "");
 
@@ -232,6 +232,20 @@ fn output_goes_where_it_is_told_and_is_not_packed_into_its_successor() {
 }
 
 #[test]
+fn the_projects_own_application_has_a_handler_too() {
+    let project = Project::example("webapp");
+    let result = built(&project.flash(&["build", "--no-deps", "--json"]));
+    let code = unpacked(&project, &result);
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(code.join("flash_manifest.json")).unwrap()).unwrap();
+    for resource in manifest["resources"].as_object().unwrap().values() {
+        let handler = fs::read_to_string(code.join(resource["handler_file"].as_str().unwrap())).unwrap();
+        let is_application = resource["spec"]["kind"] == "asgi";
+        assert_eq!(handler.contains("import_module(\"main\")"), is_application, "{handler}");
+    }
+}
+
+#[test]
 fn a_person_reads_sizes_and_where_it_went() {
     let project = Project::of(&[("main.py", MAIN), (".python-version", "3.13.1\n")]);
     let output = project.flash(&["build", "--no-deps"]);
@@ -267,6 +281,8 @@ fn endless_installer(project: &Project) -> PathBuf {
 fn an_interrupted_build_ends_its_installer_and_changes_nothing() {
     for interruption in [Signal::INT, Signal::KILL] {
         let project = with_wheels();
+        // One requirement set, so that there is one installer to end.
+        project.write("main.py", &MAIN.replace(", dependencies=[\"tiny-thing\"]", ""));
         let before = built(&project.flash(&["build", "--json", "--no-deps"]));
         let uv = endless_installer(&project);
         #[allow(clippy::disallowed_methods, reason = "the installer comes before what the machine has")]

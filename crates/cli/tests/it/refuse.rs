@@ -17,7 +17,7 @@ fn refused(output: &Output, expected: &[&str]) {
 #[test]
 fn a_project_with_many_problems_lists_them_all_with_source_lines() {
     let project = Project::of(&[
-        ("syntax.py", "def broken(:\n    pass\n"),
+        ("syntax.py", "from tetra_rp import remote\ndef broken(:\n    pass\n"),
         (
             "routes.py",
             r#"

@@ -58,7 +58,7 @@ async fn a_saved_mistake_changes_nothing_and_a_removed_file_removes_its_endpoint
     let project = Project::of(&[("one.py", ONE), ("two.py", TWO)]);
     let mut running = project.run();
     running.until_ready().await;
-    project.write("one.py", "def broken(:\n");
+    project.write("one.py", "from tetra_rp import remote\ndef broken(:\n");
     running.eventually("said", |running| running.stderr().contains("goes on as it was").then_some(()));
     assert_eq!(value(&running).await, "old");
     assert!(running.stderr().contains("FL101"));

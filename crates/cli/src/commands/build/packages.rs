@@ -42,15 +42,8 @@ impl Build {
         manifest: &Manifest,
         default_python: PythonVersion,
     ) -> Result<(ProjectRequirements, Vec<Diagnostic>), Failure> {
-        let mut invalid: Vec<InvalidLine> = Vec::new();
-        let project = match ProjectRequirements::read(&self.project.root) {
-            Ok(project) => project,
-            Err(requirements::Error::Invalid { invalid: lines }) => {
-                invalid.extend(lines);
-                ProjectRequirements::default()
-            }
-            Err(error) => return Err(installing::unreadable_requirements(error)),
-        };
+        let (project, mut invalid) = ProjectRequirements::read_leniently(&self.project.root)
+            .map_err(installing::unreadable_requirements)?;
         invalid.extend(manifest.resources.values().flat_map(requirements::invalid_dependencies));
         let mut diagnostics: Vec<Diagnostic> = invalid.iter().map(InvalidLine::diagnostic).collect();
 
@@ -154,15 +147,21 @@ fn not_installed(error: environment::Error) -> Failure {
     }
 }
 
-/// The requirement that pip or uv names as the one it found nothing for.
-fn without_wheel(output: &str) -> Option<&str> {
-    let after = |marker: &str| {
-        let (_, rest) = output.rsplit_once(marker)?;
-        rest.split(|c: char| c.is_whitespace() || c == ',').next().filter(|name| !name.is_empty())
+/// The requirement that pip or uv says it found nothing for. Other reasons stay in their words.
+fn without_wheel(output: &str) -> Option<String> {
+    const MISSING: [&str; 3] = ["was not found", "has no ", "and there are no "];
+    let text = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let named = |marker: &str| {
+        let (_, rest) = text.rsplit_once(marker)?;
+        Some(rest.split_once(' ').unwrap_or((rest, ""))).filter(|(name, _)| !name.is_empty())
     };
-    after("No matching distribution found for ")
-        .or_else(|| after("Because only the following versions of "))
-        .or_else(|| after("Because "))
+    let by_pip = named("No matching distribution found for ").map(|(name, _)| name);
+    let by_uv = || {
+        let no_version = named("there is no version of ").map(|(name, _)| name);
+        let missing = |(_, rest): &(&str, &str)| MISSING.iter().any(|words| rest.starts_with(words));
+        no_version.or_else(|| named("Because ").filter(missing).map(|(name, _)| name))
+    };
+    by_pip.or_else(by_uv).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -171,17 +170,21 @@ mod tests {
 
     #[test]
     fn the_package_is_found_in_the_installers_words() {
-        let check =
-            |output: &str, expected: Option<&str>| assert_eq!(without_wheel(output), expected, "{output}");
+        let check = |output: &str, expected: Option<&str>| {
+            assert_eq!(without_wheel(output).as_deref(), expected, "{output}");
+        };
         check(
             "ERROR: Could not find a version that satisfies the requirement x==9 (from versions: 1)\n\
              ERROR: No matching distribution found for x==9",
             Some("x==9"),
         );
         check(
-            "  × No solution found:\n  ╰─▶ Because y==1 has no usable wheels and building is off, …",
+            "  × No solution found:\n  ╰─▶ Because y==1 has no\n      usable wheels and building …",
             Some("y==1"),
         );
+        check("  ╰─▶ Because z was not found in the package\n      registry and you require …", Some("z"));
+        check("  ╰─▶ Because there is no version of w==9 and you require …", Some("w==9"));
+        check("  ╰─▶ Because a==1 depends on b>2 and you require b<2, …", None);
         check("connection refused", None);
     }
 }
