@@ -143,4 +143,38 @@ mod tests {
             &["a/b/c.py", "d.py", "e.py"],
         );
     }
+
+    /// All projects of the scan tests, with their files taken together two by two, so that one's helpers meet the other's.
+    #[test]
+    fn nothing_is_found_in_other_files() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/projects");
+        let mut cases: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+        cases.sort();
+        for (index, case) in cases.iter().enumerate() {
+            let mut tree = SourceTree::new("p");
+            read(&case.join("project"), "", &mut tree);
+            read(&cases[(index + 7) % cases.len()].join("project"), "", &mut tree);
+            let found = |all: bool| {
+                let files = source_files(&tree);
+                let project = Project::new(&files);
+                let project = if all { project.with_all_as_candidates() } else { project };
+                let mut diagnostics = Vec::new();
+                let uses = crate::decorators::remote_uses(&project, &mut diagnostics);
+                let uses: Vec<_> = uses.iter().map(|found| (files[found.file].path, found.range)).collect();
+                format!("{uses:?} {diagnostics:?}")
+            };
+            assert_eq!(found(false), found(true), "{}", case.display());
+        }
+    }
+
+    fn read(folder: &std::path::Path, prefix: &str, tree: &mut SourceTree) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+            match path.is_dir() {
+                true => read(&path, &format!("{name}/"), tree),
+                false => tree.insert(name, std::fs::read(&path).unwrap()),
+            }
+        }
+    }
 }

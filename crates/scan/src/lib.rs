@@ -1,8 +1,9 @@
 //! Python source text → manifest and diagnostics.
 //!
-//! `scan` reads a project without importing it: it parses every Python file, follows names through the project's own
-//! imports, folds constants, and lowers what `@remote` says into a [`flash_model::Manifest`]. It never fails: whatever is
-//! wrong becomes a [`Diagnostic`] with its place and what to write instead, and the rest is still read.
+//! `scan` reads a project without importing it: it parses the Python files that matter to some resource, each once and on
+//! all cores, follows names through the project's own imports, folds constants, and lowers what `@remote` says into a
+//! [`flash_model::Manifest`]. It never fails: whatever is wrong becomes a [`Diagnostic`] with its place and what to write
+//! instead, and the rest is still read.
 //!
 //! It knows nothing of files, clocks, tokio or HTTP, and never runs user code. The same tree gives the same bytes, in
 //! whatever order its files were inserted.
