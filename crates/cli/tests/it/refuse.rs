@@ -61,7 +61,7 @@ def first(): ...
         &output,
         &[
             "error[FL101]",
-            "syntax.py:1",
+            "syntax.py:2",
             "def broken(:",
             "error[FL111]",
             "routes.py:9",

@@ -11,7 +11,7 @@ use flash_model::{Diagnostic, Manifest, ResourceName, Severity, Span, openapi};
 use flash_scan::{Scan, SourceTree, scan, unfound_diagnostics};
 use serde_json::Value;
 
-const CASES_MIN: usize = 48;
+const CASES_MIN: usize = 85;
 
 #[test]
 fn every_project_scans_as_expected() {
