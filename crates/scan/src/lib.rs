@@ -44,6 +44,7 @@ mod classes;
 mod closure;
 mod code_digest;
 mod declared;
+mod grouping;
 mod lower;
 mod neighbours;
 mod reach;

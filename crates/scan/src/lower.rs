@@ -6,13 +6,14 @@ use flash_model::{
     Code, Diagnostic, Function, FunctionName, HttpMethod, Manifest, Provisioned, Resource, ResourceName,
     Span, sha256_hex,
 };
-use ruff_text_size::{Ranged, TextSize};
+use ruff_text_size::Ranged;
 
 use crate::closure::Roots;
-use crate::decorators::{RemoteUse, Style};
+use crate::decorators::RemoteUse;
+use crate::grouping::{self, Group};
 use crate::imports::{FileIndex, Project};
 use crate::source::SourceTree;
-use crate::specification::{Environment, ImpliedName, Specified, specify};
+use crate::specification::{Environment, Specified};
 use crate::survey::{Binding, Definition};
 use crate::value::ResourceCall;
 use crate::{signature, validate};
@@ -32,8 +33,8 @@ pub(crate) fn lower<'a>(
     uses: &[RemoteUse<'a>],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Lowered {
-    let declared = declared(project, uses, diagnostics);
-    let routes = routes(project, uses, &declared, diagnostics);
+    let groups = grouping::group(project, uses, diagnostics);
+    let routes = routes(project, uses, &groups, diagnostics);
     let unique = unique_functions(project, uses, diagnostics);
     validate::assigned_attributes(project, uses, diagnostics);
     validate::unused_configurations(project, uses, diagnostics);
@@ -42,7 +43,7 @@ pub(crate) fn lower<'a>(
         environments: BTreeMap::new(),
         roots: Roots::new(),
     };
-    for Declared { resource, specified, users, homes } in declared {
+    for Group { resource, specified, users, homes } in groups {
         let users: Vec<usize> = users.into_iter().filter(|user| unique.contains_key(user)).collect();
         let Some(specified) = specified.filter(|_| !users.is_empty()) else { continue };
         let functions = users
@@ -60,93 +61,14 @@ pub(crate) fn lower<'a>(
     lowered
 }
 
-/// A resource with the numbers of the uses that are declared on it.
-#[derive(Debug)]
-struct Declared<'a> {
-    resource: ResourceCall<'a>,
-    /// `None` if it has no usable name, which has been reported.
-    specified: Option<Specified>,
-    users: Vec<usize>,
-    /// Files that the configuration stands in.
-    homes: BTreeSet<FileIndex>,
-}
-
-/// All resources that functions are decorated with, in the order of files and lines. Configurations that say the same under
-/// one name are one resource.
-fn declared<'a>(
-    project: &Project<'a>,
-    uses: &[RemoteUse<'a>],
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Declared<'a>> {
-    let mut declared: Vec<Declared<'a>> = Vec::new();
-    let mut by_name: BTreeMap<ResourceName, usize> = BTreeMap::new();
-    for (resource, users) in by_resource(uses) {
-        let specified = specify(project, &resource, implied_name(project, uses, &users), diagnostics);
-        let homes = BTreeSet::from([resource.file]);
-        let entry = Declared { resource, specified, users, homes };
-        let Some(specified) = &entry.specified else {
-            declared.push(entry);
-            continue;
-        };
-        let Some(first) = by_name.get(&specified.name).copied() else {
-            by_name.insert(specified.name.clone(), declared.len());
-            declared.push(entry);
-            continue;
-        };
-        let first = &mut declared[first];
-        match &first.specified {
-            Some(known) if first.resource.class == entry.resource.class && known.says_the_same(specified) => {
-                first.users.extend(entry.users);
-                first.homes.extend(entry.homes);
-            }
-            known => diagnostics.extend(known.as_ref().map(|known| {
-                let message = format!("two different configurations have the name \"{}\"", specified.name);
-                Diagnostic::error(Code::DuplicateResource, message)
-                    .at(specified.name_span.clone())
-                    .related(known.name_span.clone(), "the name is taken here")
-                    .hint("give each a name of its own, or share one configuration object between the functions")
-            })),
-        }
-    }
-    declared.sort_by_key(|declared| declared.users.first().copied());
-    validate::similar_names(declared.iter().filter_map(|declared| declared.specified.as_ref()), diagnostics);
-    declared
-}
-
-/// An `Endpoint` without a name is called as the function that it decorates.
-fn implied_name(project: &Project<'_>, uses: &[RemoteUse<'_>], users: &[usize]) -> Option<ImpliedName> {
-    let [user] = users else { return None };
-    let remote = &uses[*user];
-    let name = remote.definition.name();
-    (remote.style == Style::Direct)
-        .then(|| ImpliedName { name: name.to_string(), span: project.files[remote.file].span(name.range) })
-}
-
-/// A resource and the numbers of the uses that name it.
-type Users<'a> = (ResourceCall<'a>, Vec<usize>);
-
-/// The calls that functions are decorated with, in the order of files and lines, each with the numbers of its users.
-fn by_resource<'a>(uses: &[RemoteUse<'a>]) -> Vec<Users<'a>> {
-    let mut at_place: BTreeMap<(FileIndex, TextSize), Vec<Users<'a>>> = BTreeMap::new();
-    for (user, remote) in uses.iter().enumerate() {
-        let resource = &remote.resource;
-        let here = at_place.entry((resource.file, resource.call.range().start())).or_default();
-        match here.iter_mut().find(|(known, _)| known == resource) {
-            Some((_, users)) => users.push(user),
-            None => here.push((resource.clone(), vec![user])),
-        }
-    }
-    at_place.into_values().flatten().collect()
-}
-
 fn routes(
     project: &Project<'_>,
     uses: &[RemoteUse<'_>],
-    declared: &[Declared<'_>],
+    groups: &[Group<'_>],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> BTreeMap<usize, (HttpMethod, String)> {
     let mut routes = BTreeMap::new();
-    for Declared { resource, users, .. } in declared {
+    for Group { resource, users, .. } in groups {
         let mut taken = validate::Taken::new();
         for user in users {
             if !resource.class.is_load_balanced() {
