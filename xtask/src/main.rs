@@ -21,8 +21,8 @@ use workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test [lint|rust|python]   format, lints, Rust tests, SDK tests; or one part of them
-  bench [OPTIONS]           release build, then the benchmark against its peers (--help lists its options)
+  test [lint|rust|python]        format, lints, Rust tests, SDK tests; or one part of them
+  bench [serve|scan] [OPTIONS]   release build, then the benchmark against its peers, or one part of it (--help)
 ";
 
 fn main() -> ExitCode {
