@@ -32,8 +32,8 @@ pub(crate) fn find(project: &Project<'_>) -> Vec<FileIndex> {
     (0..texts.len()).filter(|file| texts[*file].is_candidate).collect()
 }
 
-/// Which files may import one of `targets`, directly or through others.
-fn reaching(project: &Project<'_>, targets: &[FileIndex]) -> Vec<bool> {
+/// Which files may import one of `targets`, directly or through others. Those are among them.
+pub(crate) fn reaching(project: &Project<'_>, targets: &[FileIndex]) -> Vec<bool> {
     let files: Vec<FileIndex> = (0..project.files.len()).collect();
     let imports = parallel::map(&files, |file| may_import(project, *file));
     let mut importers: Vec<Vec<FileIndex>> = vec![Vec::new(); files.len()];

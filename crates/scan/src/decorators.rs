@@ -117,6 +117,11 @@ fn declaration<'a>(
         Expr::Call(call) => (&*call.func, Some(call)),
         expression => (expression, None),
     };
+    // Most decorators are Python's own: not worth following.
+    let is_remote_by_name = matches!(callee, Expr::Name(name) if name.id == "remote");
+    if !is_remote_by_name && !project.is_bound(file, callee) {
+        return None;
+    }
     let report = |diagnostics: &mut Vec<Diagnostic>, code: Code, message: String, hint: String| {
         let span = project.files[file].span(expression.range());
         let is_again = |known: &Diagnostic| {
@@ -159,8 +164,7 @@ fn declaration<'a>(
         return Some(Declaration::Direct(resource, expression.range()));
     }
     // A decorator of this name that leads nowhere is a forgotten import far more often than anything else.
-    let is_named_remote = matches!(callee, Expr::Name(name) if name.id == "remote");
-    if is_named_remote && !project.files[file].broken() && project.resolve(file, callee).is_err() {
+    if is_remote_by_name && !project.files[file].broken() && project.resolve(file, callee).is_err() {
         let hint = "add `from tetra_rp import remote`".to_owned();
         report(diagnostics, unresolved, REMOTE_UNDEFINED.to_owned(), hint);
     }

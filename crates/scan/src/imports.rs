@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::parse::SourceFile;
 use crate::resources::FRAMEWORK_PACKAGES;
-use crate::survey::{Survey, survey};
+use crate::survey::{Binding, Survey, survey};
 use crate::{candidates, parallel};
 
 /// Number of a file in [`Project::files`].
@@ -29,6 +29,8 @@ pub(crate) struct Project<'a> {
     segments: FxHashSet<&'a str>,
     /// Conditions being worked out at this moment.
     pub(crate) open_conditions: AtomicUsize,
+    /// Which files may import one that holds a deployed function, once those are known.
+    leads_to_deployed: OnceLock<Vec<bool>>,
 }
 
 /// A survey of each file, made from its tree when it is first asked for.
@@ -79,8 +81,17 @@ impl<'a> Project<'a> {
         let segments = modules.keys().chain(&directories).map(last_segment).collect();
         let surveys = Surveys { files, surveys: files.iter().map(|_| OnceLock::new()).collect() };
         let (candidates, open_conditions) = (Vec::new(), AtomicUsize::new(0));
-        let mut project =
-            Self { files, surveys, candidates, modules, directories, segments, open_conditions };
+        let leads_to_deployed = OnceLock::new();
+        let mut project = Self {
+            files,
+            surveys,
+            candidates,
+            modules,
+            directories,
+            segments,
+            open_conditions,
+            leads_to_deployed,
+        };
         project.candidates = candidates::find(&project);
         parallel::map(&project.candidates, |file| {
             let _ = &project.surveys[*file];
@@ -99,6 +110,19 @@ impl<'a> Project<'a> {
     /// to find them all.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = (FileIndex, &Survey<'a>)> {
         self.candidates.iter().map(|file| (*file, &self.surveys[*file]))
+    }
+
+    /// Files that hold deployed functions.
+    pub(crate) fn deployed_from(&self, files: &[FileIndex]) {
+        self.leads_to_deployed.get_or_init(|| candidates::reaching(self, files));
+    }
+
+    /// Whether what a file imports in this way may call a deployed function. Told without parsing what is imported.
+    pub(crate) fn may_call_deployed(&self, file: FileIndex, binding: &Binding<'_>) -> bool {
+        let (Binding::From(from), Some(leads)) = (binding, self.leads_to_deployed.get()) else { return true };
+        let Located::Project(path) = self.locate(file, from.level, from.module) else { return true };
+        let modules = [self.file_of_module(&path), self.file_of_module(&join(&path, from.name))];
+        modules.iter().flatten().any(|module| leads[*module]) || modules.iter().all(Option::is_none)
     }
 
     /// The directory of this path, if it holds Python files.

@@ -89,9 +89,15 @@ impl Scan {
 
 /// Reads the whole project. Total: any bytes give a result.
 pub fn scan(tree: &SourceTree) -> Scan {
-    let mut diagnostics = Vec::new();
     let files = parse::source_files(tree);
-    let project = imports::Project::new(&files);
+    let scan = read(tree, &files);
+    parallel::discard(files);
+    scan
+}
+
+fn read(tree: &SourceTree, files: &[parse::SourceFile<'_>]) -> Scan {
+    let mut diagnostics = Vec::new();
+    let project = imports::Project::new(files);
     let uses = decorators::remote_uses(&project, &mut diagnostics);
     let mut lowered = lower::lower(tree, &project, &uses, &mut diagnostics);
     calls::trace(&project, &uses, &mut lowered.manifest, &mut diagnostics);
@@ -122,7 +128,7 @@ pub fn scan(tree: &SourceTree) -> Scan {
         environment,
         inherited,
         unfound,
-        diagnostics: presentable(&files, diagnostics),
+        diagnostics: presentable(files, diagnostics),
         files: tree.python_files().count(),
     }
 }

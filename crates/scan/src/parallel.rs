@@ -43,6 +43,20 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) 
     done.into_iter().flat_map(|(_, results)| results).collect()
 }
 
+/// Drops what takes long to drop.
+pub(crate) fn discard<T: Send>(mut items: Vec<T>) {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = items.len().div_ceil(cores).max(CHUNK);
+    thread::scope(|scope| {
+        while items.len() > share {
+            let part = items.split_off(items.len() - share);
+            // Where no thread can be had, the part is dropped with the attempt.
+            let _ = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, move || drop(part));
+        }
+        drop(items);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

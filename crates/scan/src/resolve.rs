@@ -356,12 +356,22 @@ impl<'a> Project<'a> {
         }
     }
 
+    /// Whether the first name of an attribute chain may be bound in its module. Anything but a chain is no name at all.
+    pub(crate) fn is_bound(&self, file: FileIndex, expression: &Expr) -> bool {
+        let survey = &self.surveys[file];
+        match expression {
+            Expr::Attribute(attribute) => self.is_bound(file, &attribute.value),
+            Expr::Name(name) => !survey.stars.is_empty() || survey.bindings.contains_key(name.id.as_str()),
+            Expr::Call(call) => self.is_bound(file, &call.func),
+            Expr::Subscript(subscript) => self.is_bound(file, &subscript.value),
+            _ => false,
+        }
+    }
+
     /// The framework's symbol that a decorator, base or callee is, if it is one.
     pub(crate) fn symbol(&self, file: FileIndex, expression: &'a Expr) -> Option<Symbol> {
-        // Most decorators and callees are Python's own: not worth an explanation of why they are not ours.
-        let survey = &self.surveys[file];
-        let root = root_name(expression)?;
-        if survey.stars.is_empty() && !survey.bindings.contains_key(root) {
+        // Most callees are Python's own: not worth an explanation of why they are not ours.
+        if !self.is_bound(file, expression) {
             return None;
         }
         let mut entity = self.resolve(file, expression).ok()?;
@@ -476,15 +486,6 @@ impl<'a> Project<'a> {
         let mut names: Vec<&str> = self.surveys[file].bindings.keys().copied().collect();
         names.sort_unstable();
         names
-    }
-}
-
-/// `a` of `a.b.c`.
-fn root_name(expression: &Expr) -> Option<&str> {
-    match expression {
-        Expr::Name(name) => Some(name.id.as_str()),
-        Expr::Attribute(attribute) => root_name(&attribute.value),
-        _ => None,
     }
 }
 

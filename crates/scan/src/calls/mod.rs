@@ -43,6 +43,8 @@ pub(crate) fn trace<'a>(
     manifest: &mut Manifest,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
+    let files: BTreeSet<FileIndex> = uses.iter().map(|remote| remote.file).collect();
+    project.deployed_from(&files.into_iter().collect::<Vec<_>>());
     let mut tracer = Tracer {
         project,
         remote: uses.iter().enumerate().map(|(user, remote)| (place(remote), user)).collect(),

@@ -87,9 +87,19 @@ impl<'p, 'a> Finder<'p, '_, 'a> {
                 Finder { scopes, ..*self }.follow(value, hops + 1)
             }
             Some((_, Local::Import(binding))) => {
+                if !self.project.may_call_deployed(self.file, &binding) {
+                    return None;
+                }
                 self.entity(self.project.binding(self.file, name, &binding, 0), hops)
             }
-            None => self.entity(self.project.named(self.file, name, expression.range()), hops),
+            None => {
+                let bindings = self.project.surveys[self.file].bindings.get(name);
+                let mut bindings = bindings.into_iter().flatten();
+                if bindings.any(|(_, binding)| !self.project.may_call_deployed(self.file, binding)) {
+                    return None;
+                }
+                self.entity(self.project.named(self.file, name, expression.range()), hops)
+            }
         }
     }
 
