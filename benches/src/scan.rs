@@ -10,12 +10,19 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::args::Args;
-use crate::generate;
+use crate::generate::{self, Needed};
 use crate::memory;
 use crate::startup::wall_ms;
 use crate::stats::median;
 
-pub(crate) const FILES: [usize; 2] = [1_000, 5_000];
+pub(crate) const TREES: [(usize, Needed); 3] =
+    [(1_000, Needed::Fifth), (5_000, Needed::Fifth), (1_000, Needed::TwoFifths)];
+pub(crate) const BUILT: usize = 1_000;
+pub(crate) const LARGEST: usize = 5_000;
+
+fn folder(files: usize, needed: Needed) -> String {
+    format!("scan-{files}-{needed:?}")
+}
 
 #[derive(Debug)]
 pub(crate) struct Scan {
@@ -31,6 +38,7 @@ pub(crate) struct Scan {
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) files: usize,
+    pub(crate) needed: Needed,
     pub(crate) flash_ms: f64,
     pub(crate) python_ms: f64,
 }
@@ -64,13 +72,13 @@ pub(crate) fn measure(args: &Args) -> Result<Scan> {
 
     let mut trees = Vec::new();
     let mut peak_rss_mb = None;
-    for files in FILES {
+    for (files, needed) in TREES {
         eprintln!("measuring scans of {files} files, {} rounds", args.rounds);
-        let project = args.work.join(format!("scan-{files}"));
+        let project = args.work.join(folder(files, needed));
         if project.exists() {
             fs::remove_dir_all(&project)?;
         }
-        generate::project(&project, files)?;
+        generate::project(&project, files, needed)?;
         let (mut flash, mut python) = (Vec::new(), Vec::new());
         wall_ms(manifest(&project))?;
         for _ in 0..args.rounds {
@@ -80,12 +88,14 @@ pub(crate) fn measure(args: &Args) -> Result<Scan> {
                 flash.push(wall_ms(manifest(&project))?);
             }
         }
-        trees.push(Tree { files, flash_ms: median(&flash), python_ms: median(&python) });
-        peak_rss_mb = memory::peak_rss_mb(manifest(&project))?;
+        trees.push(Tree { files, needed, flash_ms: median(&flash), python_ms: median(&python) });
+        if files == LARGEST {
+            peak_rss_mb = memory::peak_rss_mb(manifest(&project))?;
+        }
     }
 
     eprintln!("measuring builds, {} rounds", args.rounds);
-    let project = args.work.join(format!("scan-{}", FILES[0]));
+    let project = args.work.join(folder(BUILT, Needed::Fifth));
     let (mut fresh, mut again) = (Vec::new(), Vec::new());
     for round in 0..args.rounds {
         let artifacts = project.join(".flash");
