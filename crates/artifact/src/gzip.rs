@@ -2,7 +2,7 @@
 //! several in one file). Where the cuts are depends on the content only, so the bytes do not depend on the machine.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,30 @@ use flate2::{Compression, GzBuilder};
 pub(crate) const BLOCK_BYTES: usize = 512 * 1024;
 /// Packing must not be what a build waits for; higher levels take up to twice the time for a tenth less.
 const LEVEL: u32 = 2;
+
+/// The comment in each member's header, by which an artifact is known without being unpacked.
+const MARK: &[u8] = b"flash artifact";
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// RFC 1952: magic, method, flags, time, extra flags, system; a comment is what follows here.
+const HEADER_BYTES: usize = 10;
+
+/// What the first bytes of a file say about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Artifact,
+    OtherGzip,
+    Other,
+}
+
+pub(crate) fn kind(source: &mut impl Read) -> io::Result<Kind> {
+    let mut start = Vec::with_capacity(HEADER_BYTES + MARK.len());
+    source.take((HEADER_BYTES + MARK.len()) as u64).read_to_end(&mut start)?;
+    Ok(match start.strip_prefix(&MAGIC) {
+        None => Kind::Other,
+        Some(_) if start.get(HEADER_BYTES..) == Some(MARK) => Kind::Artifact,
+        Some(_) => Kind::OtherGzip,
+    })
+}
 
 type Member = io::Result<Vec<u8>>;
 
@@ -58,7 +82,7 @@ fn work(queue: &Mutex<Receiver<Job>>) {
 
 fn member(block: &[u8]) -> Member {
     // No time and no file name in the header.
-    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(LEVEL));
+    let mut gzip = GzBuilder::new().mtime(0).comment(MARK).write(Vec::new(), Compression::new(LEVEL));
     gzip.write_all(block)?;
     gzip.finish()
 }

@@ -28,4 +28,4 @@ pub use read::{unpack, verify};
 pub use requirements::{ProjectRequirements, RequirementSet, plan};
 pub use select::{Include, SelectedFile, Selection, select, select_with};
 pub use target::{Platform, PythonVersion, Target};
-pub use write::{Artifact, stage, write};
+pub use write::{Artifact, check_destination, is_artifact, stage, write};

@@ -22,6 +22,8 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    #[error("the archive would replace {path}, which is {what}; name another file")]
+    Occupied { path: PathBuf, what: &'static str },
     #[error("cannot compress or store the archive")]
     Output(#[from] io::Error),
     #[error("cannot pack {path}")]
@@ -66,6 +68,36 @@ impl Staged {
 /// Writes beside `destination` and renames at the end: an interrupted build leaves the previous archive as it was.
 pub fn write(layout: &Layout<'_>, destination: &Path) -> Result<Artifact, Error> {
     stage(layout, destination)?.publish()
+}
+
+/// Whether an archive may take this place. Only another archive gives way to it, or a file without content: a mistyped
+/// name must cost nobody a source file or a device.
+pub fn check_destination(destination: &Path) -> Result<(), Error> {
+    let occupied = |what| Err(Error::Occupied { path: destination.to_owned(), what });
+    let failed = |source| Error::Destination { path: destination.to_owned(), source };
+    let metadata = match std::fs::metadata(destination) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    if metadata.is_dir() {
+        return occupied("a folder");
+    } else if !metadata.is_file() {
+        return occupied("no regular file");
+    } else if metadata.len() == 0 {
+        return Ok(());
+    }
+    let mut file = std::fs::File::open(destination).map_err(failed)?;
+    match gzip::kind(&mut file).map_err(failed)? {
+        gzip::Kind::Artifact | gzip::Kind::OtherGzip => Ok(()),
+        gzip::Kind::Other => occupied("no archive"),
+    }
+}
+
+/// Whether a file was made by [`write`]: told by its first bytes.
+pub fn is_artifact(path: &Path) -> bool {
+    let kind = std::fs::File::open(path).and_then(|mut file| gzip::kind(&mut file));
+    kind.is_ok_and(|kind| kind == gzip::Kind::Artifact)
 }
 
 /// Everything that can fail about an archive, short of putting it in its place.

@@ -68,7 +68,12 @@ fn members_are_sorted_below_a_dot_without_times_and_owners() {
     let expected =
         Artifact { path: archive, digest: sha256_hex(&bytes), size_bytes: bytes.len() as u64, files };
     assert_eq!(artifact, expected);
-    assert_eq!((&bytes[4..8], bytes[3]), (&[0; 4][..], 0), "gzip header without time and name");
+    assert_eq!(
+        (&bytes[4..8], bytes[3]),
+        (&[0; 4][..], 16),
+        "gzip header without time and name, with a comment"
+    );
+    assert!(flash_artifact::is_artifact(&artifact.path));
 }
 
 #[test]

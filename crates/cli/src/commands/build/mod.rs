@@ -82,8 +82,7 @@ impl Build {
         let excluded = Excluded::parse(args.exclude.iter().map(String::as_str))
             .map_err(|text| Failure::new(format!("{text:?} is not the name of a package")))?;
         let archive = match &args.output {
-            Some(output) => std::path::absolute(output)
-                .map_err(|error| Failure::because(format!("{} is no place", output.display()), &error))?,
+            Some(output) => chosen(output)?,
             None => run_dir.archive_path(),
         };
         let (args, cancel) = (args.clone(), Cancel::default());
@@ -150,10 +149,15 @@ impl Build {
 
     fn select(&self) -> Result<Selection, Failure> {
         let mut selection = self.project.select_with(&self.include)?;
-        // An archive beside the sources is not packed into its successor, nor is what an interrupted build left of one.
+        // An archive beside the sources is not packed into its successors, nor is what an interrupted build left of one.
         selection.files.retain(|file| {
             let name = file.path.rsplit('/').next().unwrap_or_default();
-            file.absolute != self.archive && !(name.starts_with(".incomplete-") && name.ends_with(".tar.gz"))
+            let is_unfinished = name.starts_with(".incomplete-") && name.ends_with(".tar.gz");
+            let is_earlier = || {
+                [".gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
+                    && flash_artifact::is_artifact(&file.absolute)
+            };
+            file.absolute != self.archive && !is_unfinished && !is_earlier()
         });
         for forced in &selection.forced {
             let why = match forced.overrides {
@@ -227,6 +231,14 @@ impl Build {
             "leave out what the image has (--exclude NAME), name files in .flashignore, or raise --max-size",
         ))
     }
+}
+
+fn chosen(output: &Path) -> Result<PathBuf, Failure> {
+    let archive = std::path::absolute(output)
+        .map_err(|error| Failure::because(format!("{} is no place", output.display()), &error))?;
+    flash_artifact::check_destination(&archive)
+        .map_err(|error| Failure::because("the artifact cannot be written", &error))?;
+    Ok(archive)
 }
 
 fn refuse_taken(layout: &Layout<'_>, manifest: &Manifest) -> Result<(), Failure> {
