@@ -172,7 +172,9 @@ fn a_failed_build_leaves_the_previous_artifact_untouched() {
     refused(&project, &[], &["FL130", "requirements.txt:3", "requirements.txt", "`api`", "`jobs`"]);
 
     project.write("requirements.txt", "--no-index\n--find-links wheels\nabsent-thing==1.0\n");
-    refused(&project, &[], &["FL132", "no wheel of absent-thing", "--exclude"]);
+    refused(&project, &[], &["FL132", "no wheel of absent-thing", "only wheels are packed"]);
+    project.write("requirements.txt", "--no-index\n./absent.whl\n");
+    refused(&project, &[], &["FL132", "the installer failed", "hint: check the requirement that it names"]);
     project.write("requirements.txt", "not a requirement\n");
     refused(&project, &[], &["FL120", "requirements.txt:1"]);
     project.write("requirements.txt", "");
@@ -187,7 +189,12 @@ fn a_failed_build_leaves_the_previous_artifact_untouched() {
     refused(&project, &["--no-deps"], &["FL135", ".python-version"]);
     fs::remove_file(project.root().join(".python-version")).unwrap();
 
-    refused(&project, &["--no-deps", "--output", ".flash"], &["cannot be written"]);
+    refused(&project, &["--no-deps", "--output", ".flash"], &["cannot be written", "which is a folder"]);
+    refused(&project, &["--no-deps", "--output", "main.py"], &["main.py, which is no archive"]);
+    assert_eq!(fs::read_to_string(project.root().join("main.py")).unwrap(), MAIN);
+    let socket = project.root().join("socket");
+    let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    refused(&project, &["--no-deps", "--output", "socket"], &["socket, which is no regular file"]);
     refused(&project, &["--no-deps", "--include", "../secret"], &["it must stay inside the project"]);
     assert_eq!(state(), before);
     assert_eq!(project.flash(&["build", "--python", "2.7"]).status.code(), Some(2));
@@ -219,6 +226,7 @@ fn output_goes_where_it_is_told_and_is_not_packed_into_its_successor() {
     assert_eq!(result["archive"], project.root().join("out/mine.tar.gz").to_str().unwrap());
     assert_eq!(result["included"], serde_json::json!(["data.bin", "server.pem"]));
     project.write("out/.incomplete-x.tar.gz", "left by a build that was killed");
+    fs::copy(project.root().join("out/mine.tar.gz"), project.root().join("earlier.tgz")).unwrap();
     let second = built(&project.flash(&[&arguments[..], &["--keep-build"]].concat()));
     assert_eq!(second["digest"], result["digest"]);
 

@@ -130,14 +130,19 @@ pub(super) fn install(
 fn not_installed(error: environment::Error) -> Failure {
     match error {
         environment::Error::InstallFailed { status, output, .. } => {
-            let message = match without_wheel(&output) {
-                Some(package) => format!("there is no wheel of {package} for the target"),
-                None => format!("the installer failed ({status}); its own words are above"),
+            let (message, hint) = match without_wheel(&output) {
+                Some(package) => (
+                    format!("there is no wheel of {package} for the target"),
+                    "only wheels are packed: choose a version or a --python that has one, or leave the package to \
+                     the image with --exclude NAME",
+                ),
+                None => (
+                    format!("the installer failed ({status}); its own words are above"),
+                    "check the requirement that it names, the index and the network; --exclude NAME leaves a \
+                     package to the image",
+                ),
             };
-            Failure::coded(Code::PackagesNotInstalled, message).output(output).hint(
-                "only wheels are packed: choose a version or a --python that has one, or leave the package to the \
-                 image with --exclude NAME",
-            )
+            Failure::coded(Code::PackagesNotInstalled, message).output(output).hint(hint)
         }
         environment::Error::NoInterpreter(error) => installing::no_interpreter(error)
             .hint("packages are installed by uv, or by the pip of a Python 3.10 or newer: install either"),
