@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -248,3 +249,18 @@ def test_functions_of_installed_packages_are_not_the_projects(project, tmp_path_
     (library / "a_library.py").write_text("from tetra_rp import Endpoint\n@Endpoint()\ndef f(): ...")
     root = project("import a_library")
     assert names(probe(root, "main.py", PYTHONPATH=f"{SDK}{os.pathsep}{library}")) == []
+
+
+def test_a_crash_names_the_module_that_was_imported(project):
+    root = project("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    done = subprocess.run(
+        [sys.executable, "-m", "tetra_rp._probe"],
+        input=json.dumps({"root": str(root), "modules": [{"file": "main.py", "module": "main"}]}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(SDK)},
+    )
+    assert done.returncode == -signal.SIGSEGV
+    assert f'"{root / "main.py"}", line 1' in done.stderr

@@ -10,6 +10,7 @@ standard error, and no bytecode is written.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import importlib
 import importlib.util
 import inspect
@@ -212,6 +213,7 @@ def main() -> None:
     # The result has a way out of its own; whatever user code writes to standard output goes to standard error.
     result = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    faulthandler.enable()  # says which module's import a crash was in
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     sys.argv = ["flash-probe"]

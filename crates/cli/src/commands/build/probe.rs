@@ -85,10 +85,11 @@ fn ask(command: Command, input: Vec<u8>, limit: Duration, cancel: &Cancel) -> Re
         None => Err(failed(format!("importing the project took more than {} s", limit.as_secs()))
             .output(complaint)
             .hint("modules should only define things; move work into functions, or build without --probe")),
-        Some(status) if !status.success() => {
-            Err(failed(format!("the process that imports the project ended early ({status})"))
-                .output(complaint))
-        }
+        Some(status) if !status.success() => Err(failed(format!(
+            "the process that imports the project ended early ({status})"
+        ))
+        .output(complaint)
+        .hint("a module ends the process or crashes it when imported; repair it, or build without --probe")),
         Some(_) => serde_json::from_slice(&answer.stdout).map_err(|error| {
             Failure::because("the process that imports the project gave no answer", &error)
                 .code(Code::ProbeDisagrees)
