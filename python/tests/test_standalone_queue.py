@@ -80,8 +80,17 @@ SOURCE = """
     @remote(mine)
     def lock():
         return threading.Lock()
+
+    @remote(mine)
+    def counts():
+        yield 1
+
+    @remote(mine)
+    async def later_counts():
+        yield 1
 """
 FUNCTIONS = ["add", {"name": "M", "is_class": True}, "boom", "later", "ask", "leave", "stop", "through_proxy", "lock"]
+FUNCTIONS += ["counts", "later_counts"]
 # Bytes of appendix E.3.
 TWO, FIVE, NONE = "gAVLAi4=", "gAVLBS4=", "gAVOLg=="
 
@@ -110,6 +119,14 @@ def artifact(project, client_context, monkeypatch):
 @pytest.fixture
 def handler(artifact):
     return artifact(SOURCE, FUNCTIONS).load().handler
+
+
+def test_generators_are_refused_in_both_forms_with_what_to_do(handler):
+    for name in ("counts", "later_counts"):
+        for form in ({}, {"args": []}):
+            answer = handler({"input": {"function_name": name, **form}})
+            assert answer["success"] is False and answer["traceback"] == ""
+            assert "streamed results are not supported yet; return a list" in answer["error"]
 
 
 def test_golden_rows(handler):

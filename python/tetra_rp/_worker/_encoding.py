@@ -14,6 +14,10 @@ from pathlib import PurePath
 from typing import Any
 
 
+_GENERATORS = (types.GeneratorType, types.AsyncGeneratorType)
+_NO_STREAMS = "it is a generator, and streamed results are not supported yet; return a list"
+
+
 class NotSerializable(Exception):
     """The value cannot be written in the form that was asked for (FL306)."""
 
@@ -25,6 +29,12 @@ def to_json(value: Any) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         # UnicodeEncodeError (a lone surrogate) is a ValueError.
         raise NotSerializable(_explain(value, error)) from error
+
+
+def refuse_generator(value: Any) -> None:
+    """Pickling would only say that it cannot. Raises `NotSerializable`."""
+    if isinstance(value, _GENERATORS):
+        raise NotSerializable(f"the result ({type(value).__name__}) cannot be sent: {_NO_STREAMS}")
 
 
 def _default(value: Any) -> Any:
@@ -53,8 +63,8 @@ def _default(value: Any) -> Any:
 
 def _refusal(value: Any) -> str:
     kind = type(value)
-    if isinstance(value, (types.GeneratorType, types.AsyncGeneratorType)):
-        return "it is a generator, and streamed results are not supported yet; return a list"
+    if isinstance(value, _GENERATORS):
+        return _NO_STREAMS
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"it holds {kind.__name__}; return base64 text, or decode it"
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

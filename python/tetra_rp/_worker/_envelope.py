@@ -11,6 +11,7 @@ import pickle
 from typing import Any, NamedTuple
 
 from tetra_rp import _payload
+from tetra_rp._worker import _encoding
 
 _KEYS = frozenset(
     ("function_name", "execution_type", "args", "kwargs", "method_name", "method_args", "method_kwargs")
@@ -64,7 +65,8 @@ def decode(args: list[str], kwargs: dict[str, str]) -> tuple[tuple[Any, ...], di
 
 
 def encode(value: Any) -> str:
-    """Raises what pickling raises."""
+    """Raises what pickling raises, and `NotSerializable`."""
+    _encoding.refuse_generator(value)
     import cloudpickle  # type: ignore[import-untyped]
 
     return base64.b64encode(cloudpickle.dumps(value, protocol=_payload.PICKLE_PROTOCOL)).decode()

@@ -48,6 +48,7 @@ class PickleReply(JsonReply):
     """`pickle`: the bare value, large buffers uncopied."""
 
     def result(self, call_id: int, value: Any) -> Sequence[Buffer]:
+        _encoding.refuse_generator(value)
         try:
             pieces = _payload.dump(value)
         except Exception as error:
