@@ -26,6 +26,10 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let printer = Printer::new();
     match std::panic::catch_unwind(|| dispatch(args.command, printer)) {
+        Ok(Ok(())) if printer.is_data_lost() => {
+            printer.error(None, "standard output cannot be written; what it holds is incomplete");
+            ExitCode::FAILURE
+        }
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => {
             failure.print(printer);

@@ -2,9 +2,13 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place")]
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flash_model::Code;
+
+/// A full disk behind standard output: whoever reads it has a part for the whole, and must learn that.
+static IS_DATA_LOST: AtomicBool = AtomicBool::new(false);
 
 /// Hands out the two streams. A closed pipe ends output, not the program.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +35,14 @@ impl Printer {
 
     /// One line of data.
     pub(crate) fn data(self, text: impl std::fmt::Display) {
-        let _ = writeln!(std::io::stdout(), "{text}");
+        if writeln!(std::io::stdout(), "{text}").is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) {
+            IS_DATA_LOST.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether data could not be written, for another reason than that nobody wanted more.
+    pub(crate) fn is_data_lost(self) -> bool {
+        IS_DATA_LOST.load(Ordering::Relaxed)
     }
 
     /// One line that says what is going on.
