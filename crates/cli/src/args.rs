@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use flash_artifact::requirements::Excluded;
 use flash_artifact::size::ByteSize;
-use flash_artifact::{Platform, PythonVersion};
+use flash_artifact::{Include, Platform, PythonVersion};
 
 /// Runs Python functions as endpoints that scale, call each other and stay up.
 #[derive(Debug, Parser)]
@@ -74,16 +75,16 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     pub(crate) no_deps: bool,
     /// Packages to leave out, with commas between them
-    #[arg(long, value_name = "NAMES")]
+    #[arg(long, value_name = "NAMES", value_parser = excluded)]
     pub(crate) exclude: Vec<String>,
     /// Pack files that match, whatever leaves them out; as in .gitignore, may be repeated
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", value_parser = included)]
     pub(crate) include: Vec<String>,
     /// Where the artifact goes; default: .flash/archive.tar.gz in the project
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Refuse to make an artifact that unpacks to more
-    #[arg(long, default_value = "500MiB", value_name = "SIZE")]
+    #[arg(long, default_value = "500MiB", value_name = "SIZE", allow_negative_numbers = true)]
     pub(crate) max_size: ByteSize,
     /// Leave what was packed as files in .flash/.build
     #[arg(long)]
@@ -137,6 +138,20 @@ pub(crate) struct StatusArgs {
 pub(crate) struct ExplainArgs {
     /// An error code, e.g. FL107
     pub(crate) code: String,
+}
+
+fn excluded(text: &str) -> Result<String, String> {
+    match Excluded::parse([text]) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(name) => Err(format!("{name:?} is not the name of a package")),
+    }
+}
+
+fn included(text: &str) -> Result<String, String> {
+    match Include::parse([text]) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn host(text: &str) -> Result<IpAddr, String> {

@@ -29,7 +29,7 @@ impl Project {
         let root = path.canonicalize().map_err(|error| {
             Failure::because(format!("there is no project at {}", path.display()), &error)
                 .code(Code::ProjectNotFound)
-                .hint("give the folder that holds your Python files: flash run path/to/project")
+                .hint("give the folder that holds your Python files")
         })?;
         if !root.is_dir() {
             return Err(Failure::coded(Code::ProjectNotFound, format!("{} is not a folder", path.display()))
