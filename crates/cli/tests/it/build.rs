@@ -195,10 +195,18 @@ fn a_failed_build_leaves_the_previous_artifact_untouched() {
     let socket = project.root().join("socket");
     let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     refused(&project, &["--no-deps", "--output", "socket"], &["socket, which is no regular file"]);
-    refused(&project, &["--no-deps", "--include", "../secret"], &["it must stay inside the project"]);
     assert_eq!(state(), before);
-    assert_eq!(project.flash(&["build", "--python", "2.7"]).status.code(), Some(2));
-    assert_eq!(project.flash(&["build", "--max-size", "much"]).status.code(), Some(2));
+    for (option, value, expected) in [
+        ("--python", "2.7", "use 3.10, 3.11, 3.12 or 3.13"),
+        ("--max-size", "much", "write 500MiB or 1.5GB"),
+        ("--max-size", "-1", "write 500MiB or 1.5GB"),
+        ("--include", "../secret", "it must stay inside the project"),
+        ("--exclude", "a b", "is not the name of a package"),
+    ] {
+        let output = project.flash(&["build", option, value]);
+        assert_eq!(output.status.code(), Some(2), "{option} {value}");
+        assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
+    }
 }
 
 #[test]
@@ -237,6 +245,17 @@ fn output_goes_where_it_is_told_and_is_not_packed_into_its_successor() {
     assert_eq!(again.digest, second["digest"].as_str().unwrap());
     built(&project.flash(&["build", "--no-deps", "--json"]));
     assert!(!tree.exists(), "the tree of an earlier build would be taken for this one's");
+}
+
+#[test]
+fn data_that_cannot_be_written_is_a_failure() {
+    let project = Project::example("hello");
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    for arguments in [&["manifest"][..], &["build", "--no-deps", "--json"], &["explain", "FL101"]] {
+        let output = flash(&project.root()).args(arguments).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stderr).contains("standard output cannot be written"), "{arguments:?}");
+    }
 }
 
 #[test]
