@@ -1,6 +1,6 @@
 //! The binary `flash`. The only crate that prints, exits and reads the environment.
 //!
-//! `args.rs` is what was typed, `settings.rs` what follows from it, `commands/<verb>.rs` what is done about it,
+//! `args.rs` is what was typed, `commands/<verb>.rs` what is done about it,
 //! `view/` how results look. `error.rs` is how failures look.
 
 mod args;
