@@ -81,8 +81,8 @@ fn find(project: &Project<'_>) -> Option<(FileIndex, String)> {
     FILES.into_iter().find_map(|path| {
         let file = project.files.iter().position(|file| file.path == path)?;
         let made = project.surveys[file].bindings.iter().flat_map(|(name, bindings)| {
-            bindings.iter().filter_map(move |(offset, binding)| match binding {
-                Binding::Value(Expr::Call(call)) => Some((*offset, *name, call)),
+            bindings.iter().filter_map(move |bound| match bound.binding {
+                Binding::Value(Expr::Call(call)) => Some((bound.from, *name, call)),
                 _ => None,
             })
         });

@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 
 use crate::imports::{FileIndex, Located, Project};
 use crate::resources::Symbol;
-use crate::survey::Binding;
+use crate::survey::{Binding, Bound};
 
 /// Re-exports followed before a circle is assumed.
 const HOPS_MAX: usize = 16;
@@ -41,8 +41,8 @@ impl<'a> Declared<'a> {
         files.dedup();
         for file in files {
             for (name, bindings) in &project.surveys[file].bindings {
-                for (_, binding) in bindings {
-                    let Some(Expr::Call(call)) = binding.value() else { continue };
+                for bound in bindings {
+                    let Some(Expr::Call(call)) = bound.binding.value() else { continue };
                     let place = (file, call.range());
                     let is_declaration = declared.resources.contains(&place)
                         || matches!(
@@ -94,13 +94,14 @@ impl<'a> Declared<'a> {
         }
         let survey = &project.surveys[target];
         match survey.bindings.get(name).and_then(|bindings| bindings.last()) {
-            Some((_, Binding::From(from))) => {
+            Some(Bound { binding: Binding::From(from), .. }) => {
                 self.leads_to_resource(project, target, from.level, from.module, from.name, hops + 1)
             }
             Some(_) => false,
-            None => survey.stars.iter().any(|(level, module)| {
-                self.leads_to_resource(project, target, *level, module, name, hops + 1)
-            }),
+            None => survey
+                .stars
+                .iter()
+                .any(|star| self.leads_to_resource(project, target, star.level, star.module, name, hops + 1)),
         }
     }
 }

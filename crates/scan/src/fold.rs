@@ -7,7 +7,9 @@ use ruff_python_ast::{
 };
 use ruff_text_size::Ranged;
 
+use crate::classes::dotted;
 use crate::conditions;
+use crate::enumerations::{self, Kind};
 use crate::factories::{self, Factory};
 use crate::imports::{FileIndex, Project};
 use crate::methods;
@@ -232,7 +234,7 @@ impl<'a> Folder<'_, 'a> {
                         match element {
                             InterpolatedStringElement::Literal(literal) => folded.push_str(&literal.value),
                             InterpolatedStringElement::Interpolation(element) => {
-                                let value = self.fold(file, &element.expression, depth)?.settled();
+                                let value = self.shown(file, &element.expression, depth)?;
                                 let plain = element.format_spec.is_none()
                                     && element.debug_text.is_none()
                                     && matches!(
@@ -260,6 +262,34 @@ impl<'a> Folder<'_, 'a> {
         }
     }
 
+    /// A value that becomes a text. What a member of an enumeration becomes depends on the version of Python.
+    fn shown(&mut self, file: FileIndex, expression: &'a Expr, depth: usize) -> Folded<'a> {
+        match enumerations::of_member(self.project, file, expression) {
+            Some(Kind::Mixed) => Err(member_itself(file, expression)),
+            _ => Ok(self.fold(file, expression, depth)?.settled()),
+        }
+    }
+
+    /// `settings.name = "b"` before `settings.name` in one file.
+    fn unchanged(&self, file: FileIndex, expression: &'a Expr) -> Result<(), Unresolved> {
+        let changed = &self.project.surveys[file].attributes_assigned;
+        if changed.is_empty() || !expression.is_attribute_expr() {
+            return Ok(());
+        }
+        let Some(text) = dotted(expression) else { return Ok(()) };
+        let earlier = changed.iter().filter(|target| target.range.end() <= expression.range().start());
+        for target in earlier {
+            let holder = dotted(&target.value).map(|holder| format!("{holder}.{}", target.attr));
+            if let Some(changed) = holder
+                && text.strip_prefix(&changed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            {
+                let reason = format!("`{changed}` cannot be followed: it is changed in place");
+                return Err(Unresolved::new(file, target.range, reason));
+            }
+        }
+        Ok(())
+    }
+
     fn operation(&mut self, file: FileIndex, operation: &'a ExprBinOp, depth: usize) -> Folded<'a> {
         let left = self.fold(file, &operation.left, depth)?.settled();
         let right = self.fold(file, &operation.right, depth)?.settled();
@@ -279,19 +309,26 @@ impl<'a> Folder<'_, 'a> {
         if let Expr::Attribute(attribute) = expression
             && matches!(attribute.attr.as_str(), "value" | "name")
         {
-            // `GpuGroup.ADA_24.value` and `.name` of an enumeration's member.
-            match self.fold(file, &attribute.value, depth) {
-                Ok(Value::Member(enumeration, value)) => {
-                    let is_name = attribute.attr.as_str() == "name";
-                    let name = resources::member_name(enumeration, value).filter(|_| is_name);
-                    return Ok(Value::Text(name.unwrap_or(value).to_owned()));
-                }
-                // A member of the project's own enumeration.
-                Ok(value) if attribute.attr.as_str() == "value" && attribute.value.is_attribute_expr() => {
-                    return Ok(value);
-                }
-                _ => {}
+            if enumerations::of_member(self.project, file, &attribute.value).is_some()
+                && let Expr::Attribute(member) = &*attribute.value
+                && let Entity::Value { file: home, expression: value, .. } =
+                    self.project.resolve(file, &attribute.value)?
+            {
+                return match attribute.attr.as_str() {
+                    "name" => Ok(Value::Text(member.attr.to_string())),
+                    _ => self.in_frame(Frame::default(), |folder| folder.fold(home, value, depth)),
+                };
             }
+            // `GpuGroup.ADA_24.value` and `.name` of an enumeration's member.
+            if let Ok(Value::Member(enumeration, value)) = self.fold(file, &attribute.value, depth) {
+                let is_name = attribute.attr.as_str() == "name";
+                let name = resources::member_name(enumeration, value).filter(|_| is_name);
+                return Ok(Value::Text(name.unwrap_or(value).to_owned()));
+            }
+        }
+        self.unchanged(file, expression)?;
+        if enumerations::of_member(self.project, file, expression) == Some(Kind::Member) {
+            return Err(member_itself(file, expression));
         }
         match self.project.resolve(file, expression)? {
             Entity::Value { file: home, expression, condition } => {
@@ -484,7 +521,10 @@ impl<'a> Folder<'_, 'a> {
             ("list" | "tuple" | "int" | "str" | "float" | "bool", [argument])
                 if call.arguments.keywords.is_empty() =>
             {
-                let value = self.fold(file, argument, depth)?.settled();
+                let value = match name {
+                    "str" => self.shown(file, argument, depth)?,
+                    _ => self.fold(file, argument, depth)?.settled(),
+                };
                 match (name, value) {
                     ("list" | "tuple", value @ Value::List(_)) => Some(value),
                     ("int", Value::Int(value)) => Some(Value::Int(value)),
@@ -566,6 +606,11 @@ fn member_of_value<'a>(
     known.map(|value| Value::Member(enumeration.name, value)).ok_or_else(unknown)
 }
 
+fn member_itself(file: FileIndex, expression: &Expr) -> Unresolved {
+    Unresolved::new(file, expression.range(), "this is a member of an enumeration, not its value")
+        .hint("write `.value` after it")
+}
+
 pub(crate) fn unknown(file: FileIndex, expression: &Expr) -> Unresolved {
     Unresolved::new(file, expression.range(), "this is known only when the code runs")
 }
@@ -573,7 +618,6 @@ pub(crate) fn unknown(file: FileIndex, expression: &Expr) -> Unresolved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::survey::Binding;
     use crate::{SourceTree, parse::parse};
 
     const BEFORE: &str = "import os\nfrom tetra_rp import GpuGroup, NetworkVolume\nimport tetra_rp as t\n\
@@ -591,7 +635,8 @@ mod tests {
         tree.insert("a.py", format!("{BEFORE}X = {expression}\n").into_bytes());
         let files = parse(&tree, &mut Vec::new());
         let project = Project::new(&files);
-        let Some((_, Binding::Value(value))) = project.surveys[0].bindings["X"].last() else {
+        let Some(Some(value)) = project.surveys[0].bindings["X"].last().map(|bound| bound.binding.value())
+        else {
             panic!("{expression}")
         };
         let found = match fold(&project, 0, value) {
@@ -710,7 +755,8 @@ mod tests {
         tree.insert("a.py", source.into_bytes());
         let files = parse(&tree, &mut Vec::new());
         let project = Project::new(&files);
-        let Some((_, Binding::Value(value))) = project.surveys[0].bindings["A59"].last() else { panic!() };
+        let value =
+            project.surveys[0].bindings["A59"].last().and_then(|bound| bound.binding.value()).unwrap();
         assert!(fold(&project, 0, value).is_err());
     }
 }

@@ -25,6 +25,7 @@ mod resolve;
 // Values.
 mod arguments;
 mod conditions;
+mod enumerations;
 mod factories;
 mod fold;
 mod methods;

@@ -14,7 +14,7 @@ use crate::grouping::{self, Group};
 use crate::imports::{FileIndex, Project};
 use crate::source::SourceTree;
 use crate::specification::{Environment, Specified};
-use crate::survey::{Binding, Definition};
+use crate::survey::{Bound, Definition};
 use crate::value::ResourceCall;
 use crate::{signature, validate};
 
@@ -186,11 +186,10 @@ fn function(
 /// The name that the configuration's own module binds it to.
 fn config_variable(project: &Project<'_>, resource: &ResourceCall<'_>) -> Option<String> {
     let survey = &project.surveys[resource.file];
-    let is_it = |binding: &Binding<'_>| {
-        binding.value().is_some_and(|expression| expression.range() == resource.call.range())
+    let is_it = |bound: &Bound<'_>| {
+        bound.binding.value().is_some_and(|expression| expression.range() == resource.call.range())
     };
-    let names =
-        survey.bindings.iter().filter(|(_, bindings)| bindings.iter().any(|(_, binding)| is_it(binding)));
+    let names = survey.bindings.iter().filter(|(_, bindings)| bindings.iter().any(is_it));
     names.map(|(name, _)| (*name).to_owned()).min()
 }
 

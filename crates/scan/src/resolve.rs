@@ -1,17 +1,18 @@
 //! What a name or a dotted name means: follows bindings and imports through the project's modules.
 
 use flash_model::{Code, Diagnostic};
-use ruff_python_ast::{Expr, ExprCall, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::{Expr, ExprAttribute, ExprCall, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange, TextSize};
+use rustc_hash::FxHashSet;
 
-use crate::conditions;
 use crate::imports::{FileIndex, Located, Project, join, module_path};
 use crate::resources::{self, Symbol};
 use crate::suggest;
-use crate::survey::{Binding, ConditionIndex, FromImport};
+use crate::survey::{self, Binding, Bound, ConditionIndex, FromImport, Star};
+use crate::{classes, conditions};
 
 /// Imports of imports followed before a circle is assumed.
-const HOPS_MAX: usize = 16;
+const HOPS_MAX: usize = 64;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Entity<'a> {
@@ -94,6 +95,12 @@ impl Unresolved {
     }
 }
 
+/// What may bind a name; `is_open` if an unknown condition decides whether it does.
+enum Step<'s, 'a> {
+    Bound { file: FileIndex, bound: &'s Bound<'a>, is_open: bool },
+    Star { file: FileIndex, star: &'s Star<'a>, is_open: bool },
+}
+
 impl<'a> Project<'a> {
     /// A name or attribute chain as an entity.
     pub(crate) fn resolve(&self, file: FileIndex, expression: &'a Expr) -> Result<Entity<'a>, Unresolved> {
@@ -126,6 +133,11 @@ impl<'a> Project<'a> {
 
     /// A name used at module level: the last binding before its use, else the module's final one.
     fn name(&self, file: FileIndex, name: &str, range: TextRange) -> Result<Entity<'a>, Unresolved> {
+        if let Some(class) = self.class_around(file, range)
+            && let Some(expression) = self.bound_in_body(file, class, name, Some(range.start()))?
+        {
+            return Ok(Entity::Value { file, expression, condition: None });
+        }
         match self.lookup(file, name, Some(range.start()), range, 0)? {
             Some(entity) => Ok(entity),
             None => {
@@ -146,6 +158,54 @@ impl<'a> Project<'a> {
         }
     }
 
+    /// The value that the body of a class binds a name to, up to a place or at all.
+    fn bound_in_body(
+        &self,
+        file: FileIndex,
+        class: &'a StmtClassDef,
+        name: &str,
+        before: Option<TextSize>,
+    ) -> Result<Option<&'a Expr>, Unresolved> {
+        let around = self.surveys[file].class_at(class.range).filter(|(at, _)| at.range == class.range);
+        let made;
+        let survey = match around {
+            Some((_, survey)) => survey,
+            None => {
+                made = survey::of_class(class);
+                &made
+            }
+        };
+        let bound = survey.bindings.get(name).and_then(|bindings| {
+            bindings.iter().rev().find(|bound| before.is_none_or(|before| bound.from <= before))
+        });
+        match bound {
+            None => Ok(None),
+            Some(Bound { binding: Binding::Value(value), condition: None, .. }) => Ok(Some(value)),
+            Some(Bound { binding, from, .. }) => {
+                let reason = match binding {
+                    Binding::Opaque(_, why) => {
+                        format!("`{name}` of `{}` cannot be followed: {why}", class.name)
+                    }
+                    Binding::Value(_) => {
+                        format!("which value `{name}` of `{}` has depends on a condition", class.name)
+                    }
+                    _ => format!("class `{}` has no plain attribute `{name}`", class.name),
+                };
+                Err(Unresolved::new(file, binding.range(*from), reason))
+            }
+        }
+    }
+
+    /// The class whose body holds a place, but for what its functions and inner classes hold.
+    fn class_around(&self, file: FileIndex, range: TextRange) -> Option<&'a StmtClassDef> {
+        let (class, _) = self.surveys[file].class_at(range)?;
+        let before = class.body.partition_point(|statement| statement.range().start() <= range.start());
+        let statement = class.body.get(before.checked_sub(1)?)?;
+        let is_own = !matches!(statement, Stmt::FunctionDef(_) | Stmt::ClassDef(_))
+            && statement.range().contains_range(range);
+        is_own.then_some(class)
+    }
+
     fn lookup(
         &self,
         file: FileIndex,
@@ -155,61 +215,136 @@ impl<'a> Project<'a> {
         hops: usize,
     ) -> Result<Option<Entity<'a>>, Unresolved> {
         if hops > HOPS_MAX {
-            return Err(Unresolved::new(file, use_range, format!("`{name}` is imported in a circle")));
+            return Err(Unresolved::new(
+                file,
+                use_range,
+                format!("`{name}` is imported in a circle, or over more than {HOPS_MAX} modules"),
+            ));
         }
-        if let Some(binding) = self.bound(file, name, before)? {
-            return self.binding(file, name, binding, hops).map(Some);
+        // What is bound before the use, else what the module ends with.
+        let limits = [before, None];
+        for before in &limits[usize::from(before.is_none())..] {
+            let mut seen = FxHashSet::from_iter([file]);
+            let mut steps = Vec::new();
+            self.push_steps(file, name, *before, false, &mut steps)?;
+            while let Some(step) = steps.pop() {
+                let (found, is_open) = match step {
+                    Step::Bound { file, bound, is_open } => {
+                        let entity = match bound.binding {
+                            Binding::Value(expression) => {
+                                Entity::Value { file, expression, condition: bound.condition }
+                            }
+                            ref binding => self.binding(file, name, binding, hops)?,
+                        };
+                        (entity, is_open)
+                    }
+                    Step::Star { file, star, is_open } => {
+                        let condition = star.condition;
+                        let holds = condition.map(|index| conditions::outcome(self, file, index).holds);
+                        let is_open = is_open || holds == Some(None);
+                        match self.locate(file, star.level, star.module) {
+                            _ if holds == Some(Some(false)) => continue,
+                            Located::Framework(mut path) if resources::symbol(name).is_some() => {
+                                path.push(name.to_owned());
+                                (Entity::Framework(path), is_open)
+                            }
+                            Located::Project(path) => {
+                                let target = self.file_of_module(&path);
+                                let target = target.filter(|target| self.exports(*target, name));
+                                if let Some(target) = target.filter(|target| seen.insert(*target)) {
+                                    self.push_steps(target, name, None, is_open, &mut steps)?;
+                                }
+                                continue;
+                            }
+                            _ => continue,
+                        }
+                    }
+                };
+                return if is_open {
+                    Err(depends_on_condition(file, use_range, name))
+                } else {
+                    Ok(Some(found))
+                };
+            }
         }
-        // `from x import *`, and what `x` takes in the same way.
-        let mut files = vec![file];
-        let mut next = 0;
-        while let Some(&importer) = files.get(next) {
-            next += 1;
-            for (level, module) in &self.surveys[importer].stars {
-                match self.locate(importer, *level, module) {
-                    Located::Framework(mut path) if resources::symbol(name).is_some() => {
-                        path.push(name.to_owned());
-                        return Ok(Some(Entity::Framework(path)));
-                    }
-                    Located::Project(path) => {
-                        let Some(target) = self.file_of_module(&path) else { continue };
-                        if files.contains(&target) {
-                            continue;
-                        }
-                        if let Some(binding) = self.bound(target, name, None)? {
-                            return self.binding(target, name, binding, hops + 1).map(Some);
-                        }
-                        files.push(target);
-                    }
-                    _ => {}
+        Ok(None)
+    }
+
+    /// A module's own binding of a name and the `import *` after it, the last of which counts most.
+    fn push_steps<'s>(
+        &'s self,
+        file: FileIndex,
+        name: &str,
+        before: Option<TextSize>,
+        is_open: bool,
+        steps: &mut Vec<Step<'s, 'a>>,
+    ) -> Result<(), Unresolved> {
+        let bound = self.bound(file, name, before)?;
+        steps.extend(bound.map(|bound| Step::Bound { file, bound, is_open }));
+        let stars = self.surveys[file].stars.iter();
+        let stars = stars
+            .filter(|star| before.is_none_or(|before| star.from <= before))
+            .filter(|star| bound.is_none_or(|bound| star.from > bound.from));
+        steps.extend(stars.map(|star| Step::Star { file, star, is_open }));
+        Ok(())
+    }
+
+    /// Whether `from x import *` takes a name along.
+    fn exports(&self, file: FileIndex, name: &str) -> bool {
+        let listed = self.surveys[file].bindings.get("__all__").and_then(|bound| match bound.as_slice() {
+            [Bound { binding: Binding::Value(Expr::List(list)), .. }] => Some(&list.elts),
+            [Bound { binding: Binding::Value(Expr::Tuple(tuple)), .. }] => Some(&tuple.elts),
+            _ => None,
+        });
+        match listed.filter(|listed| listed.iter().all(Expr::is_string_literal_expr)) {
+            Some(listed) => listed
+                .iter()
+                .any(|element| matches!(element, Expr::StringLiteral(text) if text.value.to_str() == name)),
+            None => !name.starts_with('_') || self.surveys[file].bindings.contains_key("__all__"),
+        }
+    }
+
+    /// The last binding up to a place; one whose condition does not hold is none.
+    fn bound(
+        &self,
+        file: FileIndex,
+        name: &str,
+        before: Option<TextSize>,
+    ) -> Result<Option<&Bound<'a>>, Unresolved> {
+        let Some(bindings) = self.surveys[file].bindings.get(name) else { return Ok(None) };
+        // In the order of the source, except for what stands in a `try`.
+        for bound in bindings.iter().rev().filter(|bound| before.is_none_or(|before| bound.from <= before)) {
+            let Some(condition) = bound.condition else { return Ok(Some(bound)) };
+            match conditions::outcome(self, file, condition).holds {
+                Some(true) => return Ok(Some(bound)),
+                Some(false) => {}
+                None if self.agree(file, bindings) => return Ok(Some(bound)),
+                None => {
+                    return Err(depends_on_condition(file, bound.binding.range(bound.from), name));
                 }
             }
         }
         Ok(None)
     }
 
-    /// The last binding before a place, else the module's last; one whose condition does not hold is none.
-    fn bound(
-        &self,
-        file: FileIndex,
-        name: &str,
-        before: Option<TextSize>,
-    ) -> Result<Option<&Binding<'a>>, Unresolved> {
-        let Some(bindings) = self.surveys[file].bindings.get(name) else { return Ok(None) };
-        let earlier = bindings.iter().filter(|(offset, _)| before.is_none_or(|before| *offset <= before));
-        for (_, binding) in earlier.rev().chain(bindings.iter().rev()) {
-            let Binding::Conditional(condition, value) = binding else { return Ok(Some(binding)) };
-            match conditions::outcome(self, file, *condition).holds {
-                Some(true) => return Ok(Some(binding)),
-                Some(false) => {}
-                None => {
-                    let reason =
-                        format!("`{name}` cannot be followed: which value it has depends on a condition");
-                    return Err(Unresolved::new(file, value.range(), reason));
-                }
+    /// Whether it does not matter which of a name's bindings counts: there is one definition or import, or all import the same
+    /// name from outside the project.
+    fn agree(&self, file: FileIndex, bindings: &[Bound<'a>]) -> bool {
+        let outside = |bound: &Bound<'a>| match bound.binding {
+            Binding::From(from) => match self.locate(file, from.level, from.module) {
+                Located::Framework(_) | Located::External(_) => Some(from.name),
+                _ => None,
+            },
+            _ => None,
+        };
+        match bindings {
+            [bound] => bound.binding.value().is_none(),
+            [first, rest @ ..] => {
+                let name = outside(first);
+                name.is_some() && rest.iter().all(|bound| outside(bound) == name)
             }
+            [] => true,
         }
-        Ok(None)
     }
 
     pub(crate) fn binding(
@@ -222,9 +357,6 @@ impl<'a> Project<'a> {
         match *binding {
             // `a = b` is followed, so that an alias is the thing itself.
             Binding::Value(expression) => Ok(Entity::Value { file, expression, condition: None }),
-            Binding::Conditional(condition, expression) => {
-                Ok(Entity::Value { file, expression, condition: Some(condition) })
-            }
             Binding::Function(definition) => Ok(Entity::Function { file, definition }),
             Binding::Class(definition) => Ok(Entity::Class { file, definition }),
             Binding::Opaque(range, why) => {
@@ -402,11 +534,18 @@ impl<'a> Project<'a> {
         use_site: (FileIndex, TextRange),
         hops: usize,
     ) -> Result<Entity<'a>, Unresolved> {
-        if let Some(expression) = assigned_in_body(definition, name) {
+        let is_it = |target: &ExprAttribute| {
+            target.attr.as_str() == name
+                && matches!(&*target.value, Expr::Name(holder) if holder.id == definition.name.id)
+        };
+        if let Some(target) = self.surveys[file].attributes_assigned.iter().find(|target| is_it(target)) {
+            let reason = format!("`{name}` of `{}` is changed after the class was made", definition.name);
+            return Err(Unresolved::new(file, target.range, reason));
+        }
+        if let Some(expression) = self.bound_in_body(file, definition, name, None)? {
             return Ok(Entity::Value { file, expression, condition: None });
         }
-        let bases = definition.arguments.iter().flat_map(|arguments| &arguments.args);
-        for base in bases {
+        for base in definition.bases() {
             if hops < HOPS_MAX
                 && let Ok(Entity::Class { file, definition }) = self.resolve_within(file, base, hops + 1)
                 && let Ok(found) = self.class_attribute(file, definition, name, use_site, hops + 1)
@@ -452,7 +591,10 @@ impl<'a> Project<'a> {
         }
         let is_plain = call.arguments.args.is_empty()
             && call.arguments.keywords.iter().all(|keyword| keyword.arg.is_some())
-            && !defines_constructor(definition);
+            && classes::with_bases(self, home, definition)
+                .0
+                .iter()
+                .all(|(_, class)| !defines_constructor(class));
         if !is_plain {
             return unknown();
         }
@@ -489,6 +631,11 @@ impl<'a> Project<'a> {
     }
 }
 
+fn depends_on_condition(file: FileIndex, range: TextRange, name: &str) -> Unresolved {
+    let reason = format!("`{name}` cannot be followed: which value it has depends on a condition");
+    Unresolved::new(file, range, reason)
+}
+
 /// The public name that a dotted name inside the framework's package leads to, and what follows it:
 /// `core.resources.GpuGroup.ADA_24`.
 pub(crate) fn framework_symbol(path: &[String]) -> Option<(Symbol, &[String])> {
@@ -497,15 +644,6 @@ pub(crate) fn framework_symbol(path: &[String]) -> Option<(Symbol, &[String])> {
     let (name, rest) = rest.split_first()?;
     let is_module = resources::FRAMEWORK_MODULES.contains(&module.join(".").as_str());
     is_module.then_some(()).and_then(|()| Some((resources::symbol(name)?, rest)))
-}
-
-fn assigned_in_body<'a>(definition: &'a StmtClassDef, name: &str) -> Option<&'a Expr> {
-    let is_name = |target: &Expr| matches!(target, Expr::Name(target) if target.id == name);
-    definition.body.iter().rev().find_map(|statement| match statement {
-        Stmt::Assign(assign) if assign.targets.iter().any(is_name) => Some(&*assign.value),
-        Stmt::AnnAssign(assign) if is_name(&assign.target) => assign.value.as_deref(),
-        _ => None,
-    })
 }
 
 fn defines_constructor(definition: &StmtClassDef) -> bool {

@@ -15,8 +15,6 @@ use crate::{dynamic_imports, mentions};
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Binding<'a> {
     Value(&'a Expr),
-    /// A value that the name has if a condition holds.
-    Conditional(ConditionIndex, &'a Expr),
     /// `import a.b as c` (whole path) or `import a.b` (first segment).
     Module(&'a str),
     From(FromImport<'a>),
@@ -29,10 +27,43 @@ pub(crate) enum Binding<'a> {
 impl<'a> Binding<'a> {
     pub(crate) fn value(&self) -> Option<&'a Expr> {
         match self {
-            Self::Value(value) | Self::Conditional(_, value) => Some(value),
+            Self::Value(value) => Some(value),
             _ => None,
         }
     }
+
+    /// What to show of the statement, which ends at `end`.
+    pub(crate) fn range(&self, end: TextSize) -> TextRange {
+        match self {
+            Self::Value(value) => value.range(),
+            Self::From(from) => from.range,
+            Self::Function(function) => function.name.range,
+            Self::Class(class) => class.name.range,
+            Self::Opaque(range, _) => *range,
+            Self::Module(_) => TextRange::empty(end),
+        }
+    }
+}
+
+/// One statement's binding of a name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound<'a> {
+    /// Where the name begins to stand for it.
+    pub(crate) from: TextSize,
+    /// The innermost `if` around the statement.
+    pub(crate) condition: Option<ConditionIndex>,
+    pub(crate) binding: Binding<'a>,
+}
+
+/// `from x import *`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Star<'a> {
+    /// The end of the statement; 0 for one that only runs where another failed.
+    pub(crate) from: TextSize,
+    pub(crate) condition: Option<ConditionIndex>,
+    /// Leading dots.
+    pub(crate) level: u32,
+    pub(crate) module: &'a str,
 }
 
 /// Number of a condition in [`Survey::conditions`].
@@ -119,16 +150,18 @@ pub(crate) struct Decorated<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Survey<'a> {
     /// In the order of the source.
-    pub(crate) bindings: FxHashMap<&'a str, Vec<(TextSize, Binding<'a>)>>,
-    /// `from x import *`: level and module.
-    pub(crate) stars: Vec<(u32, &'a str)>,
+    pub(crate) bindings: FxHashMap<&'a str, Vec<Bound<'a>>>,
+    /// In the order in which they take effect.
+    pub(crate) stars: Vec<Star<'a>>,
     /// What a worker may come to run; not what only type checkers or scripts see.
     pub(crate) imports: Vec<Import<'a>>,
     /// Calls that import a module whose name only running the code could tell.
     pub(crate) unknown_imports: Vec<TextRange>,
     pub(crate) decorated: Vec<Decorated<'a>>,
     pub(crate) conditions: Vec<Condition<'a>>,
-    /// `x.name = value` at module level: what `x` was made with may not be what it is.
+    /// Those that are not inside of a function or another class.
+    pub(crate) classes: Vec<(&'a StmtClassDef, OnceLock<Box<Survey<'a>>>)>,
+    /// `x.name = value`, `x.name.append(value)` and the like at module level: what `x` was made with may not be what it is.
     pub(crate) attributes_assigned: Vec<&'a ruff_python_ast::ExprAttribute>,
 }
 
@@ -141,6 +174,13 @@ pub(crate) fn survey<'a>(text: &str, syntax: &'a ModModule) -> Survey<'a> {
         survey.imports.extend(calls.imports);
         survey.unknown_imports = calls.unknown;
     }
+    survey
+}
+
+/// What the body of a class binds for itself.
+pub(crate) fn of_class<'a>(class: &'a StmtClassDef) -> Survey<'a> {
+    let mut survey = Survey::default();
+    survey.block(&class.body, Place::default());
     survey
 }
 
@@ -166,6 +206,13 @@ struct Place {
 }
 
 impl<'a> Survey<'a> {
+    /// The class at a place, with what its body binds.
+    pub(crate) fn class_at(&self, range: TextRange) -> Option<(&'a StmtClassDef, &Self)> {
+        let before = self.classes.partition_point(|(class, _)| class.range.start() <= range.start());
+        let (class, body) = self.classes.get(before.checked_sub(1)?)?;
+        class.range.contains_range(range).then(|| (*class, &**body.get_or_init(|| Box::new(of_class(class)))))
+    }
+
     fn block(&mut self, body: &'a [Stmt], place: Place) {
         for statement in body {
             self.statement(statement, place);
@@ -183,9 +230,13 @@ impl<'a> Survey<'a> {
             Stmt::ClassDef(class) => {
                 self.definition(Definition::Class(class), place);
                 self.bind(class.name.as_str(), class.range, Binding::Class(class), place);
+                if !place.local {
+                    self.classes.push((class, OnceLock::new()));
+                }
                 self.block(&class.body, Place { nested_in: Some("class"), local: true, ..place });
             }
             Stmt::Assign(assign) => {
+                self.changed_in_place(&assign.value, place);
                 for target in &assign.targets {
                     self.target(target, Some(&assign.value), place);
                 }
@@ -212,6 +263,13 @@ impl<'a> Survey<'a> {
                 }
             }
             Stmt::Import(_) | Stmt::ImportFrom(_) => self.import(statement, place),
+            Stmt::Global(global) => {
+                let place = Place { local: false, ..place };
+                for name in &global.names {
+                    let binding = Binding::Opaque(name.range, "a function binds it by `global`");
+                    self.bind(name.as_str(), name.range, binding, place);
+                }
+            }
             _ => self.compound(statement, place),
         }
     }
@@ -307,7 +365,7 @@ impl<'a> Survey<'a> {
         Place { condition: Some(self.conditions.len() - 1), ..place }
     }
 
-    /// `NAME.append(x)` and its like as a statement: from here on the name's value is not what it was bound to.
+    /// `NAME.append(x)` and its like as a statement, or `last = NAME.pop()`: from here on the name's value is not what it was bound to.
     fn changed_in_place(&mut self, expression: &'a Expr, place: Place) {
         if let Expr::Call(call) = expression
             && let Expr::Attribute(method) = &*call.func
@@ -331,6 +389,7 @@ impl<'a> Survey<'a> {
                 self.target(holder, None, changed);
             }
             Expr::Subscript(subscript) => self.holder_changed(&subscript.value, changed),
+            Expr::Attribute(_) => self.target(holder, None, changed),
             _ => {}
         }
     }
@@ -375,7 +434,7 @@ impl<'a> Survey<'a> {
                     self.target(target, value, place);
                 }
             }
-            (Expr::Attribute(attribute), Some(_)) if !place.local => self.attributes_assigned.push(attribute),
+            (Expr::Attribute(attribute), _) if !place.local => self.attributes_assigned.push(attribute),
             (Expr::Subscript(_), _) => {
                 let changed = Place { opaque: Some("it is changed in place"), ..place };
                 self.element_changed(target, changed);
@@ -385,18 +444,27 @@ impl<'a> Survey<'a> {
     }
 
     fn bind(&mut self, name: &'a str, range: TextRange, binding: Binding<'a>, place: Place) {
-        if place.local || (place.fallback && self.bindings.contains_key(name)) {
+        if place.local {
             return;
         }
-        let binding = match (place.opaque, binding) {
-            (Some(reason), Binding::Value(_) | Binding::Opaque(..)) => Binding::Opaque(range, reason),
-            (None, Binding::Value(value)) => match place.condition {
-                Some(condition) => Binding::Conditional(condition, value),
-                None => Binding::Value(value),
-            },
-            (_, binding) => binding,
+        let mut opaque = place.opaque;
+        if place.fallback
+            && let Some(tried) = self.bindings.get(name).and_then(|bound| bound.last())
+        {
+            // What is imported or defined in the `try` itself is what is meant; which of two values is meant nobody knows.
+            if !matches!(tried.binding, Binding::Value(_) | Binding::Opaque(..)) {
+                return;
+            }
+            opaque = opaque.or(Some("which value it has depends on whether a `try` fails"));
+        }
+        let binding = match opaque {
+            Some(reason) if place.fallback || matches!(binding, Binding::Value(_) | Binding::Opaque(..)) => {
+                Binding::Opaque(range, reason)
+            }
+            _ => binding,
         };
-        self.bindings.entry(name).or_default().push((range.end(), binding));
+        let bound = Bound { from: range.end(), condition: place.condition, binding };
+        self.bindings.entry(name).or_default().push(bound);
     }
 
     fn import(&mut self, statement: &'a Stmt, place: Place) {
@@ -436,7 +504,7 @@ impl<'a> Survey<'a> {
                     }
                     if star {
                         if !place.local {
-                            self.stars.push((import.level, module));
+                            self.star(import, module, place);
                         }
                         continue;
                     }
@@ -449,6 +517,17 @@ impl<'a> Survey<'a> {
         }
     }
 
+    fn star(&mut self, import: &'a ruff_python_ast::StmtImportFrom, module: &'a str, place: Place) {
+        let mut star =
+            Star { from: import.range.end(), condition: place.condition, level: import.level, module };
+        if place.fallback {
+            star.from = TextSize::default();
+            self.stars.insert(0, star);
+        } else {
+            self.stars.push(star);
+        }
+    }
+
     /// Expressions are not walked; of what they bind only `name := value` as a whole statement or right-hand side counts.
     fn expression(&mut self, expression: &'a Expr, place: Place) {
         match expression {
@@ -457,9 +536,11 @@ impl<'a> Survey<'a> {
                 self.expression(&named.value, place);
             }
             Expr::Call(call) => {
-                for argument in call.arguments.args.iter().filter(|argument| argument.is_named_expr()) {
+                let keywords = call.arguments.keywords.iter().map(|keyword| &keyword.value);
+                let arguments = call.arguments.args.iter().chain(keywords);
+                arguments.filter(|argument| argument.is_named_expr()).for_each(|argument| {
                     self.expression(argument, place);
-                }
+                });
             }
             _ => {}
         }

@@ -134,7 +134,7 @@ pub(crate) fn unused_configurations(
     let used: BTreeSet<(FileIndex, TextSize)> =
         uses.iter().map(|remote| (remote.resource.file, remote.resource.call.range().start())).collect();
     for (file, survey) in project.candidates() {
-        for value in survey.bindings.values().flatten().filter_map(|(_, binding)| binding.value()) {
+        for value in survey.bindings.values().flatten().filter_map(|bound| bound.binding.value()) {
             let is_used = used.contains(&(file, value.range().start()));
             if !is_used
                 && value.is_call_expr()

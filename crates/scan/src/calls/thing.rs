@@ -95,7 +95,7 @@ impl<'p, 'a> Finder<'p, '_, 'a> {
             None => {
                 let bindings = self.project.surveys[self.file].bindings.get(name);
                 let mut bindings = bindings.into_iter().flatten();
-                if bindings.any(|(_, binding)| !self.project.may_call_deployed(self.file, binding)) {
+                if bindings.any(|bound| !self.project.may_call_deployed(self.file, &bound.binding)) {
                     return None;
                 }
                 self.entity(self.project.named(self.file, name, expression.range()), hops)

@@ -1,0 +1,3 @@
+from tetra_rp import LiveServerless
+
+gpu = LiveServerless(name="b")

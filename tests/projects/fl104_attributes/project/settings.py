@@ -1,0 +1,2 @@
+NAME = "name"
+COMMON = {"workersMax": 1}

@@ -1,0 +1,5 @@
+from tetra_rp import LiveServerless
+
+gpu = LiveServerless(name="fourth-gpu")
+cpu = LiveServerless(name="fourth-cpu")
+both = LiveServerless(name="fourth-both")
