@@ -4,6 +4,7 @@
 use flash_model::{Code, Diagnostic, EndpointKind, HttpMethod};
 use ruff_python_ast::{Decorator, Expr, ExprAttribute, ExprCall};
 use ruff_text_size::{Ranged, TextRange};
+use rustc_hash::FxHashSet;
 
 use crate::arguments::{Arguments, Given, Signature, Site, Variables};
 use crate::fields::Fields;
@@ -12,9 +13,12 @@ use crate::imports::{FileIndex, Project};
 use crate::resolve::Entity;
 use crate::resources::{REMOTE_ARGUMENTS, Symbol};
 use crate::specification::class_of_endpoint;
+use crate::stray;
 use crate::survey::{Decorated, Definition};
 use crate::value::{Dialect, ResourceCall, Value};
 
+/// Names of decorators followed before a circle is assumed.
+const ALIASES_MAX: usize = 16;
 const REMOTE_UNDEFINED: &str = "`remote` is not defined in this file";
 /// Methods of an `Endpoint` that declare a route.
 const VERBS: [&str; 5] = ["delete", "get", "patch", "post", "put"];
@@ -78,11 +82,25 @@ pub(crate) fn remote_uses<'a>(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<RemoteUse<'a>> {
     let mut uses = Vec::new();
+    let mut accepted = FxHashSet::default();
     for (file, survey) in project.candidates() {
         for decorated in &survey.decorated {
             let mut decorators = decorated.definition.decorators().iter();
-            let declared =
-                decorators.find_map(|decorator| declaration(project, file, decorator, diagnostics));
+            let mut next = |diagnostics: &mut Vec<Diagnostic>| {
+                decorators.find_map(|decorator| {
+                    let found = declaration(project, file, decorator, diagnostics)?;
+                    Some((found, decorator.expression.range()))
+                })
+            };
+            let declared = next(diagnostics).map(|(declared, range)| {
+                accepted.insert((file, range));
+                while let Some((_, again)) = next(diagnostics) {
+                    accepted.insert((file, again));
+                    diagnostics.push(deployed_twice(project, file, decorated, range, again));
+                }
+                accepted.insert((file, declared.range()));
+                declared
+            });
             let found = declared.and_then(|declaration| match declaration {
                 Declaration::Remote(call) => remote_use(project, file, decorated, call, diagnostics),
                 Declaration::Direct(resource, range) => direct_use(file, decorated, resource, range),
@@ -93,6 +111,7 @@ pub(crate) fn remote_uses<'a>(
             uses.extend(found.filter(|_| is_at_module_level(project, file, decorated, diagnostics)));
         }
     }
+    stray::deployments(project, &accepted, diagnostics);
     settle_endpoints(project, &mut uses, diagnostics);
     uses
 }
@@ -105,6 +124,48 @@ enum Declaration<'a> {
     Route(ResourceCall<'a>, &'a ExprAttribute, &'a ExprCall),
 }
 
+impl Declaration<'_> {
+    /// Of the call that declares, which may stand elsewhere than the decorator.
+    fn range(&self) -> TextRange {
+        match self {
+            Self::Remote(call) | Self::Route(_, _, call) => call.range(),
+            Self::Direct(_, range) => *range,
+        }
+    }
+}
+
+fn deployed_twice(
+    project: &Project<'_>,
+    file: FileIndex,
+    decorated: &Decorated<'_>,
+    first: TextRange,
+    again: TextRange,
+) -> Diagnostic {
+    let name = decorated.definition.name();
+    Diagnostic::error(Code::DuplicateFunction, format!("`{name}` is decorated for deployment twice"))
+        .at(project.files[file].span(again))
+        .related(project.files[file].span(first), "it is deployed here already")
+        .hint("deploy another function that calls this one, or leave one of the decorators away")
+}
+
+/// `gpu = remote(config)` and `on_get = api.get("/x")` in the decorator's own file are what `@gpu` and `@on_get` say.
+fn spelt_out<'a>(project: &Project<'a>, file: FileIndex, decorator: &'a Expr) -> &'a Expr {
+    let mut spelt = decorator;
+    for _ in 0..ALIASES_MAX {
+        spelt = match spelt {
+            Expr::Named(named) => &named.value,
+            Expr::Name(name) if project.surveys[file].bindings.contains_key(name.id.as_str()) => {
+                match project.resolve(file, spelt) {
+                    Ok(Entity::Value { file: home, expression, .. }) if home == file => expression,
+                    _ => return spelt,
+                }
+            }
+            _ => return spelt,
+        };
+    }
+    decorator
+}
+
 /// What the decorator declares if it is one of ours; one of ours that cannot be used is reported.
 fn declaration<'a>(
     project: &Project<'a>,
@@ -112,9 +173,9 @@ fn declaration<'a>(
     decorator: &'a Decorator,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Declaration<'a>> {
-    let expression = &decorator.expression;
+    let expression = spelt_out(project, file, &decorator.expression);
     let (callee, call) = match expression {
-        Expr::Call(call) => (&*call.func, Some(call)),
+        Expr::Call(call) => (spelt_out(project, file, &call.func), Some(call)),
         expression => (expression, None),
     };
     // Most decorators are Python's own: not worth following.
@@ -149,10 +210,7 @@ fn declaration<'a>(
         report(diagnostics, unresolved, "`@Endpoint` without arguments".to_owned(), hint);
         return None;
     }
-    if let Expr::Attribute(verb) = callee
-        && VERBS.contains(&verb.attr.as_str())
-        && let Some(resource) = endpoint(project, file, &verb.value, diagnostics)
-    {
+    if let Some((resource, verb)) = routes_of(project, file, callee, diagnostics) {
         if call.is_none() {
             let message = format!("`.{}` of an `Endpoint` without a path", verb.attr);
             let hint = format!("write `.{}(\"/path\")`", verb.attr);
@@ -160,8 +218,8 @@ fn declaration<'a>(
         }
         return call.map(|call| Declaration::Route(resource, verb, call));
     }
-    if let Some(resource) = endpoint(project, file, expression, diagnostics) {
-        return Some(Declaration::Direct(resource, expression.range()));
+    if let Some(resource) = endpoint(project, file, &decorator.expression, diagnostics) {
+        return Some(Declaration::Direct(resource, decorator.expression.range()));
     }
     // A decorator of this name that leads nowhere is a forgotten import far more often than anything else.
     if is_remote_by_name && !project.files[file].broken() && project.resolve(file, callee).is_err() {
@@ -171,8 +229,19 @@ fn declaration<'a>(
     None
 }
 
+/// The endpoint and the verb of `api.get`.
+pub(crate) fn routes_of<'a>(
+    project: &Project<'a>,
+    file: FileIndex,
+    callee: &'a Expr,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<(ResourceCall<'a>, &'a ExprAttribute)> {
+    let verb = callee.as_attribute_expr().filter(|verb| VERBS.contains(&verb.attr.as_str()))?;
+    Some((endpoint(project, file, &verb.value, diagnostics)?, verb))
+}
+
 /// `remote` itself, or `app.remote` of a `FlashApp`.
-fn is_remote<'a>(project: &Project<'a>, file: FileIndex, callee: &'a Expr) -> bool {
+pub(crate) fn is_remote<'a>(project: &Project<'a>, file: FileIndex, callee: &'a Expr) -> bool {
     if project.symbol(file, callee) == Some(Symbol::Remote) {
         return true;
     }

@@ -36,6 +36,7 @@ mod fields;
 mod nested;
 mod resources;
 mod specification;
+mod stray;
 mod suggest;
 mod validate;
 // The manifest.

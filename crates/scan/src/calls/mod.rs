@@ -10,6 +10,7 @@ mod fit;
 mod scope;
 mod thing;
 
+pub(crate) use scope::Scope;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use flash_model::{Diagnostic, FunctionName, Manifest};

@@ -11,7 +11,7 @@ use crate::survey::{Binding, FromImport};
 
 /// What a name of a function's own stands for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Local<'a> {
+pub(crate) enum Local<'a> {
     /// A parameter, a loop's variable, bound more than once: only running code could tell.
     Unknown,
     /// Assigned once.
@@ -22,14 +22,14 @@ pub(super) enum Local<'a> {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     names: HashMap<&'a str, Local<'a>>,
     /// `global` and `nonlocal`.
     outer: HashSet<&'a str>,
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn of_function(function: &'a StmtFunctionDef) -> Self {
+    pub(crate) fn of_function(function: &'a StmtFunctionDef) -> Self {
         let mut scope = Self::default();
         scope.parameters(&function.parameters);
         scope.visit_body(&function.body);
@@ -68,7 +68,7 @@ impl<'a> Scope<'a> {
         scope
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Local<'a>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Local<'a>> {
         self.names.get(name).copied()
     }
 
