@@ -1,7 +1,9 @@
 //! What a name or a dotted name means: follows bindings and imports through the project's modules.
 
 use flash_model::{Code, Diagnostic};
-use ruff_python_ast::{Expr, ExprAttribute, ExprCall, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::{
+    Decorator, Expr, ExprAttribute, ExprCall, Keyword, Stmt, StmtClassDef, StmtFunctionDef,
+};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 use rustc_hash::FxHashSet;
 
@@ -542,6 +544,17 @@ impl<'a> Project<'a> {
             let reason = format!("`{name}` of `{}` is changed after the class was made", definition.name);
             return Err(Unresolved::new(file, target.range, reason));
         }
+        let is_own = |decorator: &'a Decorator| {
+            let maker = decorator.expression.as_call_expr().map_or(&decorator.expression, |call| &*call.func);
+            matches!(self.resolve(file, maker), Ok(Entity::Function { .. } | Entity::Value { .. }))
+        };
+        if definition.decorator_list.iter().any(is_own) || definition.keywords().iter().any(is_metaclass) {
+            let reason = format!(
+                "what `{}` holds is known only when its decorator or metaclass runs",
+                definition.name
+            );
+            return Err(Unresolved::new(file, definition.name.range, reason));
+        }
         if let Some(expression) = self.bound_in_body(file, definition, name, None)? {
             return Ok(Entity::Value { file, expression, condition: None });
         }
@@ -644,6 +657,10 @@ pub(crate) fn framework_symbol(path: &[String]) -> Option<(Symbol, &[String])> {
     let (name, rest) = rest.split_first()?;
     let is_module = resources::FRAMEWORK_MODULES.contains(&module.join(".").as_str());
     is_module.then_some(()).and_then(|()| Some((resources::symbol(name)?, rest)))
+}
+
+fn is_metaclass(keyword: &Keyword) -> bool {
+    keyword.arg.as_ref().is_some_and(|name| name.as_str() == "metaclass")
 }
 
 fn defines_constructor(definition: &StmtClassDef) -> bool {

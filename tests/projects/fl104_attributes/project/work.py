@@ -24,6 +24,16 @@ class Names:
 Names.CHANGED = "z"
 
 
+def renamed(kind):
+    kind.NAME = "z"
+    return kind
+
+
+@renamed
+class Decorated:
+    NAME = "a"
+
+
 class Base:
     def __init__(self, **values):
         self.name = "other"
@@ -86,3 +96,7 @@ def i(): ...
 
 @remote(gpu)
 def j(): ...
+
+
+@remote(LiveServerless(name=Decorated.NAME))
+def k(): ...
