@@ -42,14 +42,16 @@ pub(crate) fn deployments(
         names.push("remote");
         let mut walker = Walker { project, file, names, accepted, functions: Vec::new(), found: Vec::new() };
         walker.visit_body(&parsed.syntax.body);
-        for (range, what) in walker.found {
+        for (range, what, is_certain) in walker.found {
+            // What a function does with it may never run.
+            let severity = if is_certain { Diagnostic::error } else { Diagnostic::warning };
+            let message = format!(
+                "{what} in another way than as a decorator: which functions it deploys is known only when the code runs"
+            );
             diagnostics.push(
-                Diagnostic::error(
-                    Code::UnresolvedResource,
-                    format!("{what} in another way than as a decorator: which functions it deploys is known only when the code runs"),
-                )
-                .at(project.files[file].span(range))
-                .hint("write the decorator with its arguments above each function: `@remote(config)`"),
+                severity(Code::UnresolvedResource, message)
+                    .at(project.files[file].span(range))
+                    .hint("write the decorator with its arguments above each function: `@remote(config)`"),
             );
         }
     }
@@ -67,7 +69,8 @@ struct Walker<'p, 'a> {
     accepted: &'p FxHashSet<(FileIndex, TextRange)>,
     /// Around the place.
     functions: Vec<&'a StmtFunctionDef>,
-    found: Vec<(TextRange, &'static str)>,
+    /// Place, what is done there, and whether importing the module does it.
+    found: Vec<(TextRange, &'static str, bool)>,
 }
 
 impl<'a> Walker<'_, 'a> {
@@ -133,12 +136,12 @@ impl<'a> Visitor<'a> for Walker<'_, 'a> {
             return;
         }
         if self.is_remote(expression) {
-            self.found.push((expression.range(), "`remote` is used"));
+            self.found.push((expression.range(), "`remote` is used", self.functions.is_empty()));
             return;
         }
         match expression {
             Expr::Call(call) if self.declares_endpoint(&call.func) => {
-                self.found.push((call.func.range(), "an endpoint is called"));
+                self.found.push((call.func.range(), "an endpoint is called", self.functions.is_empty()));
             }
             _ => visitor::walk_expr(self, expression),
         }
