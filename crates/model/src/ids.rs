@@ -107,6 +107,10 @@ text_id!(
     MothershipId, "mothership id", "use lower-case letters, digits and '-', 1 to 63", |text| !text.is_empty() && text.len() <= 63 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 );
 text_id!(
+    /// One life of one process that may hold a lease: `pid-4711-9f86d081884c7d65`. Never used twice.
+    HolderId, "holder id", "use letters, digits, '_', '-' and '.', starting with a letter, digit or '_', 128 at most", is_label
+);
+text_id!(
     /// Makes a provider write repeatable: two creates with one key make one endpoint.
     IdempotencyKey, "idempotency key", "use letters, digits, '_', '-' and '.', starting with a letter, digit or '_', 128 at most", is_label
 );

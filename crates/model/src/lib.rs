@@ -11,9 +11,12 @@ mod canonical;
 pub mod child_environment;
 mod code;
 mod diagnostic;
+mod event;
 mod function;
+mod generation;
 mod ids;
 mod inventory;
+pub mod lease;
 mod manifest;
 pub mod openapi;
 mod origin;
@@ -27,12 +30,15 @@ pub mod wire;
 pub use canonical::{canonical_json, sha256_hex};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Related, Severity, Span};
+pub use event::{EVENT_WHY_BYTES_MAX, EVENTS_MAX, EventKind, Happening, LoggedEvent};
 pub use function::{ClassMethod, Function, Parameter, ParameterKind};
+pub use generation::{GENERATIONS_MAX, Generation};
 pub use ids::{
-    AppName, EndpointId, EnvironmentName, FunctionName, IdempotencyKey, InvalidName, MothershipId,
+    AppName, EndpointId, EnvironmentName, FunctionName, HolderId, IdempotencyKey, InvalidName, MothershipId,
     ResourceName, Scope,
 };
 pub use inventory::{Completeness, Inventory, ObservedEndpoint, ObservedPhase, Owner};
+pub use lease::{Lease, LeaseRefusal, LeaseRequest, LeaseState};
 pub use manifest::{DEFAULT_GENERATED_AT, MANIFEST_VERSION, Manifest, ManifestError, Provisioned, Resource};
 pub use origin::Provenance;
 pub use record::{Applied, Intent, IntentAction, ResourceRecord, ResourceStatus, StateSnapshot};
