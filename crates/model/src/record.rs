@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EndpointId, IdempotencyKey, Resource, ResourceName, ResourceSpec};
+use crate::{EndpointId, IdempotencyKey, MothershipId, Resource, ResourceName, ResourceSpec};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -117,7 +117,11 @@ impl ResourceRecord {
 /// All records of one app+environment, read at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StateSnapshot {
-    /// Grows with every write to the scope.
-    pub version: u64,
+    /// Grows with every write to the scope's records and manifest; 0 = nothing was ever written.
+    pub serial: u64,
+    /// Whose state it is: the id of the scope's first mothership, kept for good. Two states with different ones have
+    /// nothing to do with each other, whatever their serials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<MothershipId>,
     pub records: BTreeMap<ResourceName, ResourceRecord>,
 }

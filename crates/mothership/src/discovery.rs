@@ -67,6 +67,25 @@ impl Discovery {
         self.publish(|parts| parts.desired = desired);
     }
 
+    /// Serves exactly this: what somebody else stored.
+    pub(crate) fn replace(
+        &self,
+        stored: Option<&StoredManifest>,
+        records: BTreeMap<ResourceName, ResourceRecord>,
+    ) {
+        let desired = stored.map(|stored| {
+            let mut desired = stored.manifest.clone();
+            desired.generation = Some(stored.generation);
+            desired
+        });
+        self.publish(|parts| {
+            parts.records = records;
+            if let Some(desired) = desired {
+                parts.desired = desired;
+            }
+        });
+    }
+
     pub(crate) fn set_record(&self, record: &ResourceRecord) {
         // Every round says of every endpoint how it is; only news is worth a document.
         if self.parts().records.get(&record.resource) != Some(record) {

@@ -3,16 +3,19 @@
 //!
 //! It knows nothing of scanning (it is handed a manifest) and of what runs inside an endpoint. It never prints.
 //!
-//! Start with `service.rs`; `reconcile/` is the heart, `store/` what survives, `discovery.rs` what is served.
+//! Start with `service.rs`; `leadership/` decides who acts, `reconcile/` is the heart, `store/` what survives,
+//! `discovery.rs` what is served.
 
 mod discovery;
 mod http;
+mod leadership;
 mod reconcile;
 mod service;
 mod settings;
 pub mod store;
 
 pub use discovery::Served;
+pub use leadership::Role;
 pub use reconcile::{Desired, Event};
 pub use service::{Front, Handle, Mothership, StartError};
-pub use settings::{FrontSettings, ReconcileSettings};
+pub use settings::{FrontSettings, LeaseSettings, ReconcileSettings};

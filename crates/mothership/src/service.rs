@@ -4,19 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_model::{MothershipId, ObservedPhase, Scope, Secret};
-use flash_providers::Provider;
+use flash_model::{MothershipId, Secret};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::discovery::{Discovery, Served};
-use crate::reconcile::{Desired, Driver, Event, Recorder};
+use crate::leadership::{Leadership, Role};
+use crate::reconcile::{Desired, Event};
 use crate::settings::{FrontSettings, ReconcileSettings};
 use crate::{http, store};
 
 const EVENTS_BUFFERED_MAX: usize = 1024;
-/// For steps under way when the mothership is asked to stop.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
 const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +40,7 @@ pub struct Front {
 pub struct Mothership {
     front: Front,
     handle: Handle,
-    provider: Arc<dyn Provider>,
-    scope: Scope,
-    driver: JoinHandle<()>,
+    leadership: JoinHandle<Result<(), flash_providers::Error>>,
 }
 
 /// A cheap clone to talk to a running mothership.
@@ -53,6 +49,7 @@ pub struct Handle {
     desired: Arc<watch::Sender<Option<Arc<Desired>>>>,
     discovery: Discovery,
     events: broadcast::Sender<Event>,
+    role: watch::Receiver<Role>,
     url: String,
     mothership_id: MothershipId,
 }
@@ -74,6 +71,11 @@ impl Handle {
 
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
+    }
+
+    /// Whether this mothership leads.
+    pub fn role(&self) -> watch::Receiver<Role> {
+        self.role.clone()
     }
 
     /// Where this machine reaches it, without a trailing slash.
@@ -108,33 +110,35 @@ impl Front {
 
     /// Starts reconciliation. Nothing happens until a desired state is set.
     pub async fn reconcile(self, settings: ReconcileSettings) -> Result<Mothership, StartError> {
-        let ReconcileSettings { scope, store, provider, period } = settings;
+        let ReconcileSettings { scope, store, provider, period, lease } = settings;
         let mothership_id = store.lineage(&scope, candidate()?).await?;
         let (desired, wanted) = watch::channel(None);
         let (events, _) = broadcast::channel(EVENTS_BUFFERED_MAX);
-        let driver = Driver {
-            provider: Arc::clone(&provider),
-            recorder: Recorder {
-                store,
-                scope: scope.clone(),
-                discovery: self.discovery.clone(),
-                events: events.clone(),
-            },
-            desired: wanted,
+        let (role, watched_role) = watch::channel(Role::Starting);
+        let leadership = Leadership {
+            store,
+            provider,
+            scope,
+            lease,
             mothership_id: mothership_id.clone(),
             mothership_url: self.url.clone(),
             token: self.token.clone(),
             period,
+            discovery: self.discovery.clone(),
+            events: events.clone(),
+            desired: wanted,
+            role,
             stop: self.stop.subscribe(),
         };
         let handle = Handle {
             desired: Arc::new(desired),
             discovery: self.discovery.clone(),
             events,
+            role: watched_role,
             url: self.url.clone(),
             mothership_id,
         };
-        Ok(Mothership { front: self, handle, provider, scope, driver: tokio::spawn(driver.run()) })
+        Ok(Mothership { front: self, handle, leadership: tokio::spawn(leadership.run()) })
     }
 }
 
@@ -143,28 +147,22 @@ impl Mothership {
         self.handle.clone()
     }
 
-    /// Stops serving, finishes steps that have begun, and stops every endpoint without forgetting it: the next
-    /// mothership finds the same ids and queues.
+    /// Stops serving and, if it leads, finishes steps that have begun, stops every endpoint without forgetting it (the
+    /// next mothership finds the same ids and queues), and gives the lease back.
     pub async fn stop_with_endpoints(self) -> Result<(), flash_providers::Error> {
         self.front.stop.send_replace(true);
-        let driver = self.driver.abort_handle();
-        if tokio::time::timeout(FINISH_TIMEOUT, self.driver).await.is_err() {
-            driver.abort();
-        }
-        let inventory = self.provider.inventory(&self.scope).await?;
-        let mut suspensions = tokio::task::JoinSet::new();
-        for endpoint in
-            inventory.endpoints.into_iter().filter(|endpoint| endpoint.phase == ObservedPhase::Running)
-        {
-            let provider = Arc::clone(&self.provider);
-            suspensions.spawn(async move { provider.suspend(&endpoint.endpoint_id).await });
-        }
-        let results = suspensions.join_all().await;
+        let result = self.leadership.await?;
         let server = self.front.server.abort_handle();
         if tokio::time::timeout(HTTP_DRAIN_TIMEOUT, self.front.server).await.is_err() {
             server.abort();
         }
-        results.into_iter().collect()
+        result
+    }
+
+    /// Ends everything where it stands, as a crash would: no step is finished, the lease is not given back.
+    pub fn kill(self) {
+        self.leadership.abort();
+        self.front.server.abort();
     }
 }
 

@@ -101,8 +101,8 @@ pub struct Deferred {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Version of the state it was made from. Refused if the state has moved.
-    pub state_version: u64,
+    /// Serial of the state it was made from. Refused if the state has moved.
+    pub state_serial: u64,
     /// In the order to apply: deletions after everything else.
     pub steps: Vec<Step>,
     pub deferred: Vec<Deferred>,

@@ -28,7 +28,7 @@ pub fn plan(manifest: &Manifest, state: &StateSnapshot, inventory: &Inventory, p
         }
     }
     order::sort(&mut planner.steps);
-    Plan { state_version: state.version, steps: planner.steps, deferred: planner.deferred }
+    Plan { state_serial: state.serial, steps: planner.steps, deferred: planner.deferred }
 }
 
 struct Planner<'a> {

@@ -9,6 +9,9 @@ use flash_model::{EndpointId, Retry};
 pub enum Error {
     #[error("no endpoint {endpoint_id}")]
     NoEndpoint { endpoint_id: EndpointId },
+    /// Nothing was changed.
+    #[error("asked under the lease with fence {fence}, but a mothership with fence {seen} was here already")]
+    Fenced { fence: u64, seen: u64 },
     #[error("cannot read or write {}", path.display())]
     Files { path: PathBuf, source: std::io::Error },
     #[error("{} is not what this version wrote", path.display())]
@@ -35,12 +38,17 @@ pub enum Error {
 impl Error {
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Files { .. }
+            // What vanished since it was planned for is planned for again.
+            Self::NoEndpoint { .. }
+            | Self::Files { .. }
             | Self::Spawn { .. }
+            | Self::Exited { .. }
+            | Self::Task(_)
             | Self::StartTimeout { .. }
             | Self::StopTimeout { .. } => Retry::Backoff,
+            Self::Environment(error) => error.retry(),
             Self::Injected { retry, .. } => *retry,
-            _ => Retry::Never,
+            Self::Fenced { .. } | Self::Document { .. } | Self::NoResource(_) => Retry::Never,
         }
     }
 }

@@ -9,12 +9,34 @@ use flash_model::{
     EndpointId, EndpointKind, IdempotencyKey, Inventory, Manifest, MothershipId, ObservedEndpoint, Owner,
     Resource, Scope, Secret,
 };
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::Error;
 
 /// A boxed future, so that providers can be used as `dyn Provider`.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// On whose authority the world is changed: the lease under which the caller acts. A provider remembers the highest
+/// fence it has acted for and refuses lower ones, so that a mothership that lost its lease without noticing changes
+/// nothing. Fences of different lineages are not comparable: a state that was made anew starts counting anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mandate {
+    pub mothership_id: MothershipId,
+    pub fence: u64,
+}
+
+impl Mandate {
+    /// Refused if somebody with a later lease of the same lineage was here.
+    pub(crate) fn check_after(&self, seen: Option<&Self>) -> Result<(), Error> {
+        match seen {
+            Some(seen) if seen.mothership_id == self.mothership_id && seen.fence > self.fence => {
+                Err(Error::Fenced { fence: self.fence, seen: seen.fence })
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Everything needed to make or change one endpoint.
 #[derive(Debug, Clone)]
@@ -25,7 +47,7 @@ pub struct EndpointRequest {
     pub manifest: Manifest,
     /// Values of the variables that the resource's `env` names.
     pub environment: BTreeMap<String, Secret>,
-    pub mothership_id: MothershipId,
+    pub mandate: Mandate,
     pub mothership_url: String,
     /// Token of the app+environment, by which its endpoints trust each other.
     pub token: Secret,
@@ -79,10 +101,10 @@ pub trait Provider: Debug + Send + Sync {
     ) -> Pending<'a, ObservedEndpoint>;
 
     /// Stops what runs and keeps the endpoint, its id and its queue.
-    fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()>;
+    fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()>;
 
     /// Removes the endpoint. Removing what does not exist is success.
-    fn delete<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()>;
+    fn delete<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()>;
 
     fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health>;
 

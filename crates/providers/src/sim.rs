@@ -10,7 +10,7 @@ use flash_model::{
 use tokio::sync::watch;
 
 use crate::Error;
-use crate::provider::{EndpointRequest, Health, Pending, Provider};
+use crate::provider::{EndpointRequest, Health, Mandate, Pending, Provider};
 
 /// One call that changed the world, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +24,18 @@ struct World {
     endpoints: BTreeMap<EndpointId, ObservedEndpoint>,
     writes: Vec<Write>,
     unhealthy: BTreeMap<ResourceName, String>,
-    failing_creates: BTreeMap<ResourceName, u32>,
-    fail_after_effect: bool,
+    failing_creates: BTreeMap<ResourceName, Failing>,
+    mandates: BTreeMap<Scope, Mandate>,
+    refused: u64,
     unreachable: bool,
     inventories: u64,
+}
+
+#[derive(Debug)]
+struct Failing {
+    count: u32,
+    after_effect: bool,
+    retry: Retry,
 }
 
 #[derive(Debug)]
@@ -59,9 +67,18 @@ impl SimProvider {
 
     /// The next `count` creates for this resource fail, before or after the endpoint was made.
     pub fn fail_creates(&self, resource: &ResourceName, count: u32, after_effect: bool) {
-        let mut world = self.world();
-        world.failing_creates.insert(resource.clone(), count);
-        world.fail_after_effect = after_effect;
+        let failing = Failing { count, after_effect, retry: Retry::Backoff };
+        self.world().failing_creates.insert(resource.clone(), failing);
+    }
+
+    /// The next `count` creates for this resource fail with an error of this kind, and make nothing.
+    pub fn fail_creates_with(&self, resource: &ResourceName, count: u32, retry: Retry) {
+        self.world().failing_creates.insert(resource.clone(), Failing { count, after_effect: false, retry });
+    }
+
+    /// Writes refused because somebody with a later lease was here before.
+    pub fn refused(&self) -> u64 {
+        self.world().refused
     }
 
     /// Listing fails: everything is unknown.
@@ -103,17 +120,24 @@ impl SimProvider {
 
     fn injected(&self, resource: &ResourceName, after_effect: bool) -> Result<(), Error> {
         let mut world = self.world();
-        let matches = world.fail_after_effect == after_effect;
         match world.failing_creates.get_mut(resource) {
-            Some(count) if *count > 0 && matches => {
-                *count -= 1;
-                Err(Error::Injected {
-                    message: format!("create of {resource} failed"),
-                    retry: Retry::Backoff,
-                })
+            Some(failing) if failing.count > 0 && failing.after_effect == after_effect => {
+                failing.count -= 1;
+                Err(Error::Injected { message: format!("create of {resource} failed"), retry: failing.retry })
             }
             _ => Ok(()),
         }
+    }
+
+    /// The highest fence of the scope is kept, and lower ones are refused.
+    fn admit(&self, scope: &Scope, mandate: &Mandate) -> Result<(), Error> {
+        let mut world = self.world();
+        let checked = mandate.check_after(world.mandates.get(scope));
+        match checked {
+            Ok(()) => drop(world.mandates.insert(scope.clone(), mandate.clone())),
+            Err(_) => world.refused += 1,
+        }
+        checked
     }
 
     fn get(&self, endpoint_id: &EndpointId) -> Result<ObservedEndpoint, Error> {
@@ -141,6 +165,7 @@ impl Provider for SimProvider {
 
     fn create<'a>(&'a self, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
+            self.admit(&request.owner.scope, &request.mandate)?;
             self.injected(&request.owner.resource, false)?;
             let digest = sha256_hex(request.idempotency_key.as_str().as_bytes());
             let endpoint_id = EndpointId::new(&digest[..14])
@@ -160,6 +185,7 @@ impl Provider for SimProvider {
         request: &'a EndpointRequest,
     ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
+            self.admit(&request.owner.scope, &request.mandate)?;
             self.get(endpoint_id)?;
             self.note("update", endpoint_id);
             self.put(request, endpoint_id.clone())
@@ -169,14 +195,18 @@ impl Provider for SimProvider {
     fn adopt<'a>(
         &'a self,
         endpoint_id: &'a EndpointId,
-        _: &'a EndpointRequest,
+        request: &'a EndpointRequest,
     ) -> Pending<'a, ObservedEndpoint> {
-        Box::pin(async move { self.get(endpoint_id) })
+        Box::pin(async move {
+            self.admit(&request.owner.scope, &request.mandate)?;
+            self.get(endpoint_id)
+        })
     }
 
-    fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()> {
+    fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
         Box::pin(async move {
             let mut endpoint = self.get(endpoint_id)?;
+            self.admit(&endpoint.owner.scope, mandate)?;
             endpoint.phase = ObservedPhase::Stopped;
             self.note("suspend", endpoint_id);
             self.world().endpoints.insert(endpoint_id.clone(), endpoint);
@@ -184,8 +214,11 @@ impl Provider for SimProvider {
         })
     }
 
-    fn delete<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()> {
+    fn delete<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
         Box::pin(async move {
+            if let Ok(endpoint) = self.get(endpoint_id) {
+                self.admit(&endpoint.owner.scope, mandate)?;
+            }
             self.note("delete", endpoint_id);
             self.world().endpoints.remove(endpoint_id);
             Ok(())

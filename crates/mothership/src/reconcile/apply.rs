@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flash_model::{
-    Applied, IdempotencyKey, Intent, IntentAction, MothershipId, ObservedEndpoint, Owner, Resource,
-    ResourceRecord, ResourceStatus, Secret,
+    Applied, IdempotencyKey, Intent, IntentAction, ObservedEndpoint, Owner, Resource, ResourceRecord,
+    ResourceStatus, Retry, Secret,
 };
 use flash_plan::{Action, Reason, Step};
-use flash_providers::{EndpointRequest, Health, Provider};
+use flash_providers::{EndpointRequest, Health, Mandate, Provider};
 
 use super::{Desired, Recorder};
 use crate::store;
@@ -23,6 +23,22 @@ pub(super) enum Error {
     Unhealthy { reason: String },
     #[error("the step lacks {what}")]
     Incomplete { what: &'static str },
+}
+
+impl Error {
+    pub(super) fn retry(&self) -> Retry {
+        match self {
+            Self::Provider(error) => error.retry(),
+            Self::Store(error) => error.retry(),
+            Self::Unhealthy { .. } => Retry::Backoff,
+            Self::Incomplete { .. } => Retry::Never,
+        }
+    }
+
+    /// Whether it is the resource that failed, and not we who may not write about it.
+    fn is_of_the_resource(&self) -> bool {
+        !matches!(self, Self::Store(_) | Self::Provider(flash_providers::Error::Fenced { .. }))
+    }
 }
 
 /// Callers that looked an endpoint up just before it left the route table still reach it for this long.
@@ -42,7 +58,7 @@ pub(super) struct Applier {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) recorder: Recorder,
     pub(super) desired: Arc<Desired>,
-    pub(super) mothership_id: MothershipId,
+    pub(super) mandate: Mandate,
     pub(super) mothership_url: String,
     pub(super) token: Secret,
 }
@@ -64,8 +80,11 @@ impl Applier {
             Action::Replace => self.replace(&step, &mut record).await,
             Action::Delete => self.delete(&step, &mut record).await,
         };
+        if let Err(Error::Provider(flash_providers::Error::Fenced { .. })) = &result {
+            self.recorder.term.lose();
+        }
         if let Err(error) = &result
-            && !matches!(error, Error::Store(_))
+            && error.is_of_the_resource()
         {
             record.status = ResourceStatus::Failed;
             record.status_reason = Some(chain(error));
@@ -128,12 +147,12 @@ impl Applier {
                 self.settle(record, &successor, desired).await?;
                 if let Some(old) = old {
                     tokio::time::sleep(ROUTE_GRACE).await;
-                    self.provider.delete(old).await?;
+                    self.provider.delete(old, &self.mandate).await?;
                 }
                 Ok(Outcome::Done)
             }
             Health::Unhealthy { reason } => {
-                self.provider.delete(&successor.endpoint_id).await?;
+                self.provider.delete(&successor.endpoint_id, &self.mandate).await?;
                 Err(Error::Unhealthy { reason })
             }
         }
@@ -147,7 +166,7 @@ impl Applier {
             record.intent = None;
             *record = self.recorder.write(record.clone()).await?;
         }
-        self.provider.delete(id).await?;
+        self.provider.delete(id, &self.mandate).await?;
         if is_recorded && record.version > 0 {
             self.recorder.remove(&record.resource, record.version).await?;
         }
@@ -197,7 +216,7 @@ impl Applier {
             idempotency_key: key.clone(),
             manifest,
             environment: self.desired.environment.get(&step.resource).cloned().unwrap_or_default(),
-            mothership_id: self.mothership_id.clone(),
+            mandate: self.mandate.clone(),
             mothership_url: self.mothership_url.clone(),
             token: self.token.clone(),
         })
@@ -235,7 +254,7 @@ fn intent(action: IntentAction, desired: &Resource, key: &IdempotencyKey) -> Int
 }
 
 /// An error with its causes on one line, for a record's reason.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_model::{Inventory, MothershipId, ResourceName, ResourceRecord, Secret, StateSnapshot};
+use flash_model::{EventKind, Inventory, ResourceName, ResourceRecord, Retry, Secret, StateSnapshot};
 use flash_plan::{Action, Plan, Policy, Reason, Step};
-use flash_providers::Provider;
+use flash_providers::{Mandate, Provider};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -27,7 +27,7 @@ pub(crate) struct Driver {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) recorder: Recorder,
     pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
-    pub(crate) mothership_id: MothershipId,
+    pub(crate) mandate: Mandate,
     pub(crate) mothership_url: String,
     pub(crate) token: Secret,
     pub(crate) period: Duration,
@@ -40,6 +40,15 @@ enum Error {
     Store(#[from] store::Error),
     #[error("the provider cannot say what exists")]
     Inventory(#[from] flash_providers::Error),
+}
+
+impl Error {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Store(error) => error.retry(),
+            Self::Inventory(error) => error.retry(),
+        }
+    }
 }
 
 /// What one round leaves for the next, beside the state.
@@ -56,13 +65,14 @@ struct Memory {
 /// What one round found and left.
 struct Round {
     under_way: bool,
-    trouble: Vec<ResourceName>,
+    trouble: Vec<(ResourceName, Retry)>,
 }
 
 impl Driver {
-    /// Runs until `stop` becomes true, then finishes the steps that have begun.
+    /// Runs until `stop` becomes true, then finishes the steps that have begun. Dropped, it stops where it is.
     pub(crate) async fn run(mut self) {
-        let (mut memory, mut backoff) = (Memory::default(), Backoff::default());
+        let mut memory = Memory::default();
+        let (mut backoff, mut rounds) = (Backoff::default(), Backoff::default());
         let mut changes = self.provider.changes();
         let mut soon = SOON;
         while !*self.stop.borrow() {
@@ -72,15 +82,23 @@ impl Driver {
             if let Some(desired) = desired {
                 match self.round(&desired, &backoff, &mut memory).await {
                     Ok(round) => {
-                        for resource in &round.trouble {
-                            backoff.note(resource, Instant::now(), random());
+                        for (resource, retry) in &round.trouble {
+                            backoff.note(resource, *retry, Instant::now(), random());
                         }
+                        rounds.clear();
                         soon = if round.under_way { (soon * 3 / 2).min(SOON_MAX) } else { SOON };
                         if round.under_way {
                             next = Instant::now() + soon;
                         }
                     }
-                    Err(error) => self.recorder.tell(Event::Trouble { message: chain(&error) }),
+                    Err(error) => {
+                        self.recorder.tell(Event::Trouble { message: chain(&error) });
+                        // The round may have taken longer than a period to fail. What cannot be mended by trying is
+                        // looked at again once a period.
+                        let now = Instant::now();
+                        rounds.note(&(), error.retry(), now, random());
+                        next = rounds.next(now).map_or(now, |until| until.min(now + self.period));
+                    }
                 }
             }
             next = backoff.next(Instant::now()).map_or(next, |until| until.min(next));
@@ -89,6 +107,7 @@ impl Driver {
                 _ = changes.changed() => {}
                 changed = self.desired.changed() => {
                     backoff.clear();
+                    rounds.clear();
                     if changed.is_err() { break }
                 }
                 _ = self.stop.changed() => {}
@@ -99,13 +118,12 @@ impl Driver {
     async fn round(
         &self,
         desired: &Arc<Desired>,
-        backoff: &Backoff,
+        backoff: &Backoff<ResourceName>,
         memory: &mut Memory,
     ) -> Result<Round, Error> {
         let scope = &self.recorder.scope;
         if !memory.published.as_ref().is_some_and(|published| Arc::ptr_eq(published, desired)) {
-            let stored = self.recorder.store.put_manifest(scope, &desired.manifest).await?;
-            self.recorder.discovery.set_manifest(&stored);
+            self.recorder.apply_manifest(&desired.manifest).await?;
             memory.published = Some(Arc::clone(desired));
         }
         let (state, inventory) = self.observe().await?;
@@ -134,14 +152,14 @@ impl Driver {
         desired: &Arc<Desired>,
         plan: &Plan,
         state: &StateSnapshot,
-        backoff: &Backoff,
+        backoff: &Backoff<ResourceName>,
         memory: &mut Memory,
     ) -> Round {
         let applier = Applier {
             provider: Arc::clone(&self.provider),
             recorder: self.recorder.clone(),
             desired: Arc::clone(desired),
-            mothership_id: self.mothership_id.clone(),
+            mandate: self.mandate.clone(),
             mothership_url: self.mothership_url.clone(),
             token: self.token.clone(),
         };
@@ -166,6 +184,7 @@ impl Driver {
                 let line = step.to_string();
                 if memory.told.get(&step.resource) != Some(&line) {
                     self.recorder.tell(Event::Step { resource: step.resource.clone(), line: line.clone() });
+                    self.recorder.journal.note(EventKind::StepBegun, Some(&step.resource), &line);
                     memory.told.insert(step.resource.clone(), line);
                 }
                 let record = state.records.get(&step.resource).cloned();
@@ -181,13 +200,22 @@ impl Driver {
             }
             while let Some(joined) = running.join_next().await {
                 let Ok((resource, restarted, result)) = joined else { continue };
+                let journal = &self.recorder.journal;
                 match &result {
                     Ok(Outcome::UnderWay) => round.under_way = true,
-                    Ok(Outcome::Done) => drop(memory.told.remove(&resource)),
-                    Err(error) => tracing::warn!(%resource, error = %chain(error), "step failed"),
-                }
-                if restarted || result.is_err() {
-                    round.trouble.push(resource);
+                    Ok(Outcome::Done) => {
+                        let line = memory.told.remove(&resource).unwrap_or_default();
+                        journal.note(EventKind::StepDone, Some(&resource), line);
+                        if restarted {
+                            round.trouble.push((resource, Retry::Backoff));
+                        }
+                    }
+                    Err(error) => {
+                        let why = chain(error);
+                        tracing::warn!(%resource, error = %why, "step failed");
+                        journal.note(EventKind::StepFailed, Some(&resource), why);
+                        round.trouble.push((resource, error.retry()));
+                    }
                 }
             }
         }

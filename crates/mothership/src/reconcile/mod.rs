@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use flash_model::{Manifest, ResourceName, ResourceStatus, Secret};
 
+pub(crate) use apply::chain;
 pub(crate) use driver::Driver;
 pub(crate) use recorder::Recorder;
 

@@ -1,103 +1,187 @@
-//! The in-memory twin of the SQLite store, for tests.
+//! The in-memory twin of the databases, for tests and throw-away runs.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flash_model::{Manifest, MothershipId, ResourceName, ResourceRecord, Scope, StateSnapshot};
+use flash_model::{
+    EVENTS_MAX, GENERATIONS_MAX, Generation, Happening, Lease, LeaseRequest, LeaseState, LoggedEvent,
+    Manifest, MothershipId, ResourceName, ResourceRecord, Scope, StateSnapshot, lease,
+};
 
-use super::{Error, Pending, Store, StoredManifest};
+use super::{
+    Clock, EVENTS_READ_MAX, Error, Pending, Pulse, Store, StoredManifest, SystemClock, admit, check_version,
+    manifest_hash,
+};
 
 #[derive(Debug, Default)]
 struct Entry {
     snapshot: StateSnapshot,
-    lineage: Option<MothershipId>,
-    manifest: Option<StoredManifest>,
+    /// Oldest first; the last one is the applied one.
+    generations: VecDeque<(Generation, Manifest)>,
+    lease: LeaseState,
+    events: VecDeque<LoggedEvent>,
 }
 
-#[derive(Debug, Default)]
+impl Entry {
+    fn manifest(&self, number: Option<u64>) -> Option<StoredManifest> {
+        let (generation, manifest) = match number {
+            None => self.generations.back()?,
+            Some(number) => self.generations.iter().find(|(generation, _)| generation.number == number)?,
+        };
+        Some(StoredManifest { generation: generation.number, manifest: manifest.clone() })
+    }
+
+    fn version(&self, resource: &ResourceName) -> u64 {
+        self.snapshot.records.get(resource).map_or(0, |record| record.version)
+    }
+}
+
+#[derive(Debug)]
 pub struct MemoryStore {
     scopes: Mutex<BTreeMap<Scope, Entry>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::with_clock(Arc::new(SystemClock))
+    }
 }
 
 impl MemoryStore {
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { scopes: Mutex::default(), clock }
+    }
+
     fn scopes(&self) -> MutexGuard<'_, BTreeMap<Scope, Entry>> {
         self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, scope: &Scope, change: impl FnOnce(&mut Entry) -> T) -> T {
-        change(self.scopes().entry(scope.clone()).or_default())
+    fn with<'a, T: Send + 'a>(
+        &'a self,
+        scope: &'a Scope,
+        work: impl FnOnce(&mut Entry, u64) -> Result<T, Error> + Send + 'a,
+    ) -> Pending<'a, T> {
+        Box::pin(async move {
+            let now_ms = self.clock.now_ms();
+            work(self.scopes().entry(scope.clone()).or_default(), now_ms)
+        })
     }
 }
 
 impl Store for MemoryStore {
     fn snapshot<'a>(&'a self, scope: &'a Scope) -> Pending<'a, StateSnapshot> {
-        Box::pin(async move { Ok(self.with(scope, |entry| entry.snapshot.clone())) })
+        self.with(scope, |entry, _| Ok(entry.snapshot.clone()))
     }
 
     fn put<'a>(
         &'a self,
         scope: &'a Scope,
+        fence: u64,
         mut record: ResourceRecord,
         expected: u64,
     ) -> Pending<'a, ResourceRecord> {
-        Box::pin(async move {
-            self.with(scope, |Entry { snapshot, .. }| {
-                check(&snapshot.records, &record.resource, expected)?;
-                record.version = expected + 1;
-                snapshot.version += 1;
-                snapshot.records.insert(record.resource.clone(), record.clone());
-                Ok(record)
-            })
+        self.with(scope, move |entry, now_ms| {
+            admit(&entry.lease, fence, now_ms)?;
+            check_version(&record.resource, expected, entry.version(&record.resource))?;
+            record.version = expected + 1;
+            entry.snapshot.serial += 1;
+            entry.snapshot.records.insert(record.resource.clone(), record.clone());
+            Ok(record)
         })
     }
 
-    fn remove<'a>(&'a self, scope: &'a Scope, resource: &'a ResourceName, expected: u64) -> Pending<'a, ()> {
-        Box::pin(async move {
-            self.with(scope, |Entry { snapshot, .. }| {
-                if snapshot.records.contains_key(resource) {
-                    check(&snapshot.records, resource, expected)?;
-                    snapshot.records.remove(resource);
-                    snapshot.version += 1;
-                }
-                Ok(())
-            })
+    fn remove<'a>(
+        &'a self,
+        scope: &'a Scope,
+        fence: u64,
+        resource: &'a ResourceName,
+        expected: u64,
+    ) -> Pending<'a, ()> {
+        self.with(scope, move |entry, now_ms| {
+            admit(&entry.lease, fence, now_ms)?;
+            if entry.snapshot.records.contains_key(resource) {
+                check_version(resource, expected, entry.version(resource))?;
+                entry.snapshot.records.remove(resource);
+                entry.snapshot.serial += 1;
+            }
+            Ok(())
         })
     }
 
     fn lineage<'a>(&'a self, scope: &'a Scope, candidate: MothershipId) -> Pending<'a, MothershipId> {
-        Box::pin(async move { Ok(self.with(scope, |entry| entry.lineage.get_or_insert(candidate).clone())) })
+        self.with(scope, |entry, _| Ok(entry.snapshot.lineage.get_or_insert(candidate).clone()))
     }
 
-    fn put_manifest<'a>(&'a self, scope: &'a Scope, manifest: &'a Manifest) -> Pending<'a, StoredManifest> {
-        Box::pin(async move {
-            Ok(self.with(scope, |entry| {
-                let last = entry.manifest.take();
-                let generation = last.as_ref().map_or(0, |last| last.generation);
-                let same = last.is_some_and(|last| last.manifest == *manifest);
-                let stored = StoredManifest {
-                    generation: if same { generation } else { generation + 1 },
-                    manifest: manifest.clone(),
-                };
-                entry.manifest = Some(stored.clone());
-                stored
-            }))
+    fn put_manifest<'a>(
+        &'a self,
+        scope: &'a Scope,
+        fence: u64,
+        manifest: &'a Manifest,
+    ) -> Pending<'a, StoredManifest> {
+        self.with(scope, move |entry, now_ms| {
+            let author = Some(admit(&entry.lease, fence, now_ms)?.holder.clone());
+            let last = entry.manifest(None);
+            let number = last.as_ref().map_or(0, |last| last.generation) + 1;
+            if let Some(last) = last.filter(|last| last.manifest == *manifest) {
+                return Ok(last);
+            }
+            let manifest_hash = manifest_hash(manifest)?;
+            let generation = Generation { number, applied_at_ms: now_ms, manifest_hash, author };
+            entry.generations.push_back((generation, manifest.clone()));
+            while entry.generations.len() as u64 > GENERATIONS_MAX {
+                entry.generations.pop_front();
+            }
+            entry.snapshot.serial += 1;
+            Ok(StoredManifest { generation: number, manifest: manifest.clone() })
         })
     }
 
     fn manifest<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Option<StoredManifest>> {
-        Box::pin(async move { Ok(self.with(scope, |entry| entry.manifest.clone())) })
+        self.with(scope, |entry, _| Ok(entry.manifest(None)))
     }
-}
 
-fn check(
-    records: &BTreeMap<ResourceName, ResourceRecord>,
-    resource: &ResourceName,
-    expected: u64,
-) -> Result<(), Error> {
-    let actual = records.get(resource).map_or(0, |record| record.version);
-    if actual == expected {
-        Ok(())
-    } else {
-        Err(Error::Conflict { resource: resource.clone(), expected, actual })
+    fn generations<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Vec<Generation>> {
+        self.with(scope, |entry, _| {
+            Ok(entry.generations.iter().rev().map(|(generation, _)| generation.clone()).collect())
+        })
+    }
+
+    fn generation<'a>(&'a self, scope: &'a Scope, number: u64) -> Pending<'a, Option<StoredManifest>> {
+        self.with(scope, move |entry, _| Ok(entry.manifest(Some(number))))
+    }
+
+    fn lease<'a>(&'a self, scope: &'a Scope, request: LeaseRequest) -> Pending<'a, Option<Lease>> {
+        self.with(scope, move |entry, now_ms| {
+            let decision = lease::decide(&entry.lease, &request, now_ms);
+            entry.lease = decision.state;
+            Ok(decision.answer?)
+        })
+    }
+
+    fn pulse<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Pulse> {
+        self.with(scope, |entry, now_ms| {
+            Ok(Pulse { serial: entry.snapshot.serial, lease: entry.lease.lease.clone(), now_ms })
+        })
+    }
+
+    fn append<'a>(&'a self, scope: &'a Scope, happenings: Vec<Happening>) -> Pending<'a, ()> {
+        self.with(scope, |entry, at_ms| {
+            for happening in happenings {
+                let sequence = entry.events.back().map_or(0, |last| last.sequence) + 1;
+                entry.events.push_back(LoggedEvent { sequence, at_ms, happening });
+            }
+            while entry.events.len() as u64 > EVENTS_MAX {
+                entry.events.pop_front();
+            }
+            Ok(())
+        })
+    }
+
+    fn events<'a>(&'a self, scope: &'a Scope, after: u64, limit: u32) -> Pending<'a, Vec<LoggedEvent>> {
+        self.with(scope, move |entry, _| {
+            let limit = usize::try_from(limit.min(EVENTS_READ_MAX)).unwrap_or(usize::MAX);
+            Ok(entry.events.iter().filter(|event| event.sequence > after).take(limit).cloned().collect())
+        })
     }
 }

@@ -2,7 +2,9 @@
 //! real port.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where")]
 
+mod gated;
 mod http;
+mod leadership;
 mod reconcile;
 mod store;
 mod support;

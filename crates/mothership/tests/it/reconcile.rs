@@ -18,11 +18,11 @@ async fn everything_in_the_manifest_becomes_ready_once() {
     let served = rig.until_ready().await;
     assert_eq!(served.manifest.generation, Some(1));
     assert_eq!(served.routes.functions.len(), 3);
-    let version = store.snapshot(&scope()).await.unwrap().version;
+    let version = store.snapshot(&scope()).await.unwrap().serial;
     let seen = provider.inventories();
     eventually("some quiet rounds", || provider.inventories() > seen + 6).await;
     assert_eq!(verbs(&provider), ["create"; 3], "quiet rounds write nothing to the provider");
-    assert_eq!(store.snapshot(&scope()).await.unwrap().version, version, "nor to the store");
+    assert_eq!(store.snapshot(&scope()).await.unwrap().serial, version, "nor to the store");
 }
 
 #[tokio::test]
@@ -60,6 +60,53 @@ async fn a_failing_resource_does_not_stop_the_others_and_recovers() {
         rig.until_ready().await;
         assert_eq!(provider.endpoints().len(), 2, "a create that failed after its effect is not repeated");
     }
+}
+
+#[tokio::test]
+async fn what_trying_again_cannot_mend_waits_for_a_new_wish() {
+    let an_hour = std::time::Duration::from_secs(3600);
+    for retry in [Retry::Never, Retry::After(an_hour)] {
+        let (rig, store, provider) = Rig::simulated().await;
+        provider.fail_creates_with(&name("bad"), 1, retry);
+        rig.want(&[("bad", 1), ("good", 1)]);
+        rig.until("good ready", |served| status(served, "good") == Some(ResourceStatus::Ready)).await;
+        rig.until("bad failed", |served| status(served, "bad") == Some(ResourceStatus::Failed)).await;
+        let seen = provider.inventories();
+        eventually("some more rounds", || provider.inventories() > seen + 10).await;
+        let record = store.snapshot(&scope()).await.unwrap().records[&name("bad")].clone();
+        assert_eq!((record.status, record.attempts), (ResourceStatus::Failed, 1), "{retry:?}");
+        assert!(record.status_reason.unwrap().contains("create of bad failed"));
+        rig.want(&[("bad", 2), ("good", 1)]);
+        rig.until_ready().await;
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_who_did_what_and_why() {
+    let (rig, store, provider) = Rig::simulated().await;
+    provider.fail_creates(&name("a"), 1, false);
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    rig.mothership.stop_with_endpoints().await.unwrap();
+    let events = store.events(&scope(), 0, 100).await.unwrap();
+    let kinds: Vec<EventKind> = events.iter().map(|event| event.happening.what).collect();
+    for expected in [
+        EventKind::LeaseAcquired,
+        EventKind::GenerationApplied,
+        EventKind::StepBegun,
+        EventKind::StepFailed,
+        EventKind::StepDone,
+        EventKind::StatusChanged,
+        EventKind::LeaseReleased,
+    ] {
+        assert!(kinds.contains(&expected), "no {expected} in {events:#?}");
+    }
+    assert_eq!((kinds[0], kinds.last()), (EventKind::LeaseAcquired, Some(&EventKind::LeaseReleased)));
+    let who = &events[0].happening.who;
+    assert!(events.iter().all(|event| event.happening.who == *who));
+    let failed = events.iter().find(|event| event.happening.what == EventKind::StepFailed).unwrap();
+    assert!(failed.happening.why.contains("create of a failed"), "{failed:?}");
+    assert_eq!(failed.happening.resource, Some(name("a")));
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use flash_model::*;
 use flash_mothership::store::{MemoryStore, Store};
-use flash_mothership::{Desired, Front, FrontSettings, Handle, Mothership, ReconcileSettings, Served};
+use flash_mothership::{
+    Desired, Front, FrontSettings, Handle, LeaseSettings, Mothership, ReconcileSettings, Role, Served,
+};
 use flash_providers::{Provider, SimProvider};
 use flash_testkit::{manifest, scope};
 
@@ -21,12 +23,21 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn start(store: Arc<dyn Store>, provider: Arc<dyn Provider>) -> Self {
+        Self::start_as(store, provider, LeaseSettings::new("a test").unwrap()).await
+    }
+
+    pub(crate) async fn start_as(
+        store: Arc<dyn Store>,
+        provider: Arc<dyn Provider>,
+        lease: LeaseSettings,
+    ) -> Self {
         let mothership = front()
             .reconcile(ReconcileSettings {
                 scope: scope(),
                 store,
                 provider,
                 period: Duration::from_millis(50),
+                lease,
             })
             .await
             .unwrap();
@@ -49,6 +60,21 @@ impl Rig {
             Ok(served) => served.unwrap().clone(),
             Err(_) => panic!("never {what}: {:#?}", self.handle.served().manifest.resources),
         }
+    }
+
+    pub(crate) async fn until_leading(&self) -> u64 {
+        let mut role = self.handle.role();
+        let leading = role.wait_for(|role| matches!(role, Role::Leading { .. }));
+        match *tokio::time::timeout(DEADLINE, leading).await.expect("never leading").unwrap() {
+            Role::Leading { fence } => fence,
+            _ => unreachable!(),
+        }
+    }
+
+    pub(crate) async fn until_following(&self) {
+        let mut role = self.handle.role();
+        let following = role.wait_for(|role| matches!(role, Role::Following { .. }));
+        tokio::time::timeout(DEADLINE, following).await.expect("never following").unwrap();
     }
 
     pub(crate) async fn until_ready(&self) -> Arc<Served> {

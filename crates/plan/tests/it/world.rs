@@ -83,7 +83,7 @@ impl World {
                 }
             }
         }
-        self.state.version += 1;
+        self.state.serial += 1;
     }
 
     /// What a crash after the provider's create, before the record, leaves behind.
@@ -102,7 +102,7 @@ impl World {
             });
             self.create(step);
         }
-        self.state.version += 1;
+        self.state.serial += 1;
     }
 
     fn create(&mut self, step: &flash_plan::Step) -> EndpointId {

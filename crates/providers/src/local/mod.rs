@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use self::folder::{Folder, FolderRecord};
 use self::python::Environments;
 use crate::Error;
-use crate::provider::{EndpointRequest, Health, Pending, Provider};
+use crate::provider::{EndpointRequest, Health, Mandate, Pending, Provider};
 
 /// Where things are on this machine.
 #[derive(Debug, Clone)]
@@ -95,6 +95,7 @@ impl LocalProvider {
                 owner: request.owner.clone(),
                 idempotency_key: request.idempotency_key.clone(),
                 config_hash: resource.config_hash.clone(),
+                mandate: Some(request.mandate.clone()),
             },
             &request.manifest,
         )?;
@@ -144,6 +145,7 @@ impl Provider for LocalProvider {
     fn create<'a>(&'a self, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
             let endpoint_id = endpoint_id(&request.owner.resource, &request.idempotency_key);
+            self.folder(&endpoint_id).claim(&request.mandate)?;
             if let Some(endpoint) = observe(&self.folder(&endpoint_id))?
                 && endpoint.phase == ObservedPhase::Running
                 && endpoint.url.is_some()
@@ -151,6 +153,7 @@ impl Provider for LocalProvider {
                 return Ok(endpoint);
             }
             let python = self.python_for(request).await?;
+            self.folder(&endpoint_id).check(&request.mandate)?;
             self.start(&endpoint_id, request, &python).await
         })
     }
@@ -162,7 +165,9 @@ impl Provider for LocalProvider {
     ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
             let folder = self.existing(endpoint_id)?;
+            folder.claim(&request.mandate)?;
             let python = self.python_for(request).await?;
+            folder.check(&request.mandate)?;
             process::stop(&folder, endpoint_id).await?;
             self.start(endpoint_id, request, &python).await
         })
@@ -175,7 +180,9 @@ impl Provider for LocalProvider {
     ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
             let no_endpoint = || Error::NoEndpoint { endpoint_id: endpoint_id.clone() };
-            let endpoint = observe(&self.existing(endpoint_id)?)?.ok_or_else(no_endpoint)?;
+            let folder = self.existing(endpoint_id)?;
+            folder.claim(&request.mandate)?;
+            let endpoint = observe(&folder)?.ok_or_else(no_endpoint)?;
             let url = endpoint.url.clone().ok_or_else(no_endpoint)?;
             let child = Endpoint::with_transport(self.transport.clone(), &url, Some(request.token.clone()));
             if let Err(error) = child.announce_mothership(&request.mothership_url).await {
@@ -185,14 +192,19 @@ impl Provider for LocalProvider {
         })
     }
 
-    fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()> {
-        Box::pin(async move { process::stop(&self.existing(endpoint_id)?, endpoint_id).await })
+    fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let folder = self.existing(endpoint_id)?;
+            folder.claim(mandate)?;
+            process::stop(&folder, endpoint_id).await
+        })
     }
 
-    fn delete<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, ()> {
+    fn delete<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
         Box::pin(async move {
             let folder = self.folder(endpoint_id);
             if folder.exists() {
+                folder.claim(mandate)?;
                 process::stop(&folder, endpoint_id).await?;
                 folder.remove()?;
             }

@@ -91,7 +91,7 @@ fn command(
         .env(names::ENDPOINT_ID, endpoint_id.as_str())
         .env(names::APP, request.owner.scope.app.as_str())
         .env(names::ENVIRONMENT, request.owner.scope.environment.as_str())
-        .env(names::MOTHERSHIP_ID, request.mothership_id.as_str())
+        .env(names::MOTHERSHIP_ID, request.mandate.mothership_id.as_str())
         .env(names::MOTHERSHIP_URL, &request.mothership_url)
         .env(names::TOKEN, request.token.expose())
         .env(names::MANIFEST_PATH, folder.manifest_path())

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use flash_model::wire::MothershipAnnouncement;
 use flash_model::{Code, EnvironmentName, ResourceName, Scope, Secret};
 use flash_mothership::store::SqliteStore;
-use flash_mothership::{Desired, Front, FrontSettings, Mothership, ReconcileSettings};
+use flash_mothership::{Desired, Front, FrontSettings, LeaseSettings, Mothership, ReconcileSettings};
 use flash_providers::LocalProvider;
 use flash_providers::local::python::Cancel;
 use flash_scan::Scan;
@@ -29,6 +29,8 @@ use crate::run_dir::RunDir;
 const ENVIRONMENT: &str = "dev";
 /// A local process that died is noticed at once; this is for those that an earlier mothership started.
 const RECONCILE_PERIOD: Duration = Duration::from_secs(2);
+/// The project's lock file, which the state lies beside.
+const LEASE_SEAT: &str = "mothership.lock";
 /// For installers to end once they are told to.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -187,6 +189,10 @@ impl Session<'_> {
             store: Arc::new(store),
             provider: Arc::new(provider),
             period: RECONCILE_PERIOD,
+            // We hold the project's lock, so whoever led from under it before is dead and need not be waited for.
+            lease: LeaseSettings::new("flash run")
+                .map_err(|error| Failure::because("no randomness on this machine", &error))?
+                .seat(LEASE_SEAT),
         };
         let mothership = front
             .reconcile(settings)

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use flash_artifact::RequirementSet;
 use flash_artifact::requirements::redacted;
-use flash_model::sha256_hex;
+use flash_model::{Retry, sha256_hex};
 
 use super::command::Cancel;
 use super::install::{Installer, python_of};
@@ -39,6 +39,16 @@ pub enum Error {
     NoInterpreter(interpreter::Error),
     #[error("cannot read or write the environment's files")]
     Io(#[from] io::Error),
+}
+
+impl Error {
+    /// An installer that failed may have had no network.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::InstallFailed { .. } | Self::Io(_) => Retry::Backoff,
+            Self::CannotRun { .. } => Retry::Never,
+        }
+    }
 }
 
 /// In this order; `Waiting` only when another process builds the same environment, `Installing` once or twice.

@@ -1,0 +1,221 @@
+//! Who acts: one mothership of an app+environment leads, the others follow and wait for its lease to end.
+//!
+//! A leader runs the reconcile loop and renews its lease beside it. When the lease is lost, by a refusal of the store, by
+//! our own clock, or because a write was refused as coming from an earlier lease, the loop is dropped where it stands,
+//! which is what a crash would do: the next leader's first round recovers from it. A follower serves what the leader
+//! writes. Within one process either may become the other any number of times.
+
+mod follow;
+mod journal;
+mod term;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flash_model::{EventKind, Lease, LeaseRefusal, LeaseRequest, MothershipId, ObservedPhase, Scope, Secret};
+use flash_providers::{Mandate, Provider};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use self::follow::Follower;
+use self::journal::JournalTask;
+use crate::discovery::Discovery;
+use crate::reconcile::{Desired, Driver, Event, Recorder};
+use crate::settings::LeaseSettings;
+use crate::store::{self, Store};
+
+pub(crate) use journal::Journal;
+pub(crate) use term::Term;
+
+/// For steps under way when the mothership is asked to stop.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
+/// For giving the lease back. If it fails, the next leader waits for the lease to expire.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What this mothership is at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Has not heard from the store yet.
+    Starting,
+    Leading {
+        fence: u64,
+    },
+    /// Somebody else leads, or did until a moment ago.
+    Following {
+        leader: Option<Box<Lease>>,
+    },
+}
+
+/// Everything a mothership acts with.
+#[derive(Debug)]
+pub(crate) struct Leadership {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) scope: Scope,
+    pub(crate) lease: LeaseSettings,
+    pub(crate) mothership_id: MothershipId,
+    pub(crate) mothership_url: String,
+    pub(crate) token: Secret,
+    pub(crate) period: Duration,
+    pub(crate) discovery: Discovery,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
+    pub(crate) role: watch::Sender<Role>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// How leading came to an end.
+enum End {
+    Lost,
+    /// Asked to stop, or nobody is left who could want anything.
+    Stopped(Result<(), flash_providers::Error>),
+}
+
+impl Leadership {
+    /// Runs until it is asked to stop. A leader that is stopped suspends its endpoints first.
+    pub(crate) async fn run(self) -> Result<(), flash_providers::Error> {
+        let journaling =
+            JournalTask::start(Arc::clone(&self.store), self.scope.clone(), self.lease.holder.clone());
+        let mut follower = Follower::new(Arc::clone(&self.store), self.scope.clone(), self.discovery.clone());
+        let mut troubled = false;
+        let result = loop {
+            if self.is_over() {
+                break Ok(());
+            }
+            let asked_at = Instant::now();
+            match self.acquire().await {
+                Ok(lease) => {
+                    troubled = false;
+                    match self.lead(lease, asked_at, journaling.journal()).await {
+                        End::Stopped(result) => break result,
+                        End::Lost => follower.forget(),
+                    }
+                }
+                Err(store::Error::Lease(LeaseRefusal::Held { lease, .. })) => {
+                    troubled = false;
+                    self.role.send_replace(Role::Following { leader: Some(lease) });
+                }
+                Err(error) => {
+                    self.role.send_replace(Role::Following { leader: None });
+                    if !std::mem::replace(&mut troubled, true) {
+                        let message =
+                            format!("the lease cannot be asked for: {}", crate::reconcile::chain(&error));
+                        let _ = self.events.send(Event::Trouble { message });
+                    }
+                }
+            }
+            tokio::select! {
+                () = follower.run(self.lease.term) => {}
+                () = self.over() => {}
+            }
+        };
+        journaling.finish().await;
+        result
+    }
+
+    async fn acquire(&self) -> Result<Lease, store::Error> {
+        let request = LeaseRequest::Acquire {
+            holder: self.lease.holder.clone(),
+            purpose: self.lease.purpose.clone(),
+            seat: self.lease.seat.clone(),
+            term_ms: u64::try_from(self.lease.term.as_millis()).unwrap_or(u64::MAX),
+        };
+        // An answer that comes later than the lease it tells of is worth nothing.
+        let answer = timeout(self.lease.term, self.store.lease(&self.scope, request)).await;
+        let lost = || store::Error::Lease(LeaseRefusal::Lost { fence: 0 });
+        answer.unwrap_or_else(|_| Err(lost()))?.ok_or_else(lost)
+    }
+
+    async fn lead(&self, lease: Lease, asked_at: Instant, journal: Journal) -> End {
+        let term = Term::begin(&self.store, &self.scope, &lease, asked_at);
+        journal.note(EventKind::LeaseAcquired, None, format!("{}, fence {}", lease.purpose, lease.fence));
+        self.role.send_replace(Role::Leading { fence: lease.fence });
+        let mandate = Mandate { mothership_id: self.mothership_id.clone(), fence: lease.fence };
+        let end = tokio::select! {
+            biased;
+            () = term.lost() => End::Lost,
+            () = self.driver(&term, &mandate, &journal).run() => End::Stopped(Ok(())),
+            () = self.finished_waiting() => End::Stopped(Ok(())),
+        };
+        let end = match end {
+            End::Stopped(_) if *self.stop.borrow() => tokio::select! {
+                biased;
+                () = term.lost() => End::Lost,
+                result = self.suspend_all(&mandate) => End::Stopped(result),
+            },
+            end => end,
+        };
+        match &end {
+            End::Lost => {
+                self.role.send_replace(Role::Following { leader: None });
+                journal.note(EventKind::LeaseLost, None, format!("fence {}", lease.fence));
+                let message = format!("lost the lease with fence {}; not acting any more", lease.fence);
+                tracing::warn!(fence = lease.fence, "lost the lease");
+                let _ = self.events.send(Event::Trouble { message });
+            }
+            End::Stopped(_) => {
+                let request = LeaseRequest::Release { holder: lease.holder, fence: lease.fence };
+                match timeout(RELEASE_TIMEOUT, self.store.lease(&self.scope, request)).await {
+                    Ok(Ok(_)) => {
+                        journal.note(EventKind::LeaseReleased, None, format!("fence {}", lease.fence));
+                    }
+                    failed => tracing::debug!(?failed, "lease not given back"),
+                }
+            }
+        }
+        end
+    }
+
+    fn driver(&self, term: &Term, mandate: &Mandate, journal: &Journal) -> Driver {
+        Driver {
+            provider: Arc::clone(&self.provider),
+            recorder: Recorder {
+                store: Arc::clone(&self.store),
+                scope: self.scope.clone(),
+                discovery: self.discovery.clone(),
+                events: self.events.clone(),
+                journal: journal.clone(),
+                term: term.clone(),
+            },
+            desired: self.desired.clone(),
+            mandate: mandate.clone(),
+            mothership_url: self.mothership_url.clone(),
+            token: self.token.clone(),
+            period: self.period,
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// Stops every endpoint without forgetting it: the next leader finds the same ids and queues.
+    async fn suspend_all(&self, mandate: &Mandate) -> Result<(), flash_providers::Error> {
+        let inventory = self.provider.inventory(&self.scope).await?;
+        let mut suspensions = JoinSet::new();
+        for endpoint in
+            inventory.endpoints.into_iter().filter(|endpoint| endpoint.phase == ObservedPhase::Running)
+        {
+            let (provider, mandate) = (Arc::clone(&self.provider), mandate.clone());
+            suspensions.spawn(async move { provider.suspend(&endpoint.endpoint_id, &mandate).await });
+        }
+        suspensions.join_all().await.into_iter().collect()
+    }
+
+    /// Ends when steps under way have had their time to finish.
+    async fn finished_waiting(&self) {
+        let _ = self.stop.clone().wait_for(|stop| *stop).await;
+        tokio::time::sleep(FINISH_TIMEOUT).await;
+    }
+
+    fn is_over(&self) -> bool {
+        *self.stop.borrow() || self.desired.has_changed().is_err()
+    }
+
+    async fn over(&self) {
+        let mut stop = self.stop.clone();
+        let mut desired = self.desired.clone();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = async { while desired.changed().await.is_ok() {} } => {}
+        }
+    }
+}
