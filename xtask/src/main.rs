@@ -10,6 +10,7 @@
 
 mod bench;
 mod command;
+mod postgres;
 mod python_env;
 mod test;
 mod workspace;

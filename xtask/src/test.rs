@@ -7,8 +7,11 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::command::{cargo, run as run_command, run_observed, step};
-use crate::python_env;
 use crate::workspace::Workspace;
+use crate::{postgres, python_env};
+
+/// What is off unless asked for is checked and tested all the same.
+const FEATURES: [&str; 2] = ["--features", "flash-mothership/postgres"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -62,16 +65,18 @@ pub(crate) fn run(workspace: &Workspace, part: Part) -> Result<()> {
 fn lint(workspace: &Workspace) -> Result<()> {
     step("cargo fmt", || run_command(cargo(workspace).args(["fmt", "--all", "--check"])))?;
     step("cargo clippy", || {
-        let arguments = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
-        run_command(cargo(workspace).args(arguments))
+        let mut command = cargo(workspace);
+        command.args(["clippy", "--workspace", "--all-targets"]).args(FEATURES);
+        run_command(command.args(["--", "--deny", "warnings"]))
     })
 }
 
 fn rust_tests(workspace: &Workspace, python: &Path) -> Result<Totals> {
+    step("PostgreSQL", postgres::ensure)?;
     let mut totals = Totals::default();
     step("cargo test", || {
         let mut command = cargo(workspace);
-        command.args(["test", "--workspace", "--no-fail-fast"]);
+        command.args(["test", "--workspace", "--no-fail-fast"]).args(FEATURES);
         run_observed(give_environment(&mut command, workspace, python), |line| {
             totals.add(line);
             true

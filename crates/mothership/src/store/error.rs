@@ -20,6 +20,24 @@ pub enum Error {
     Document(#[from] serde_json::Error),
     #[error("the copy cannot be written")]
     Copy(#[source] std::io::Error),
+    #[cfg(feature = "postgres")]
+    #[error("the state database failed")]
+    Postgres(#[from] tokio_postgres::Error),
+    #[cfg(feature = "postgres")]
+    #[error("the state database's URL cannot be read")]
+    Url(#[source] tokio_postgres::Error),
+    #[cfg(feature = "postgres")]
+    #[error(
+        "the state database's URL asks for TLS, which is not spoken here; use a Unix socket or a private network with \
+         sslmode=disable, or a proxy beside this process that speaks it"
+    )]
+    Tls,
+    #[cfg(feature = "postgres")]
+    #[error("the state database did not answer within {} s", waited.as_secs())]
+    Timeout { waited: std::time::Duration },
+    #[cfg(feature = "postgres")]
+    #[error("somebody removed the scope from the state database meanwhile")]
+    Vanished,
     #[error("a background task failed")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -29,6 +47,10 @@ impl Error {
         match self {
             Self::Conflict { .. } | Self::Task(_) => Retry::Backoff,
             Self::Sqlite(error) if is_passing(error) => Retry::Backoff,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(error) if may_pass(error) => Retry::Backoff,
+            #[cfg(feature = "postgres")]
+            Self::Timeout { .. } | Self::Vanished => Retry::Backoff,
             _ => Retry::Never,
         }
     }
@@ -46,6 +68,13 @@ fn is_passing(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(DatabaseBusy | DatabaseLocked | DiskFull | CannotOpen | SystemIoFailure)
     )
+}
+
+/// The connection broke, or the server says that it is starting, stopping, full, or had to choose between transactions.
+#[cfg(feature = "postgres")]
+fn may_pass(error: &tokio_postgres::Error) -> bool {
+    const PASSING_CLASSES: [&str; 6] = ["08", "25", "40", "53", "55", "57"];
+    error.code().is_none_or(|code| PASSING_CLASSES.iter().any(|class| code.code().starts_with(class)))
 }
 
 fn now_held(lease: Option<&Lease>) -> String {

@@ -7,6 +7,8 @@
 mod clock;
 mod error;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sqlite;
 
 use std::fmt::Debug;
@@ -21,6 +23,8 @@ use flash_model::{
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::Error;
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 /// A boxed future, so that stores can be used as `dyn Store`.

@@ -5,6 +5,8 @@
 mod gated;
 mod http;
 mod leadership;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod reconcile;
 mod store;
 mod support;

@@ -28,7 +28,7 @@ impl Fixture {
         }
     }
 
-    async fn acquire(&self, who: &str) -> Result<Lease, Error> {
+    pub(crate) async fn acquire(&self, who: &str) -> Result<Lease, Error> {
         self.acquire_for(who, 60_000).await
     }
 
@@ -71,7 +71,7 @@ macro_rules! suite {
             $(#[tokio::test] async fn $test() {
                 let clock = super::clock();
                 let store = super::MemoryStore::with_clock(clock.clone());
-                super::$test(super::Fixture { store: std::sync::Arc::new(store), clock: Some(clock) }).await;
+                super::$test(&super::Fixture { store: std::sync::Arc::new(store), clock: Some(clock) }).await;
             })*
         }
         mod sqlite {
@@ -80,7 +80,13 @@ macro_rules! suite {
                 let clock = super::clock();
                 let path = folder.path().join("state.sqlite");
                 let store = super::SqliteStore::open_with_clock(&path, clock.clone()).unwrap();
-                super::$test(super::Fixture { store: std::sync::Arc::new(store), clock: Some(clock) }).await;
+                super::$test(&super::Fixture { store: std::sync::Arc::new(store), clock: Some(clock) }).await;
+            })*
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[tokio::test] async fn $test() {
+                super::$test(&crate::postgres::running().await.fixture).await;
             })*
         }
     };
@@ -105,7 +111,7 @@ suite! {
     events_are_kept_in_order_and_the_oldest_go_first
 }
 
-async fn writes_are_compare_and_swap(with: Fixture) {
+async fn writes_are_compare_and_swap(with: &Fixture) {
     let fence = with.acquire("a").await.unwrap().fence;
     let first = with.put(fence, record("a"), 0).await.unwrap();
     assert_eq!(first.version, 1);
@@ -118,7 +124,7 @@ async fn writes_are_compare_and_swap(with: Fixture) {
     assert_eq!(snapshot.records[&name("a")], second);
 }
 
-async fn removal_is_compare_and_swap_and_repeatable(with: Fixture) {
+async fn removal_is_compare_and_swap_and_repeatable(with: &Fixture) {
     let fence = with.acquire("a").await.unwrap().fence;
     let written = with.put(fence, record("a"), 0).await.unwrap();
     let stale = with.store.remove(&scope(), fence, &name("a"), written.version + 1).await;
@@ -128,7 +134,7 @@ async fn removal_is_compare_and_swap_and_repeatable(with: Fixture) {
     assert!(with.store.snapshot(&scope()).await.unwrap().records.is_empty());
 }
 
-async fn scopes_do_not_see_each_other(with: Fixture) {
+async fn scopes_do_not_see_each_other(with: &Fixture) {
     let other = Scope { environment: EnvironmentName::new("prod").unwrap(), ..scope() };
     let fence = with.acquire("a").await.unwrap().fence;
     with.put(fence, record("a"), 0).await.unwrap();
@@ -143,7 +149,7 @@ async fn scopes_do_not_see_each_other(with: Fixture) {
     assert!(matches!(refused, Err(Error::Fenced { held_by: None, .. })), "{refused:?}");
 }
 
-async fn one_of_many_racing_writers_wins(with: Fixture) {
+async fn one_of_many_racing_writers_wins(with: &Fixture) {
     let fence = with.acquire("a").await.unwrap().fence;
     let mut racers = tokio::task::JoinSet::new();
     for attempts in 0..20 {
@@ -156,7 +162,7 @@ async fn one_of_many_racing_writers_wins(with: Fixture) {
     assert_eq!(winners, 1);
 }
 
-async fn one_of_many_racing_holders_wins(with: Fixture) {
+async fn one_of_many_racing_holders_wins(with: &Fixture) {
     let mut racers = tokio::task::JoinSet::new();
     for index in 0..20 {
         let store = Arc::clone(&with.store);
@@ -179,7 +185,7 @@ async fn one_of_many_racing_holders_wins(with: Fixture) {
     }
 }
 
-async fn generations_count_changes_only_and_stay_readable(with: Fixture) {
+async fn generations_count_changes_only_and_stay_readable(with: &Fixture) {
     let fence = with.acquire("me").await.unwrap().fence;
     let mut numbers = Vec::new();
     for workers in [1, 1, 2, 1] {
@@ -199,7 +205,7 @@ async fn generations_count_changes_only_and_stay_readable(with: Fixture) {
     assert!(history.iter().all(|one| one.author == Some(holder("me")) && one.applied_at_ms > 0));
 }
 
-async fn old_generations_go_and_the_applied_one_stays(with: Fixture) {
+async fn old_generations_go_and_the_applied_one_stays(with: &Fixture) {
     let fence = with.acquire("me").await.unwrap().fence;
     let last = u32::try_from(GENERATIONS_MAX).unwrap() + 3;
     for workers in 1..=last {
@@ -212,7 +218,7 @@ async fn old_generations_go_and_the_applied_one_stays(with: Fixture) {
     assert_eq!(with.store.manifest(&scope()).await.unwrap().unwrap().manifest, manifest(&[("a", last)]));
 }
 
-async fn lineage_is_the_first_one(with: Fixture) {
+async fn lineage_is_the_first_one(with: &Fixture) {
     let id = |text| MothershipId::new(text).unwrap();
     assert_eq!(with.store.snapshot(&scope()).await.unwrap().lineage, None);
     assert_eq!(with.store.lineage(&scope(), id("ms-1")).await.unwrap(), id("ms-1"));
@@ -220,7 +226,7 @@ async fn lineage_is_the_first_one(with: Fixture) {
     assert_eq!(with.store.snapshot(&scope()).await.unwrap().lineage, Some(id("ms-1")));
 }
 
-async fn the_serial_grows_with_every_write_and_with_nothing_else(with: Fixture) {
+async fn the_serial_grows_with_every_write_and_with_nothing_else(with: &Fixture) {
     assert_eq!(with.serial().await, 0);
     let lease = with.acquire("a").await.unwrap();
     with.store.append(&scope(), vec![happening(EventKind::LeaseAcquired, "")]).await.unwrap();
@@ -237,7 +243,7 @@ async fn the_serial_grows_with_every_write_and_with_nothing_else(with: Fixture) 
     assert_eq!(with.serial().await, 3);
 }
 
-async fn a_lease_changes_hands_after_its_term_and_the_fence_grows(with: Fixture) {
+async fn a_lease_changes_hands_after_its_term_and_the_fence_grows(with: &Fixture) {
     let first = with.acquire_for("a", 200).await.unwrap();
     assert_eq!((first.fence, first.expires_at_ms - first.acquired_at_ms), (1, 200));
     let Err(Error::Lease(LeaseRefusal::Held { lease, remaining_ms })) = with.acquire("b").await else {
@@ -255,7 +261,7 @@ async fn a_lease_changes_hands_after_its_term_and_the_fence_grows(with: Fixture)
     assert!(matches!(refused, Err(Error::Lease(LeaseRefusal::Held { .. }))), "{refused:?}");
 }
 
-async fn a_lease_is_renewed_and_given_back_by_its_holder_only(with: Fixture) {
+async fn a_lease_is_renewed_and_given_back_by_its_holder_only(with: &Fixture) {
     let lease = with.acquire_for("a", 200).await.unwrap();
     let renew = |who: &str, fence| LeaseRequest::Renew { holder: holder(who), fence };
     let release = |who: &str, fence| LeaseRequest::Release { holder: holder(who), fence };
@@ -274,7 +280,7 @@ async fn a_lease_is_renewed_and_given_back_by_its_holder_only(with: Fixture) {
     assert_eq!(with.acquire("b").await.unwrap().fence, 3, "nothing to wait for, and the count goes on");
 }
 
-async fn only_an_expired_lease_can_be_dropped(with: Fixture) {
+async fn only_an_expired_lease_can_be_dropped(with: &Fixture) {
     with.acquire_for("a", 200).await.unwrap();
     let refused = with.store.lease(&scope(), LeaseRequest::DropExpired).await;
     assert!(matches!(refused, Err(Error::Lease(LeaseRefusal::Held { .. }))), "{refused:?}");
@@ -283,7 +289,7 @@ async fn only_an_expired_lease_can_be_dropped(with: Fixture) {
     assert_eq!(with.store.pulse(&scope()).await.unwrap().lease, None);
 }
 
-async fn nothing_is_written_under_a_lease_that_has_ended(with: Fixture) {
+async fn nothing_is_written_under_a_lease_that_has_ended(with: &Fixture) {
     let refused = with.put(0, record("a"), 0).await;
     assert!(matches!(refused, Err(Error::Fenced { fence: 0, held_by: None })), "{refused:?}");
     let old = with.acquire_for("a", 200).await.unwrap().fence;
@@ -305,7 +311,7 @@ async fn nothing_is_written_under_a_lease_that_has_ended(with: Fixture) {
     assert_eq!(with.store.manifest(&scope()).await.unwrap(), None);
 }
 
-async fn a_clock_that_goes_back_delays_nobody_for_longer_than_a_term(with: Fixture) {
+async fn a_clock_that_goes_back_delays_nobody_for_longer_than_a_term(with: &Fixture) {
     // A database's clock is not ours to set.
     let Some(clock) = &with.clock else { return };
     with.acquire_for("a", 200).await.unwrap();
@@ -317,7 +323,7 @@ async fn a_clock_that_goes_back_delays_nobody_for_longer_than_a_term(with: Fixtu
     assert_eq!(with.acquire("b").await.unwrap().fence, 2);
 }
 
-async fn the_next_holder_of_a_seat_does_not_wait(with: Fixture) {
+async fn the_next_holder_of_a_seat_does_not_wait(with: &Fixture) {
     let acquire = |who: &str, seat: &str| LeaseRequest::Acquire {
         holder: holder(who),
         purpose: "a test".into(),
@@ -332,7 +338,7 @@ async fn the_next_holder_of_a_seat_does_not_wait(with: Fixture) {
     with.put(second.fence, record("a"), 0).await.unwrap();
 }
 
-async fn events_are_kept_in_order_and_the_oldest_go_first(with: Fixture) {
+async fn events_are_kept_in_order_and_the_oldest_go_first(with: &Fixture) {
     let batch = |from: u64, to: u64| {
         (from..=to).map(|index| happening(EventKind::StepDone, &index.to_string())).collect::<Vec<_>>()
     };
