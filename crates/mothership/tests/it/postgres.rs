@@ -177,6 +177,33 @@ async fn it_reconnects_when_the_server_was_away() {
 }
 
 #[tokio::test]
+async fn one_that_is_stopped_inside_a_transaction_does_not_keep_others_out() {
+    let server = tokio::task::spawn_blocking(Server::shared).await.unwrap();
+    let url = server.database().await;
+    let mut fixtures = Vec::new();
+    for _ in 0..2 {
+        let store = PostgresStore::connect(&url).await.unwrap();
+        fixtures.push(Fixture { store: Arc::new(store), clock: None });
+    }
+    fixtures[0].acquire_for("a", 1).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let free = "SELECT 1 FROM flash_scopes FOR UPDATE SKIP LOCKED";
+
+    // Goes on step by step until it holds the row, and then no further.
+    let stopped = fixtures[0].acquire("a");
+    tokio::pin!(stopped);
+    while !client.query(free, &[]).await.unwrap().is_empty() {
+        let polled = tokio::time::timeout(Duration::ZERO, &mut stopped).await;
+        assert!(polled.is_err(), "it was through before it could be stopped");
+    }
+    let lease = fixtures[1].acquire("b").await.unwrap();
+    assert_eq!(lease.fence, 2);
+    let woken = stopped.await.unwrap_err();
+    assert_eq!(woken.retry(), Retry::Backoff, "{woken:?}");
+}
+
+#[tokio::test]
 async fn motherships_that_start_at_once_make_the_tables_once() {
     let server = tokio::task::spawn_blocking(Server::shared).await.unwrap();
     let url = server.database().await;

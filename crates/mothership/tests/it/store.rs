@@ -32,7 +32,7 @@ impl Fixture {
         self.acquire_for(who, 60_000).await
     }
 
-    async fn acquire_for(&self, who: &str, term_ms: u64) -> Result<Lease, Error> {
+    pub(crate) async fn acquire_for(&self, who: &str, term_ms: u64) -> Result<Lease, Error> {
         let request =
             LeaseRequest::Acquire { holder: holder(who), purpose: "a test".into(), seat: None, term_ms };
         self.store.lease(&scope(), request).await.map(Option::unwrap)
