@@ -84,7 +84,13 @@ impl Leadership {
                 break Ok(());
             }
             let asked_at = Instant::now();
-            match self.acquire().await {
+            let acquired = tokio::select! {
+                biased;
+                acquired = self.acquire() => acquired,
+                // A store that does not answer does not keep us from stopping.
+                () = async { self.over().await; tokio::time::sleep(RELEASE_TIMEOUT).await } => continue,
+            };
+            match acquired {
                 Ok(lease) => {
                     troubled = false;
                     match self.lead(lease, asked_at, journaling.journal()).await {
