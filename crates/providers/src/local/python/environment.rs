@@ -46,7 +46,7 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::InstallFailed { .. } | Self::Io(_) => Retry::Backoff,
-            Self::CannotRun { .. } => Retry::Never,
+            Self::CannotRun { .. } | Self::NoInterpreter(_) => Retry::Never,
         }
     }
 }
