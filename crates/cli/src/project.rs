@@ -85,7 +85,7 @@ impl Project {
             scan.unfound.retain(|import| !import.candidates.iter().any(|path| is_there(path)));
         }
         scan.diagnostics.extend(unfound_diagnostics(&scan.unfound, is_there));
-        scan.diagnostics.sort_by_cached_key(|diagnostic| (diagnostic.sort_key(), diagnostic.message.clone()));
+        Diagnostic::sort(&mut scan.diagnostics);
         scan
     }
 

@@ -76,8 +76,11 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
-    /// Order in which they are shown: file, line, column, code.
-    pub fn sort_key(&self) -> (Option<Span>, Code) {
-        (self.span.clone(), self.code)
+    /// The order in which they are shown: file, line, column, code, message.
+    pub fn sort(diagnostics: &mut [Self]) {
+        diagnostics.sort_by(|left, right| {
+            let by_span = left.span.cmp(&right.span);
+            by_span.then(left.code.cmp(&right.code)).then_with(|| left.message.cmp(&right.message))
+        });
     }
 }

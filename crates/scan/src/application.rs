@@ -8,7 +8,7 @@ use flash_model::{
 use ruff_python_ast::Expr;
 
 use crate::imports::{FileIndex, Project};
-use crate::lower::{Lowered, name_handlers};
+use crate::lower::Lowered;
 use crate::resolve::Entity;
 use crate::specification::{CONCURRENCY_OF_HTTP, DEFAULT_IDLE_TIMEOUT};
 use crate::survey::Binding;
@@ -49,7 +49,6 @@ pub(crate) fn add_application(project: &Project<'_>, lowered: &mut Lowered) {
     };
     lowered.roots.insert(name.clone(), BTreeSet::from([file]));
     lowered.manifest.resources.insert(name, resource);
-    name_handlers(&mut lowered.manifest);
 }
 
 fn specification(asgi: String) -> ResourceSpec {

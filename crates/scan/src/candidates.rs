@@ -3,7 +3,7 @@
 //! A decorator of ours comes from the framework, by its own name or through modules of the project. So a file can use one
 //! only if it has a decorator at all and its imports lead, over however many files, to one that names the framework.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::imports::{FileIndex, Located, Project, join, parent};
 use crate::{mentions, parallel};
@@ -32,26 +32,41 @@ pub(crate) fn find(project: &Project<'_>) -> Vec<FileIndex> {
     (0..texts.len()).filter(|file| texts[*file].is_candidate).collect()
 }
 
+/// The files that may import a file, or a module below a directory as an attribute of the directory.
+#[derive(Debug)]
+pub(crate) struct Importers<'a> {
+    of_file: Vec<Vec<FileIndex>>,
+    of_directory: FxHashMap<&'a str, Vec<FileIndex>>,
+}
+
+impl<'a> Importers<'a> {
+    fn new(project: &Project<'a>) -> Self {
+        let files: Vec<FileIndex> = (0..project.files.len()).collect();
+        let imports = parallel::map(&files, |file| may_import(project, *file));
+        let mut importers =
+            Self { of_file: vec![Vec::new(); files.len()], of_directory: FxHashMap::default() };
+        for (importer, imports) in imports.iter().enumerate() {
+            imports.files.iter().for_each(|file| importers.of_file[*file].push(importer));
+            for directory in &imports.directories {
+                importers.of_directory.entry(directory).or_default().push(importer);
+            }
+        }
+        importers
+    }
+}
+
 /// Which files may import one of `targets`, directly or through others. Those are among them.
 pub(crate) fn reaching(project: &Project<'_>, targets: &[FileIndex]) -> Vec<bool> {
-    let files: Vec<FileIndex> = (0..project.files.len()).collect();
-    let imports = parallel::map(&files, |file| may_import(project, *file));
-    let mut importers: Vec<Vec<FileIndex>> = vec![Vec::new(); files.len()];
-    let mut directory_importers: FxHashMap<&str, Vec<FileIndex>> = FxHashMap::default();
-    for (importer, imports) in imports.iter().enumerate() {
-        imports.files.iter().for_each(|file| importers[*file].push(importer));
-        for directory in &imports.directories {
-            directory_importers.entry(directory).or_default().push(importer);
-        }
-    }
-    let mut reached = vec![false; files.len()];
+    let importers = project.importers.get_or_init(|| Importers::new(project));
+    let mut seen_directories: FxHashSet<&str> = FxHashSet::default();
+    let mut reached = vec![false; project.files.len()];
     let mut open = targets.to_vec();
     targets.iter().for_each(|target| reached[*target] = true);
     while let Some(file) = open.pop() {
-        let mut found = std::mem::take(&mut importers[file]);
+        let mut found = importers.of_file[file].clone();
         let mut directory = parent(project.files[file].path);
-        while !directory.is_empty() {
-            found.extend(directory_importers.remove(directory).unwrap_or_default());
+        while !directory.is_empty() && seen_directories.insert(directory) {
+            found.extend(importers.of_directory.get(directory).into_iter().flatten());
             directory = parent(directory);
         }
         for importer in found {

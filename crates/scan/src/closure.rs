@@ -7,7 +7,6 @@ use flash_model::{Code, Diagnostic, Manifest, ResourceName, sha256_hex};
 use crate::code_digest::{self, SaidElsewhere};
 use crate::declared::Declared;
 use crate::imports::{FileIndex, Located, Project, module_path};
-use crate::lower::with_hash;
 use crate::parallel;
 use crate::parse::{Parsed, SourceFile};
 use crate::specification::Environment;
@@ -62,7 +61,6 @@ pub(crate) fn close<'a>(
         }
         resource.imports = packages.into_iter().map(str::to_owned).collect();
         resource.code_digest = sha256_hex(content.as_bytes());
-        *resource = with_hash(resource.clone());
     }
     let mut unfound = Vec::new();
     for (file, facts) in facts.into_iter().enumerate() {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::candidates::Importers;
 use crate::parse::SourceFile;
 use crate::resources::FRAMEWORK_PACKAGES;
 use crate::survey::{Binding, Survey, survey};
@@ -29,6 +30,8 @@ pub(crate) struct Project<'a> {
     segments: FxHashSet<&'a str>,
     /// Conditions being worked out at this moment.
     pub(crate) open_conditions: AtomicUsize,
+    /// Who may import whom, told from the texts when it is first asked for.
+    pub(crate) importers: OnceLock<Importers<'a>>,
     /// Which files may import one that holds a deployed function, once those are known.
     leads_to_deployed: OnceLock<Vec<bool>>,
 }
@@ -81,7 +84,7 @@ impl<'a> Project<'a> {
         let segments = modules.keys().chain(&directories).map(last_segment).collect();
         let surveys = Surveys { files, surveys: files.iter().map(|_| OnceLock::new()).collect() };
         let (candidates, open_conditions) = (Vec::new(), AtomicUsize::new(0));
-        let leads_to_deployed = OnceLock::new();
+        let (importers, leads_to_deployed) = (OnceLock::new(), OnceLock::new());
         let mut project = Self {
             files,
             surveys,
@@ -90,6 +93,7 @@ impl<'a> Project<'a> {
             directories,
             segments,
             open_conditions,
+            importers,
             leads_to_deployed,
         };
         project.candidates = candidates::find(&project);

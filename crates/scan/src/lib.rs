@@ -115,6 +115,7 @@ fn read(tree: &SourceTree, files: &[parse::SourceFile<'_>]) -> Scan {
     let lower::Lowered { manifest, environments, roots } = &mut lowered;
     let unfound = closure::close(&project, roots, &declared, environments, manifest, &mut diagnostics);
     neighbours::share_dependencies(manifest);
+    lower::finish(manifest);
     let mut environment = BTreeMap::new();
     let mut inherited = BTreeMap::new();
     for (resource, variables) in lowered.environments {
@@ -146,7 +147,7 @@ fn presentable(files: &[parse::SourceFile<'_>], mut diagnostics: Vec<Diagnostic>
         matches!(diagnostic.code, Code::SyntaxError | Code::UnreadableFile)
             || !diagnostic.span.as_ref().is_some_and(|span| is_broken(&span.file))
     });
-    diagnostics.sort_by_cached_key(|diagnostic| (diagnostic.sort_key(), diagnostic.message.clone()));
+    Diagnostic::sort(&mut diagnostics);
     diagnostics.dedup_by(|later, first| {
         later.code == first.code && later.span == first.span && later.message == first.message
     });

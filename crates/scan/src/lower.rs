@@ -57,7 +57,6 @@ pub(crate) fn lower<'a>(
         let variables = environment_dependent(&specified, users.iter().map(|user| &uses[*user]));
         add_resource(project, &mut lowered, &resource, specified, functions, roots, variables);
     }
-    name_handlers(&mut lowered.manifest);
     lowered
 }
 
@@ -246,14 +245,17 @@ fn add_resource(
     lowered.environments.insert(name, environment);
 }
 
-/// Serialising a resource cannot fail: it holds no maps with keys other than text.
-pub(crate) fn with_hash(mut resource: Resource) -> Resource {
-    resource.config_hash = resource.compute_config_hash().unwrap_or_default();
-    resource
+/// What is derived from the finished resources: names of handlers, hashes.
+pub(crate) fn finish(manifest: &mut Manifest) {
+    name_handlers(manifest);
+    for resource in manifest.resources.values_mut() {
+        // Serialising a resource cannot fail: it holds no maps with keys other than text.
+        resource.config_hash = resource.compute_config_hash().unwrap_or_default();
+    }
 }
 
 /// `handler_{name}.py`, made safe for file systems; names that become equal by this get a digest of their own.
-pub(crate) fn name_handlers(manifest: &mut Manifest) {
+fn name_handlers(manifest: &mut Manifest) {
     let mut owners: BTreeMap<String, usize> = BTreeMap::new();
     for name in manifest.resources.keys() {
         *owners.entry(sanitised(name.as_str())).or_default() += 1;

@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flash_model::{Manifest, ResourceName};
 
-use crate::lower::with_hash;
-
 /// Modules whose packages have other names. Others are told by their own, `-` and `_` being the same.
 const PACKAGES: [(&str, &[&str]); 9] = [
     ("PIL", &["pillow"]),
@@ -40,7 +38,6 @@ pub(crate) fn share_dependencies(manifest: &mut Manifest) {
             && dependencies.len() > resource.spec.dependencies.len()
         {
             resource.spec.dependencies = dependencies.into_iter().collect();
-            *resource = with_hash(resource.clone());
         }
     }
 }

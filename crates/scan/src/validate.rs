@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flash_model::{Code, Diagnostic, HttpMethod, RESERVED_PATHS, RESERVED_PREFIX, Span};
+use ruff_python_ast::Expr;
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::decorators::{RemoteUse, RouteText, Style};
 use crate::fold::fold;
 use crate::imports::{FileIndex, Project};
+use crate::resources::Symbol;
 use crate::specification::{Specified, check_unused};
 use crate::suggest;
 use crate::survey::Definition;
@@ -137,9 +139,9 @@ pub(crate) fn unused_configurations(
         for value in survey.bindings.values().flatten().filter_map(|bound| bound.binding.value()) {
             let is_used = used.contains(&(file, value.range().start()));
             if !is_used
-                && value.is_call_expr()
+                && let Expr::Call(call) = value
+                && matches!(project.symbol(file, &call.func), Some(Symbol::Resource(_) | Symbol::Endpoint))
                 && let Ok(Value::Resource(resource)) = fold(project, file, value)
-                && resource.call.range() == value.range()
             {
                 check_unused(project, &resource, diagnostics);
             }

@@ -3,16 +3,16 @@
 use flash_model::{Code, Diagnostic, Hardware, ResourceSpec, VolumeSpec};
 
 use super::{
-    CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, DEFAULT_DATACENTER, DEFAULT_IDLE_TIMEOUT, Environment,
-    Specified, any_if_empty, check_cpu_locations, name, scaler, spec_variables, variable_names,
+    CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, DEFAULT_DATACENTER, DEFAULT_IDLE_TIMEOUT, Specified,
+    any_if_empty, check_cpu_locations, environment_and_template, name, no_effect_on_cpu, scaler,
+    spec_variables, variable_names,
 };
 use crate::arguments::{Arguments, Signature, Site};
 use crate::fields::Fields;
 use crate::imports::Project;
-use crate::nested::{container_disk_gb, read_template, read_volume};
+use crate::nested::{container_disk_gb, read_volume};
 use crate::resources::{
-    CPU_INSTANCE_TYPE, CUDA_VERSION, DATA_CENTER, GPU_GROUP, GPU_TYPE, NETWORK_VOLUME, POD_TEMPLATE,
-    SERVERLESS_TYPE,
+    CPU_INSTANCE_TYPE, CUDA_VERSION, DATA_CENTER, GPU_GROUP, GPU_TYPE, NETWORK_VOLUME, SERVERLESS_TYPE,
 };
 use crate::value::{ResourceCall, Value};
 
@@ -38,12 +38,7 @@ pub(super) fn specify<'a>(
         fields.member("datacenter", &DATA_CENTER).unwrap_or_else(|| DEFAULT_DATACENTER.to_owned());
     let locations = locations(&mut fields, &datacenter);
     check_cpu_locations(&mut fields, class, "datacenter", std::slice::from_ref(&datacenter));
-    let mut environment = Environment::default();
-    fields.environment("env", &mut environment);
-    let template = fields.nested("template", &POD_TEMPLATE);
-    let template =
-        template.map(|template| read_template(&mut fields, "template", &template, &mut environment));
-    let template = template.unwrap_or_default();
+    let (environment, template) = environment_and_template(&mut fields);
     let container_disk_gb = container_disk_gb(&mut fields, &hardware, template.disk_gb);
     let volumes = volumes(&mut fields, &datacenter);
     if let Some(kind) = fields.member("type", &SERVERLESS_TYPE)
@@ -110,19 +105,9 @@ fn volumes(fields: &mut Fields<'_, '_, '_>, datacenter: &str) -> Vec<VolumeSpec>
 
 fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
     if cpu {
-        for name in ["gpus", "gpuCount", "gpuIds", "cudaVersions", "allowedCudaVersions"] {
-            if fields.arguments.has(name) {
-                let span = fields.span(name);
-                fields.diagnostics.push(
-                    Diagnostic::warning(
-                        Code::InvalidValue,
-                        format!("`{name}` has no effect on a CPU resource"),
-                    )
-                    .at(span)
-                    .hint("remove it, or use a GPU class such as `LiveServerless`"),
-                );
-            }
-        }
+        let names = ["gpus", "gpuCount", "gpuIds", "cudaVersions", "allowedCudaVersions"];
+        let hint = "remove it, or use a GPU class such as `LiveServerless`";
+        no_effect_on_cpu(fields, &names, "resource", hint);
         let instance_ids = fields.members("instanceIds", &[&CPU_INSTANCE_TYPE]);
         let written = fields.arguments.value("instanceIds", &mut Vec::new());
         if written.is_some_and(|given| given.value == Value::List(Vec::new())) {

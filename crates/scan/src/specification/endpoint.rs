@@ -3,16 +3,17 @@
 use flash_model::{Code, Diagnostic, EndpointKind, Hardware, ResourceSpec, VolumeSpec};
 
 use super::{
-    CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, CPU_DATACENTER, Environment, ImpliedName, Specified,
-    any_if_empty, check_cpu_locations, name, scaler, spec_variables, variable_names,
+    CONCURRENCY_OF_HTTP, CONCURRENCY_OF_QUEUE, CPU_DATACENTER, ImpliedName, Specified, any_if_empty,
+    check_cpu_locations, environment_and_template, name, no_effect_on_cpu, scaler, spec_variables,
+    variable_names,
 };
 use crate::arguments::{Arguments, Signature, Site};
 use crate::fields::Fields;
 use crate::imports::Project;
-use crate::nested::{container_disk_gb, read_template, read_volume};
+use crate::nested::{container_disk_gb, read_volume};
 use crate::resources::{
     self, CPU_INSTANCE_TYPE, CUDA_VERSION, DATA_CENTER, ENDPOINT_ARGUMENTS, GPU_GROUP, GPU_TYPE,
-    NETWORK_VOLUME, POD_TEMPLATE, ResourceClass,
+    NETWORK_VOLUME, ResourceClass,
 };
 use crate::value::{ResourceCall, Value};
 
@@ -69,12 +70,7 @@ pub(super) fn specify<'a>(
     let scaler = scaler(&mut fields, class.kind, ["scaler_type", "scaler_value"]);
     let volumes = volumes(&mut fields);
     let locations = locations(&mut fields, class, &volumes);
-    let mut environment = Environment::default();
-    fields.environment("env", &mut environment);
-    let template = fields.nested("template", &POD_TEMPLATE);
-    let template =
-        template.map(|template| read_template(&mut fields, "template", &template, &mut environment));
-    let template = template.unwrap_or_default();
+    let (environment, template) = environment_and_template(&mut fields);
     let container_disk_gb = container_disk_gb(&mut fields, &hardware, template.disk_gb);
     let concurrency = if class.is_load_balanced() { CONCURRENCY_OF_HTTP } else { CONCURRENCY_OF_QUEUE };
     let spec = ResourceSpec {
@@ -152,19 +148,8 @@ fn exclusive(fields: &mut Fields<'_, '_, '_>, one: &str, other: &str, why: &str)
 
 fn hardware(fields: &mut Fields<'_, '_, '_>, cpu: bool) -> Hardware {
     if cpu {
-        for name in ["gpu_count", "min_cuda_version"] {
-            if fields.arguments.has(name) {
-                let span = fields.span(name);
-                fields.diagnostics.push(
-                    Diagnostic::warning(
-                        Code::InvalidValue,
-                        format!("`{name}` has no effect on a CPU endpoint"),
-                    )
-                    .at(span)
-                    .hint("remove it, or use `gpu` instead of `cpu`"),
-                );
-            }
-        }
+        let hint = "remove it, or use `gpu` instead of `cpu`";
+        no_effect_on_cpu(fields, &["gpu_count", "min_cuda_version"], "endpoint", hint);
         let instance_ids = fields.one_or_more("cpu", &[&CPU_INSTANCE_TYPE]).unwrap_or_default();
         return Hardware::Cpu { instance_ids: any_if_empty(instance_ids) };
     }

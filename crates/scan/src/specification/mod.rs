@@ -11,7 +11,8 @@ use flash_model::{Code, Diagnostic, EndpointKind, ResourceName, ResourceSpec, Sc
 use crate::arguments::{Arguments, Variables};
 use crate::fields::Fields;
 use crate::imports::Project;
-use crate::resources::{ResourceClass, SCALER_TYPE};
+use crate::nested::{Template, read_template};
+use crate::resources::{POD_TEMPLATE, ResourceClass, SCALER_TYPE};
 use crate::value::{Dialect, ResourceCall};
 
 /// Environment of a resource: values as text, and variables that take theirs from the environment of whoever deploys.
@@ -159,6 +160,24 @@ fn scaler(fields: &mut Fields<'_, '_, '_>, kind: EndpointKind, [type_name, value
         _ => default,
     };
     Scaler { scaler_type, value: fields.integer(value_name, 1).unwrap_or(DEFAULT_SCALER_VALUE) }
+}
+
+/// Warns of arguments that only mean something on GPUs.
+fn no_effect_on_cpu(fields: &mut Fields<'_, '_, '_>, names: &[&str], what: &str, hint: &str) {
+    for name in names.iter().filter(|name| fields.arguments.has(name)) {
+        let span = fields.span(name);
+        let message = format!("`{name}` has no effect on a CPU {what}");
+        fields.diagnostics.push(Diagnostic::warning(Code::InvalidValue, message).at(span).hint(hint));
+    }
+}
+
+/// `env` and `template`, which may bring an environment of its own.
+fn environment_and_template(fields: &mut Fields<'_, '_, '_>) -> (Environment, Template) {
+    let mut environment = Environment::default();
+    fields.environment("env", &mut environment);
+    let template = fields.nested("template", &POD_TEMPLATE);
+    let template = template.map(|template| read_template(fields, "template", &template, &mut environment));
+    (environment, template.unwrap_or_default())
 }
 
 /// CPU machines are in one data centre.

@@ -84,7 +84,7 @@ pub(super) fn compare(
             .at(line(&registration.file, 1))
             .hint("decorate functions at module level, each by its own decorator")
     }));
-    found.sort_by_cached_key(|diagnostic| (diagnostic.sort_key(), diagnostic.message.clone()));
+    Diagnostic::sort(&mut found);
     found.dedup();
     found
 }

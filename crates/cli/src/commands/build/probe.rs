@@ -58,7 +58,7 @@ pub(super) fn probe(
         let recorded = ask(command, question, IMPORT_TIMEOUT, &build.cancel)?;
         found.extend(compare(manifest, resources, &recorded));
     }
-    found.sort_by_cached_key(|diagnostic| (diagnostic.sort_key(), diagnostic.message.clone()));
+    Diagnostic::sort(&mut found);
     found.dedup();
     Ok(found)
 }
