@@ -1,6 +1,9 @@
 //! Typed names and ids. Identity is app / environment / resource name; endpoint ids are recorded, never parsed.
+//!
+//! Cheap to clone: one name stands in the manifest, in records, in the inventory and in every plan.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,13 +23,13 @@ macro_rules! text_id {
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
         #[schemars(with = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             pub fn new(value: impl Into<String>) -> Result<Self, InvalidName> {
                 let value = value.into();
                 let valid: fn(&str) -> bool = $valid;
-                if valid(&value) { Ok(Self(value)) } else { Err(InvalidName { kind: $kind, value, rule: $rule }) }
+                if valid(&value) { Ok(Self(value.into())) } else { Err(InvalidName { kind: $kind, value, rule: $rule }) }
             }
 
             pub fn as_str(&self) -> &str {
@@ -61,7 +64,7 @@ macro_rules! text_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0
+                id.0.as_ref().to_owned()
             }
         }
     };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EndpointId, IdempotencyKey, ResourceName, Scope};
+use crate::{EndpointId, IdempotencyKey, ResourceName, ResourceSpec, Scope};
 
 /// The tag every endpoint carries. Nothing without our tag is ever touched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub enum ObservedPhase {
     Running,
     /// Exists but runs nothing: it was suspended or its process died.
     Stopped,
+    /// Runs, but has not answered for a while. Never said by a provider: whoever asks endpoints for their health
+    /// finds it out.
+    Unresponsive,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,33 @@ pub struct ObservedEndpoint {
     pub config_hash: String,
     pub phase: ObservedPhase,
     pub url: Option<String>,
+    /// What it is now, as far as the provider can tell; a difference to what was applied was made by somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Box<ResourceSpec>>,
+}
+
+/// Whether one endpoint exists, asked for by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Existence {
+    Present(Box<ObservedEndpoint>),
+    Absent,
+    /// The provider could not say. Never a reason to create or delete.
+    Unknown,
+}
+
+/// What an endpoint answers when it is asked whether it can serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Ready,
+    Starting,
+    /// It answered that it cannot serve, and why.
+    Unhealthy {
+        reason: String,
+    },
+    /// It did not answer.
+    Unreachable {
+        reason: String,
+    },
 }
 
 /// An endpoint missing from a `Partial` inventory is *unknown*, not absent: it is neither created nor deleted.

@@ -37,7 +37,7 @@ pub use ids::{
     AppName, EndpointId, EnvironmentName, FunctionName, HolderId, IdempotencyKey, InvalidName, MothershipId,
     ResourceName, Scope,
 };
-pub use inventory::{Completeness, Inventory, ObservedEndpoint, ObservedPhase, Owner};
+pub use inventory::{Completeness, Existence, Health, Inventory, ObservedEndpoint, ObservedPhase, Owner};
 pub use lease::{Lease, LeaseRefusal, LeaseRequest, LeaseState};
 pub use manifest::{DEFAULT_GENERATED_AT, MANIFEST_VERSION, Manifest, ManifestError, Provisioned, Resource};
 pub use origin::Provenance;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EndpointId, Function, FunctionName, ResourceName, ResourceSpec, ResourceStatus, canonical_json,
-    sha256_hex,
+    Code, EndpointId, Function, FunctionName, ResourceName, ResourceRecord, ResourceSpec, ResourceStatus,
+    canonical_json, sha256_hex,
 };
 
 pub const MANIFEST_VERSION: &str = "1.0";
@@ -76,6 +76,30 @@ pub struct Provisioned {
     pub status: Option<ResourceStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
+    /// What kind of reason it is: an error code (`FL208`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub status_code: Option<Code>,
+    /// Since when it has this status: milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_since_ms: Option<u64>,
+}
+
+impl Provisioned {
+    /// Of a resource that has no record: pending.
+    pub fn of(record: Option<&ResourceRecord>) -> Self {
+        match record {
+            Some(record) => Self {
+                endpoint_id: record.endpoint_id.clone(),
+                endpoint_url: record.endpoint_url.clone(),
+                status: Some(record.status),
+                status_reason: record.status_reason.clone(),
+                status_code: record.status_code,
+                status_since_ms: Some(record.status_since_ms).filter(|since| *since > 0),
+            },
+            None => Self { status: Some(ResourceStatus::Pending), ..Self::default() },
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

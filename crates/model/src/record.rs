@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EndpointId, IdempotencyKey, MothershipId, Resource, ResourceName, ResourceSpec};
+use crate::{Code, EndpointId, IdempotencyKey, MothershipId, Resource, ResourceName, ResourceSpec};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -70,7 +70,7 @@ impl Applied {
     }
 }
 
-/// A failure changes only `status`, `status_reason`, `attempts` and `updated_at_ms`; id, URL and hash stay.
+/// A failure changes only `status`, its reason, `attempts`, `rejected` and times; id, URL and hash stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceRecord {
     pub resource: ResourceName,
@@ -85,8 +85,18 @@ pub struct ResourceRecord {
     pub status: ResourceStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
+    /// What kind of reason it is, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub status_code: Option<Code>,
+    /// When it came to have this status. Milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub status_since_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
+    /// Hash of the desired version whose endpoint did not become healthy, so that the earlier one goes on serving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<String>,
     /// Attempts since the last success.
     pub attempts: u32,
     /// Milliseconds since the Unix epoch.
@@ -106,7 +116,10 @@ impl ResourceRecord {
             applied: None,
             status: ResourceStatus::Pending,
             status_reason: None,
+            status_code: None,
+            status_since_ms: 0,
             intent: None,
+            rejected: None,
             attempts: 0,
             updated_at_ms: 0,
             version: 0,

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use flash_model::{
-    Manifest, Provisioned, ResourceName, ResourceRecord, ResourceStatus, RouteTable, sha256_hex,
-};
+use flash_model::{Manifest, Provisioned, ResourceName, ResourceRecord, RouteTable, sha256_hex};
 use tokio::sync::watch;
 
 use crate::store::StoredManifest;
@@ -116,15 +114,7 @@ impl Discovery {
 fn merge(parts: &Parts) -> Manifest {
     let mut manifest = parts.desired.clone();
     for (name, resource) in &mut manifest.resources {
-        resource.provisioned = match parts.records.get(name) {
-            Some(record) => Provisioned {
-                endpoint_id: record.endpoint_id.clone(),
-                endpoint_url: record.endpoint_url.clone(),
-                status: Some(record.status),
-                status_reason: record.status_reason.clone(),
-            },
-            None => Provisioned { status: Some(ResourceStatus::Pending), ..Provisioned::default() },
-        };
+        resource.provisioned = Provisioned::of(parts.records.get(name));
     }
     manifest
 }

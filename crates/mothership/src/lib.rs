@@ -8,6 +8,7 @@
 
 mod discovery;
 mod http;
+mod jitter;
 mod leadership;
 mod reconcile;
 mod service;
@@ -15,7 +16,9 @@ mod settings;
 pub mod store;
 
 pub use discovery::Served;
+pub use flash_plan::Drift;
+pub use jitter::Jitter;
 pub use leadership::Role;
-pub use reconcile::{Desired, Event};
+pub use reconcile::{Desired, Environment, Event};
 pub use service::{Front, Handle, Mothership, StartError};
-pub use settings::{FrontSettings, LeaseSettings, ReconcileSettings};
+pub use settings::{EnvironmentSource, FrontSettings, LeaseSettings, PERIOD, ReconcileSettings};

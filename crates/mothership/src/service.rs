@@ -38,7 +38,8 @@ pub struct Front {
 /// The running server: HTTP in front, reconciliation behind, one never waiting for the other.
 #[derive(Debug)]
 pub struct Mothership {
-    front: Front,
+    stop: watch::Sender<bool>,
+    server: Option<JoinHandle<()>>,
     handle: Handle,
     leadership: JoinHandle<Result<(), flash_providers::Error>>,
 }
@@ -108,41 +109,72 @@ impl Front {
         &self.url
     }
 
-    /// Starts reconciliation. Nothing happens until a desired state is set.
+    /// Starts reconciliation. Nothing is provisioned until there is a desired state: one that is set here, or one that is
+    /// stored.
     pub async fn reconcile(self, settings: ReconcileSettings) -> Result<Mothership, StartError> {
-        let ReconcileSettings { scope, store, provider, period, lease } = settings;
-        let mothership_id = store.lineage(&scope, candidate()?).await?;
+        let parts = Parts {
+            discovery: self.discovery.clone(),
+            token: self.token.clone(),
+            url: self.url.clone(),
+            stop: self.stop.clone(),
+        };
+        parts.start(settings, Some(self.server)).await
+    }
+}
+
+/// What a mothership consists of beside its HTTP server.
+struct Parts {
+    discovery: Discovery,
+    token: Secret,
+    url: String,
+    stop: watch::Sender<bool>,
+}
+
+impl Parts {
+    async fn start(
+        self,
+        settings: ReconcileSettings,
+        server: Option<JoinHandle<()>>,
+    ) -> Result<Mothership, StartError> {
+        let Self { discovery, token, url, stop } = self;
+        let mothership_id = settings.store.lineage(&settings.scope, candidate()?).await?;
         let (desired, wanted) = watch::channel(None);
         let (events, _) = broadcast::channel(EVENTS_BUFFERED_MAX);
         let (role, watched_role) = watch::channel(Role::Starting);
         let leadership = Leadership {
-            store,
-            provider,
-            scope,
-            lease,
+            settings,
             mothership_id: mothership_id.clone(),
-            mothership_url: self.url.clone(),
-            token: self.token.clone(),
-            period,
-            discovery: self.discovery.clone(),
+            mothership_url: url.clone(),
+            token,
+            discovery: discovery.clone(),
             events: events.clone(),
             desired: wanted,
             role,
-            stop: self.stop.subscribe(),
+            stop: stop.subscribe(),
         };
-        let handle = Handle {
-            desired: Arc::new(desired),
-            discovery: self.discovery.clone(),
-            events,
-            role: watched_role,
-            url: self.url.clone(),
-            mothership_id,
-        };
-        Ok(Mothership { front: self, handle, leadership: tokio::spawn(leadership.run()) })
+        let desired = Arc::new(desired);
+        let handle = Handle { desired, discovery, events, role: watched_role, url, mothership_id };
+        Ok(Mothership { stop, server, handle, leadership: tokio::spawn(leadership.run()) })
     }
 }
 
 impl Mothership {
+    /// One that nobody can call over HTTP: for whoever embeds it, and for simulations. `url` is what endpoints are told.
+    pub async fn without_front(
+        project_name: &str,
+        url: &str,
+        token: Secret,
+        settings: ReconcileSettings,
+    ) -> Result<Self, StartError> {
+        let parts = Parts {
+            discovery: Discovery::new(project_name),
+            token,
+            url: url.to_owned(),
+            stop: watch::Sender::new(false),
+        };
+        parts.start(settings, None).await
+    }
+
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -150,11 +182,13 @@ impl Mothership {
     /// Stops serving and, if it leads, finishes steps that have begun, stops every endpoint without forgetting it (the
     /// next mothership finds the same ids and queues), and gives the lease back.
     pub async fn stop_with_endpoints(self) -> Result<(), flash_providers::Error> {
-        self.front.stop.send_replace(true);
+        self.stop.send_replace(true);
         let result = self.leadership.await?;
-        let server = self.front.server.abort_handle();
-        if tokio::time::timeout(HTTP_DRAIN_TIMEOUT, self.front.server).await.is_err() {
-            server.abort();
+        if let Some(server) = self.server {
+            let abort = server.abort_handle();
+            if tokio::time::timeout(HTTP_DRAIN_TIMEOUT, server).await.is_err() {
+                abort.abort();
+            }
         }
         result
     }
@@ -162,7 +196,9 @@ impl Mothership {
     /// Ends everything where it stands, as a crash would: no step is finished, the lease is not given back.
     pub fn kill(self) {
         self.leadership.abort();
-        self.front.server.abort();
+        if let Some(server) = self.server {
+            server.abort();
+        }
     }
 }
 

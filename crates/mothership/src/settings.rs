@@ -1,14 +1,21 @@
 //! What a mothership must be told.
 
+use std::fmt;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flash_model::lease::LEASE_TERM_MS;
-use flash_model::{HolderId, Secret};
+use flash_model::{HolderId, Manifest, ResourceName, Scope, Secret};
+use flash_plan::Drift;
 use flash_providers::Provider;
 
-use crate::store::Store;
+use crate::jitter::Jitter;
+use crate::reconcile::Environment;
+use crate::store::{Clock, Store, SystemClock};
+
+/// Longest time between two looks at the world, unless told otherwise.
+pub const PERIOD: Duration = Duration::from_secs(30);
 
 /// What the front needs. Enough to answer `/ping`.
 #[derive(Debug)]
@@ -20,15 +27,62 @@ pub struct FrontSettings {
     pub token: Secret,
 }
 
+/// Values of the environment variables that a manifest's resources name, for a manifest that was not scanned here: what
+/// this process has of them.
+pub type EnvironmentSource = dyn Fn(&Manifest) -> Environment + Send + Sync;
+
 /// What reconciliation needs.
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct ReconcileSettings {
-    pub scope: flash_model::Scope,
+    pub scope: Scope,
     pub store: Arc<dyn Store>,
     pub provider: Arc<dyn Provider>,
-    /// Longest time between two rounds.
-    pub period: Duration,
     pub lease: LeaseSettings,
+    /// Longest time between two looks at the world.
+    pub period: Duration,
+    /// What to do about endpoints that somebody else changed.
+    pub drift: Drift,
+    /// The resource that this mothership itself runs as, if it does.
+    pub own_resource: Option<ResourceName>,
+    /// Asked when a stored manifest becomes the desired state.
+    pub environment: Arc<EnvironmentSource>,
+    /// For times that are written down.
+    pub clock: Arc<dyn Clock>,
+    pub jitter: Jitter,
+}
+
+impl ReconcileSettings {
+    pub fn new(
+        scope: Scope,
+        store: Arc<dyn Store>,
+        provider: Arc<dyn Provider>,
+        lease: LeaseSettings,
+    ) -> Self {
+        Self {
+            scope,
+            store,
+            provider,
+            lease,
+            period: PERIOD,
+            drift: Drift::Repair,
+            own_resource: None,
+            environment: Arc::new(|_| Environment::new()),
+            clock: Arc::new(SystemClock),
+            jitter: Jitter::random(),
+        }
+    }
+}
+
+impl fmt::Debug for ReconcileSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scope, lease, period, drift, .. } = self;
+        f.debug_struct("ReconcileSettings")
+            .field("scope", scope)
+            .field("lease", lease)
+            .field("period", period)
+            .field("drift", drift)
+            .finish_non_exhaustive()
+    }
 }
 
 /// As whom this mothership asks to lead.

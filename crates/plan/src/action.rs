@@ -19,7 +19,7 @@ pub enum Action {
     /// Create, wait for health, switch the route table, delete the old one.
     Replace,
     Delete,
-    /// Recorded, but neither wanted nor existing: drop the record.
+    /// Recorded, but neither wanted nor listed: make sure that it is gone, and drop the record.
     Forget,
 }
 
@@ -61,6 +61,8 @@ pub enum Reason {
     /// The record names an endpoint that the provider says does not exist.
     Gone,
     Stopped,
+    /// Its endpoint runs but has not answered for a while.
+    Unresponsive,
     /// Exists with our tag, was never recorded.
     Unrecorded,
     /// A second endpoint for a resource that has one.
@@ -69,6 +71,10 @@ pub enum Reason {
     FieldChanged(FieldChange),
     /// The hash differs and nothing recorded says in which field.
     HashChanged,
+    /// Somebody else changed this field of its endpoint: `old` was applied, `new` is what it is now.
+    Drifted(FieldChange),
+    /// Somebody else changed its endpoint, in what the provider does not show.
+    ChangedOutside,
     /// An earlier attempt was interrupted after its intent was recorded.
     Interrupted,
 }
@@ -79,10 +85,10 @@ pub struct Step {
     pub resource: ResourceName,
     pub action: Action,
     pub reasons: Vec<Reason>,
-    /// The endpoint acted on: adopted, updated, replaced or deleted.
+    /// The endpoint acted on: adopted, updated, replaced or deleted; for a create the one that must be gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_id: Option<EndpointId>,
-    /// The manifest entry to bring the endpoint to.
+    /// The manifest entry to bring the endpoint to. Absent where nothing is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired: Option<Box<Resource>>,
     /// For create and replace: repeating the step with it makes no second endpoint.
@@ -116,5 +122,10 @@ impl Plan {
 
     pub fn is_no_op(&self) -> bool {
         self.changes().next().is_none()
+    }
+
+    /// What somebody else changed and is left as it is.
+    pub fn drifted(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.action == Action::NoOp && step.reasons != [Reason::Unchanged])
     }
 }

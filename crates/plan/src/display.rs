@@ -9,6 +9,9 @@ impl fmt::Display for Plan {
         for step in self.changes() {
             writeln!(f, "{step}")?;
         }
+        for step in self.drifted() {
+            writeln!(f, "! left as it is {}", Reasons(step))?;
+        }
         for deferred in &self.deferred {
             writeln!(f, "? {}: {}", deferred.resource, deferred.why)?;
         }
@@ -26,9 +29,18 @@ impl fmt::Display for Plan {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.action.symbol(), self.action, self.resource)?;
+        write!(f, "{} {} {}", self.action.symbol(), self.action, Reasons(self))
+    }
+}
+
+/// A resource and why something is done about it, or would have to be.
+struct Reasons<'a>(&'a Step);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.resource)?;
         let mut separator = ": ";
-        for reason in &self.reasons {
+        for reason in &self.0.reasons {
             write!(f, "{separator}{reason}")?;
             separator = ", ";
         }
@@ -44,6 +56,11 @@ impl fmt::Display for Reason {
             Self::NotInManifest => write!(f, "not in the manifest"),
             Self::Gone => write!(f, "its endpoint is gone"),
             Self::Stopped => write!(f, "its endpoint is stopped"),
+            Self::Unresponsive => write!(f, "its endpoint does not answer"),
+            Self::Drifted(change) => {
+                write!(f, "changed outside: {} {} → {}", change.field, change.old, change.new)
+            }
+            Self::ChangedOutside => write!(f, "changed outside"),
             Self::Unrecorded => write!(f, "running but not recorded"),
             Self::Surplus => write!(f, "surplus endpoint"),
             Self::CodeChanged => write!(f, "code changed"),

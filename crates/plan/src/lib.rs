@@ -15,4 +15,4 @@ mod policy;
 pub use action::{Action, Deferred, Plan, Reason, Step};
 pub use diff::{FieldChange, field_changes};
 pub use planner::plan;
-pub use policy::Policy;
+pub use policy::{Drift, Policy};

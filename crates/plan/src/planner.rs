@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use flash_model::{
-    Completeness, IdempotencyKey, Inventory, Manifest, ObservedEndpoint, ObservedPhase, Resource,
-    ResourceName, ResourceRecord, StateSnapshot, sha256_hex,
+    Completeness, IdempotencyKey, IntentAction, Inventory, Manifest, ObservedEndpoint, ObservedPhase,
+    Resource, ResourceName, ResourceRecord, StateSnapshot, sha256_hex,
 };
 
-use crate::{Action, Deferred, Plan, Policy, Reason, Step, field_changes, order};
+use crate::{Action, Deferred, Drift, Plan, Policy, Reason, Step, field_changes, order};
 
 /// Total and pure: same input, same plan, whatever the order of the inventory.
 pub fn plan(manifest: &Manifest, state: &StateSnapshot, inventory: &Inventory, policy: &Policy) -> Plan {
-    let mut planner = Planner { policy, inventory, steps: Vec::new(), deferred: Vec::new() };
+    let mut planner = Planner { policy, state, inventory, steps: Vec::new(), deferred: Vec::new() };
     let mut observed = by_resource(inventory, policy);
     let names = manifest.resources.keys().chain(state.records.keys()).chain(observed.keys()).cloned();
     let names: std::collections::BTreeSet<ResourceName> = names.collect();
@@ -33,6 +33,7 @@ pub fn plan(manifest: &Manifest, state: &StateSnapshot, inventory: &Inventory, p
 
 struct Planner<'a> {
     policy: &'a Policy,
+    state: &'a StateSnapshot,
     inventory: &'a Inventory,
     steps: Vec<Step>,
     deferred: Vec<Deferred>,
@@ -47,59 +48,95 @@ impl Planner<'_> {
         mut endpoints: Vec<&ObservedEndpoint>,
     ) {
         let intent = record.and_then(|record| record.intent.as_ref());
-        let current = take_current(&mut endpoints, desired, record);
+        if let (Some(IntentAction::Delete), Some(record)) = (intent.map(|intent| intent.action), record) {
+            // A deletion that was asked for may still take effect: what it may hit is never taken back into use.
+            return self.finish_deletion(record);
+        }
+        let recorded = record.and_then(|record| record.endpoint_id.as_ref());
         let resumed = intent
             .filter(|intent| intent.config_hash == desired.config_hash)
             .map(|intent| intent.idempotency_key.clone());
-        let key = resumed.clone().unwrap_or_else(|| self.idempotency_key(name, desired, record));
+        let current = take_current(&mut endpoints, desired, record);
+        let key = resumed.clone().unwrap_or_else(|| self.idempotency_key(name, desired));
         let step = |action, reasons| Step {
             resource: name.clone(),
             action,
             reasons,
             endpoint_id: current.map(|endpoint| endpoint.endpoint_id.clone()),
-            desired: Some(Box::new(desired.clone())),
+            desired: (action != Action::NoOp).then(|| Box::new(desired.clone())),
             idempotency_key: matches!(action, Action::Create | Action::Replace).then(|| key.clone()),
             record_version: record.map_or(0, |record| record.version),
         };
-        let recorded = record.and_then(|record| record.endpoint_id.as_ref());
-        let wanted = match current {
-            None if self.inventory.completeness == Completeness::Partial => {
-                match (recorded, record.and_then(|record| record.applied.as_ref())) {
-                    (Some(id), Some(applied)) if applied.config_hash == desired.config_hash => {
-                        Step { endpoint_id: Some(id.clone()), ..step(Action::NoOp, vec![Reason::Unchanged]) }
-                    }
-                    _ => return self.defer(name, "the provider could not list what exists"),
+        let Some(endpoint) = current else {
+            let is_applied = record
+                .and_then(|record| record.applied.as_ref())
+                .is_some_and(|applied| applied.config_hash == desired.config_hash);
+            let wanted = match recorded {
+                Some(_) if self.is_partial() && !is_applied => {
+                    return self.defer(name, "the provider could not list what exists");
                 }
-            }
-            None if recorded.is_some() => step(Action::Create, vec![Reason::Gone]),
-            None if resumed.is_some() => step(Action::Create, vec![Reason::Interrupted]),
-            None => step(Action::Create, vec![Reason::New]),
-            Some(endpoint) => match (endpoint.phase, endpoint.config_hash == desired.config_hash) {
-                (ObservedPhase::Running, true) if recorded != Some(&endpoint.endpoint_id) => {
-                    step(Action::Adopt, vec![Reason::Unrecorded])
+                None if self.is_partial() => {
+                    return self.defer(name, "the provider could not list what exists");
                 }
-                // A change that was begun and then taken back: the record is to say so.
-                (ObservedPhase::Running, true) if intent.is_some() => {
-                    step(Action::Adopt, vec![Reason::Interrupted])
+                Some(_) if self.is_partial() => step(Action::NoOp, vec![Reason::Unchanged]),
+                Some(_) if is_applied && intent.is_none() && self.policy.drift == Drift::Report => {
+                    step(Action::NoOp, vec![Reason::Gone])
                 }
-                (ObservedPhase::Running, true) => step(Action::NoOp, vec![Reason::Unchanged]),
-                (ObservedPhase::Stopped, true) => step(Action::Update, vec![Reason::Stopped]),
-                (ObservedPhase::Stopped, false) => {
-                    let mut reasons = vec![Reason::Stopped];
-                    reasons.extend(changes(record, desired));
-                    step(Action::Update, reasons)
-                }
-                (ObservedPhase::Running, false) if self.policy.in_place.contains(&desired.spec.kind) => {
-                    step(Action::Update, changes(record, desired))
-                }
-                (ObservedPhase::Running, false) => step(Action::Replace, changes(record, desired)),
-            },
+                Some(_) => step(Action::Create, vec![Reason::Gone]),
+                None if resumed.is_some() => step(Action::Create, vec![Reason::Interrupted]),
+                None => step(Action::Create, vec![Reason::New]),
+            };
+            // Others of the resource are not judged before it is certain that the recorded one is gone.
+            return self.steps.push(Step { endpoint_id: recorded.cloned(), ..wanted });
         };
-        self.steps.push(wanted);
+        let drift = drift(record, endpoint, desired);
+        self.steps.push(match (endpoint.phase, endpoint.config_hash == desired.config_hash) {
+            (ObservedPhase::Running, _) if !drift.is_empty() => match self.policy.drift {
+                Drift::Repair => step(Action::Update, drift),
+                Drift::Report => step(Action::NoOp, drift),
+            },
+            (ObservedPhase::Running, true) if recorded != Some(&endpoint.endpoint_id) => {
+                step(Action::Adopt, vec![Reason::Unrecorded])
+            }
+            // A change that was begun and then taken back: the record is to say so.
+            (ObservedPhase::Running, true) if intent.is_some() => {
+                step(Action::Adopt, vec![Reason::Interrupted])
+            }
+            (ObservedPhase::Running, true) => step(Action::NoOp, vec![Reason::Unchanged]),
+            (ObservedPhase::Running, false) if self.policy.in_place.contains(&desired.spec.kind) => {
+                step(Action::Update, changes(record, desired))
+            }
+            (ObservedPhase::Running, false) => step(Action::Replace, changes(record, desired)),
+            (ObservedPhase::Stopped | ObservedPhase::Unresponsive, is_as_wanted) => {
+                let mut reasons = vec![match endpoint.phase {
+                    ObservedPhase::Unresponsive => Reason::Unresponsive,
+                    _ => Reason::Stopped,
+                }];
+                if !is_as_wanted {
+                    reasons.extend(changes(record, desired));
+                }
+                step(Action::Update, reasons)
+            }
+        });
         // The successor of an interrupted replacement is found again by its key when the step is repeated.
-        let successor = resumed.filter(|_| current.is_some());
-        endpoints.retain(|endpoint| Some(&endpoint.idempotency_key) != successor.as_ref());
+        endpoints.retain(|endpoint| Some(&endpoint.idempotency_key) != resumed.as_ref());
         self.delete_all(name, record, &endpoints, Reason::Surplus);
+    }
+
+    fn is_partial(&self) -> bool {
+        self.inventory.completeness == Completeness::Partial
+    }
+
+    fn finish_deletion(&mut self, record: &ResourceRecord) {
+        self.steps.push(Step {
+            resource: record.resource.clone(),
+            action: Action::Delete,
+            reasons: vec![Reason::Interrupted],
+            endpoint_id: record.endpoint_id.clone(),
+            desired: None,
+            idempotency_key: None,
+            record_version: record.version,
+        });
     }
 
     fn unwant(
@@ -110,7 +147,7 @@ impl Planner<'_> {
     ) {
         let recorded = record.and_then(|record| record.endpoint_id.as_ref());
         let seen = endpoints.iter().any(|endpoint| recorded == Some(&endpoint.endpoint_id));
-        if record.is_some() && !seen && self.inventory.completeness == Completeness::Partial {
+        if record.is_some() && !seen && self.is_partial() {
             return self.defer(name, "no longer wanted, but the provider could not list what exists");
         }
         self.delete_all(name, record, &endpoints, Reason::NotInManifest);
@@ -149,44 +186,55 @@ impl Planner<'_> {
         self.deferred.push(Deferred { resource: resource.clone(), why: why.to_owned() });
     }
 
-    /// Made from what was planned from, so that planning stays pure and a repeated plan repeats its keys.
-    fn idempotency_key(
-        &self,
-        name: &ResourceName,
-        desired: &Resource,
-        record: Option<&ResourceRecord>,
-    ) -> IdempotencyKey {
-        let version = record.map_or(0, |record| record.version);
-        let digest = sha256_hex(
-            format!("{}\n{name}\n{}\n{version}", self.policy.scope, desired.config_hash).as_bytes(),
-        );
+    /// Made from what was planned from, so that planning stays pure and a repeated plan repeats its keys. No later state
+    /// has the same serial, so a key is never used again: what arrives late for an earlier one cannot hit a later endpoint.
+    fn idempotency_key(&self, name: &ResourceName, desired: &Resource) -> IdempotencyKey {
+        let lineage = self.state.lineage.as_ref().map_or("", |lineage| lineage.as_str());
+        let (scope, serial) = (&self.policy.scope, self.state.serial);
+        let digest =
+            sha256_hex(format!("{scope}\n{lineage}\n{serial}\n{name}\n{}", desired.config_hash).as_bytes());
         IdempotencyKey::new(&digest[..32]).unwrap_or_else(|_| unreachable!("32 hex digits are a key"))
     }
 }
 
-/// Takes the endpoint that stands for the resource out of what was observed: the recorded one, else the one that an
-/// interrupted step made, else the best unrecorded one.
+/// Takes the endpoint that stands for the resource out of what was observed: the recorded one and no other; where none
+/// is recorded the one that an interrupted step made, else the best.
 fn take_current<'a>(
     endpoints: &mut Vec<&'a ObservedEndpoint>,
     desired: &Resource,
     record: Option<&ResourceRecord>,
 ) -> Option<&'a ObservedEndpoint> {
-    let recorded = record.and_then(|record| record.endpoint_id.as_ref());
-    let key = record.and_then(|record| record.intent.as_ref()).map(|intent| &intent.idempotency_key);
-    let best = endpoints
-        .iter()
-        .enumerate()
-        .min_by_key(|(_, endpoint)| {
-            (
-                recorded != Some(&endpoint.endpoint_id),
-                key != Some(&endpoint.idempotency_key),
-                endpoint.config_hash != desired.config_hash,
-                endpoint.phase != ObservedPhase::Running,
-                endpoint.endpoint_id.clone(),
-            )
-        })
-        .map(|(index, _)| index)?;
-    Some(endpoints.swap_remove(best))
+    let index = match record.and_then(|record| record.endpoint_id.as_ref()) {
+        Some(recorded) => endpoints.iter().position(|endpoint| endpoint.endpoint_id == *recorded),
+        None => {
+            let key = record.and_then(|record| record.intent.as_ref()).map(|intent| &intent.idempotency_key);
+            let rank = |endpoint: &ObservedEndpoint| {
+                (
+                    key != Some(&endpoint.idempotency_key),
+                    endpoint.config_hash != desired.config_hash,
+                    endpoint.phase != ObservedPhase::Running,
+                    endpoint.endpoint_id.clone(),
+                )
+            };
+            (0..endpoints.len()).min_by_key(|index| rank(endpoints[*index]))
+        }
+    };
+    index.map(|index| endpoints.remove(index))
+}
+
+/// What is different from what we applied, though we applied what is wanted and have begun nothing since.
+fn drift(record: Option<&ResourceRecord>, endpoint: &ObservedEndpoint, desired: &Resource) -> Vec<Reason> {
+    let Some(record) = record.filter(|record| record.intent.is_none()) else { return Vec::new() };
+    let applied = record.applied.as_ref().filter(|applied| applied.config_hash == desired.config_hash);
+    let Some(applied) = applied.filter(|_| record.endpoint_id.as_ref() == Some(&endpoint.endpoint_id)) else {
+        return Vec::new();
+    };
+    let fields = endpoint.spec.as_ref().map_or_else(Vec::new, |spec| field_changes(&applied.spec, spec));
+    match fields.is_empty() {
+        false => fields.into_iter().map(Reason::Drifted).collect(),
+        true if endpoint.config_hash != applied.config_hash => vec![Reason::ChangedOutside],
+        true => Vec::new(),
+    }
 }
 
 fn changes(record: Option<&ResourceRecord>, desired: &Resource) -> Vec<Reason> {

@@ -2,6 +2,16 @@
 
 use flash_model::{EndpointKind, ResourceName, Scope};
 
+/// What to do about endpoints that somebody else changed or deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Drift {
+    /// Bring them back to what was applied.
+    #[default]
+    Repair,
+    /// Only say so.
+    Report,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Endpoints tagged for another app or environment are not ours and are never in a plan.
@@ -10,4 +20,5 @@ pub struct Policy {
     pub own_resource: Option<ResourceName>,
     /// Kinds whose endpoints hold what must outlive a change (a queue's jobs): updated in place, not replaced.
     pub in_place: Vec<EndpointKind>,
+    pub drift: Drift,
 }

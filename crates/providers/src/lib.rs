@@ -13,5 +13,5 @@ pub mod sim;
 
 pub use error::Error;
 pub use local::LocalProvider;
-pub use provider::{EndpointRequest, Health, Mandate, Pending, Provider};
+pub use provider::{EndpointRequest, Limits, Mandate, Pending, Provider};
 pub use sim::SimProvider;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use flash_model::{
-    EndpointId, EndpointKind, IdempotencyKey, Inventory, Manifest, MothershipId, ObservedEndpoint, Owner,
-    Resource, Scope, Secret,
+    EndpointId, EndpointKind, Existence, Health, IdempotencyKey, Inventory, Manifest, MothershipId,
+    ObservedEndpoint, Owner, Resource, Scope, Secret, VolumeSpec,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -62,12 +63,15 @@ impl EndpointRequest {
     }
 }
 
-/// What an endpoint's `/ping` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    Ready,
-    Starting,
-    Unhealthy { reason: String },
+/// How hard a provider may be driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls under way at the same time.
+    pub parallel_calls_max: usize,
+    /// None where calls are not counted.
+    pub calls_per_second_max: Option<u32>,
+    /// A call that has not answered by then counts as failed; its effect may still come.
+    pub call_timeout: Duration,
 }
 
 pub trait Provider: Debug + Send + Sync {
@@ -79,8 +83,19 @@ pub trait Provider: Debug + Send + Sync {
         &[]
     }
 
+    fn limits(&self) -> Limits;
+
     /// Everything that carries the tag of `scope`.
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory>;
+
+    /// Everything that carries a tag of ours, of whatever app and environment.
+    fn inventory_of_all(&self) -> Pending<'_, Inventory>;
+
+    /// Whether this endpoint exists. Listings may lag behind what was done; this does not.
+    fn find<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, Existence>;
+
+    /// Makes sure that a volume exists before an endpoint is made that mounts it. Idempotent by the volume's name.
+    fn ensure_volume<'a>(&'a self, scope: &'a Scope, volume: &'a VolumeSpec) -> Pending<'a, ()>;
 
     /// Makes an endpoint and returns once it has an address. Idempotent by the request's key: if that endpoint exists
     /// it is returned, started if it was stopped.

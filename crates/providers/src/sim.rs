@@ -1,16 +1,17 @@
 //! Endpoints that exist in memory only, with failures on demand: for tests of whoever uses a provider.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use flash_model::{
-    Completeness, EndpointId, Inventory, ObservedEndpoint, ObservedPhase, ResourceName, Retry, Scope,
-    sha256_hex,
+    Completeness, EndpointId, Existence, Health, Inventory, ObservedEndpoint, ObservedPhase, ResourceName,
+    ResourceSpec, Retry, Scope, VolumeSpec, sha256_hex,
 };
 use tokio::sync::watch;
 
 use crate::Error;
-use crate::provider::{EndpointRequest, Health, Mandate, Pending, Provider};
+use crate::provider::{EndpointRequest, Limits, Mandate, Pending, Provider};
 
 /// One call that changed the world, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +27,10 @@ struct World {
     unhealthy: BTreeMap<ResourceName, String>,
     failing_creates: BTreeMap<ResourceName, Failing>,
     mandates: BTreeMap<Scope, Mandate>,
+    volumes: BTreeSet<String>,
     refused: u64,
     unreachable: bool,
-    inventories: u64,
+    calls: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug)]
@@ -41,16 +43,42 @@ struct Failing {
 #[derive(Debug)]
 pub struct SimProvider {
     world: Mutex<World>,
+    latency: Duration,
     changes: watch::Sender<u64>,
 }
 
 impl Default for SimProvider {
     fn default() -> Self {
-        Self { world: Mutex::default(), changes: watch::Sender::new(0) }
+        Self::with_latency(Duration::ZERO)
     }
 }
 
 impl SimProvider {
+    /// Every call takes this long.
+    pub fn with_latency(latency: Duration) -> Self {
+        Self { world: Mutex::default(), latency, changes: watch::Sender::new(0) }
+    }
+
+    /// How often each verb was called, whatever came of it.
+    pub fn calls(&self) -> BTreeMap<&'static str, u64> {
+        self.world().calls.clone()
+    }
+
+    /// Somebody else changes what an endpoint is.
+    pub fn tamper(&self, endpoint_id: &EndpointId, change: impl FnOnce(&mut ResourceSpec)) {
+        if let Some(spec) =
+            self.world().endpoints.get_mut(endpoint_id).and_then(|endpoint| endpoint.spec.as_mut())
+        {
+            change(spec);
+        }
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// From now on endpoints of this resource are healthy again.
+    pub fn set_healthy(&self, resource: &ResourceName) {
+        self.world().unhealthy.remove(resource);
+    }
+
     pub fn endpoints(&self) -> Vec<ObservedEndpoint> {
         self.world().endpoints.values().cloned().collect()
     }
@@ -88,7 +116,7 @@ impl SimProvider {
 
     /// How often it was asked what exists.
     pub fn inventories(&self) -> u64 {
-        self.world().inventories
+        self.world().calls.get("inventory").copied().unwrap_or(0)
     }
 
     /// The endpoint vanishes behind our back.
@@ -109,9 +137,26 @@ impl SimProvider {
             config_hash: request.resource()?.config_hash.clone(),
             phase: ObservedPhase::Running,
             endpoint_id: endpoint_id.clone(),
+            spec: Some(Box::new(request.resource()?.spec.clone())),
         };
         self.world().endpoints.insert(endpoint_id, endpoint.clone());
         Ok(endpoint)
+    }
+
+    async fn called(&self, verb: &'static str) {
+        *self.world().calls.entry(verb).or_default() += 1;
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
+    }
+
+    fn listed(&self, wanted: impl Fn(&ObservedEndpoint) -> bool) -> Inventory {
+        let world = self.world();
+        if world.unreachable {
+            return Inventory::unknown();
+        }
+        let endpoints = world.endpoints.values().filter(|endpoint| wanted(endpoint)).cloned().collect();
+        Inventory { completeness: Completeness::Complete, endpoints }
     }
 
     fn note(&self, verb: &'static str, endpoint_id: &EndpointId) {
@@ -140,6 +185,12 @@ impl SimProvider {
         checked
     }
 
+    fn missing_volume(&self, request: &EndpointRequest) -> Result<Option<String>, Error> {
+        let world = self.world();
+        let names = request.resource()?.spec.volumes.iter().filter_map(|volume| volume.name.clone());
+        Ok({ names }.find(|name| !world.volumes.contains(name)))
+    }
+
     fn get(&self, endpoint_id: &EndpointId) -> Result<ObservedEndpoint, Error> {
         let found = self.world().endpoints.get(endpoint_id).cloned();
         found.ok_or_else(|| Error::NoEndpoint { endpoint_id: endpoint_id.clone() })
@@ -151,22 +202,55 @@ impl Provider for SimProvider {
         "sim"
     }
 
+    fn limits(&self) -> Limits {
+        Limits { parallel_calls_max: 64, calls_per_second_max: None, call_timeout: Duration::from_secs(30) }
+    }
+
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {
         Box::pin(async move {
-            let mut world = self.world();
-            world.inventories += 1;
-            if world.unreachable {
-                return Ok(Inventory::unknown());
+            self.called("inventory").await;
+            Ok(self.listed(|endpoint| endpoint.owner.scope == *scope))
+        })
+    }
+
+    fn inventory_of_all(&self) -> Pending<'_, Inventory> {
+        Box::pin(async move {
+            self.called("inventory").await;
+            Ok(self.listed(|_| true))
+        })
+    }
+
+    fn find<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, Existence> {
+        Box::pin(async move {
+            self.called("find").await;
+            if self.world().unreachable {
+                return Ok(Existence::Unknown);
             }
-            let endpoints = world.endpoints.values().filter(|endpoint| endpoint.owner.scope == *scope);
-            Ok(Inventory { completeness: Completeness::Complete, endpoints: endpoints.cloned().collect() })
+            Ok(match self.get(endpoint_id) {
+                Ok(endpoint) => Existence::Present(Box::new(endpoint)),
+                Err(_) => Existence::Absent,
+            })
+        })
+    }
+
+    fn ensure_volume<'a>(&'a self, _: &'a Scope, volume: &'a VolumeSpec) -> Pending<'a, ()> {
+        Box::pin(async move {
+            self.called("volume").await;
+            let name = volume.name.clone().or_else(|| volume.id.clone()).unwrap_or_default();
+            self.world().volumes.insert(name);
+            Ok(())
         })
     }
 
     fn create<'a>(&'a self, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
+            self.called("create").await;
             self.admit(&request.owner.scope, &request.mandate)?;
             self.injected(&request.owner.resource, false)?;
+            if let Some(missing) = self.missing_volume(request)? {
+                let message = format!("volume {missing} was never made");
+                return Err(Error::Injected { message, retry: Retry::Never });
+            }
             let digest = sha256_hex(request.idempotency_key.as_str().as_bytes());
             let endpoint_id = EndpointId::new(&digest[..14])
                 .unwrap_or_else(|_| unreachable!("hex digits are an endpoint id"));
@@ -185,6 +269,7 @@ impl Provider for SimProvider {
         request: &'a EndpointRequest,
     ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
+            self.called("update").await;
             self.admit(&request.owner.scope, &request.mandate)?;
             self.get(endpoint_id)?;
             self.note("update", endpoint_id);
@@ -198,6 +283,7 @@ impl Provider for SimProvider {
         request: &'a EndpointRequest,
     ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
+            self.called("adopt").await;
             self.admit(&request.owner.scope, &request.mandate)?;
             self.get(endpoint_id)
         })
@@ -205,6 +291,7 @@ impl Provider for SimProvider {
 
     fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
         Box::pin(async move {
+            self.called("suspend").await;
             let mut endpoint = self.get(endpoint_id)?;
             self.admit(&endpoint.owner.scope, mandate)?;
             endpoint.phase = ObservedPhase::Stopped;
@@ -216,6 +303,7 @@ impl Provider for SimProvider {
 
     fn delete<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
         Box::pin(async move {
+            self.called("delete").await;
             if let Ok(endpoint) = self.get(endpoint_id) {
                 self.admit(&endpoint.owner.scope, mandate)?;
             }
@@ -227,6 +315,7 @@ impl Provider for SimProvider {
 
     fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health> {
         Box::pin(async move {
+            self.called("health").await;
             let reason = self.world().unhealthy.get(&endpoint.owner.resource).cloned();
             Ok(reason.map_or(Health::Ready, |reason| Health::Unhealthy { reason }))
         })

@@ -12,8 +12,8 @@ mod term;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_model::{EventKind, Lease, LeaseRefusal, LeaseRequest, MothershipId, ObservedPhase, Scope, Secret};
-use flash_providers::{Mandate, Provider};
+use flash_model::{EventKind, Lease, LeaseRefusal, LeaseRequest, MothershipId, ObservedPhase, Secret};
+use flash_providers::Mandate;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -22,8 +22,8 @@ use self::follow::Follower;
 use self::journal::JournalTask;
 use crate::discovery::Discovery;
 use crate::reconcile::{Desired, Driver, Event, Recorder};
-use crate::settings::LeaseSettings;
-use crate::store::{self, Store};
+use crate::settings::ReconcileSettings;
+use crate::store;
 
 pub(crate) use journal::Journal;
 pub(crate) use term::Term;
@@ -50,14 +50,10 @@ pub enum Role {
 /// Everything a mothership acts with.
 #[derive(Debug)]
 pub(crate) struct Leadership {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) provider: Arc<dyn Provider>,
-    pub(crate) scope: Scope,
-    pub(crate) lease: LeaseSettings,
+    pub(crate) settings: ReconcileSettings,
     pub(crate) mothership_id: MothershipId,
     pub(crate) mothership_url: String,
     pub(crate) token: Secret,
-    pub(crate) period: Duration,
     pub(crate) discovery: Discovery,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
@@ -75,9 +71,16 @@ enum End {
 impl Leadership {
     /// Runs until it is asked to stop. A leader that is stopped suspends its endpoints first.
     pub(crate) async fn run(self) -> Result<(), flash_providers::Error> {
-        let journaling =
-            JournalTask::start(Arc::clone(&self.store), self.scope.clone(), self.lease.holder.clone());
-        let mut follower = Follower::new(Arc::clone(&self.store), self.scope.clone(), self.discovery.clone());
+        let journaling = JournalTask::start(
+            Arc::clone(&self.settings.store),
+            self.settings.scope.clone(),
+            self.settings.lease.holder.clone(),
+        );
+        let mut follower = Follower::new(
+            Arc::clone(&self.settings.store),
+            self.settings.scope.clone(),
+            self.discovery.clone(),
+        );
         let mut troubled = false;
         let result = loop {
             if self.is_over() {
@@ -112,7 +115,8 @@ impl Leadership {
                 }
             }
             tokio::select! {
-                () = follower.run(self.lease.term) => {}
+                biased;
+                () = follower.run(self.settings.lease.term) => {}
                 () = self.over() => {}
             }
         };
@@ -122,19 +126,20 @@ impl Leadership {
 
     async fn acquire(&self) -> Result<Lease, store::Error> {
         let request = LeaseRequest::Acquire {
-            holder: self.lease.holder.clone(),
-            purpose: self.lease.purpose.clone(),
-            seat: self.lease.seat.clone(),
-            term_ms: u64::try_from(self.lease.term.as_millis()).unwrap_or(u64::MAX),
+            holder: self.settings.lease.holder.clone(),
+            purpose: self.settings.lease.purpose.clone(),
+            seat: self.settings.lease.seat.clone(),
+            term_ms: u64::try_from(self.settings.lease.term.as_millis()).unwrap_or(u64::MAX),
         };
         // An answer that comes later than the lease it tells of is worth nothing.
-        let answer = timeout(self.lease.term, self.store.lease(&self.scope, request)).await;
+        let answer =
+            timeout(self.settings.lease.term, self.settings.store.lease(&self.settings.scope, request)).await;
         let lost = || store::Error::Lease(LeaseRefusal::Lost { fence: 0 });
         answer.unwrap_or_else(|_| Err(lost()))?.ok_or_else(lost)
     }
 
     async fn lead(&self, lease: Lease, asked_at: Instant, journal: Journal) -> End {
-        let term = Term::begin(&self.store, &self.scope, &lease, asked_at);
+        let term = Term::begin(&self.settings.store, &self.settings.scope, &lease, asked_at);
         journal.note(EventKind::LeaseAcquired, None, format!("{}, fence {}", lease.purpose, lease.fence));
         self.role.send_replace(Role::Leading { fence: lease.fence });
         let mandate = Mandate { mothership_id: self.mothership_id.clone(), fence: lease.fence };
@@ -162,7 +167,8 @@ impl Leadership {
             }
             End::Stopped(_) => {
                 let request = LeaseRequest::Release { holder: lease.holder, fence: lease.fence };
-                match timeout(RELEASE_TIMEOUT, self.store.lease(&self.scope, request)).await {
+                match timeout(RELEASE_TIMEOUT, self.settings.store.lease(&self.settings.scope, request)).await
+                {
                     Ok(Ok(_)) => {
                         journal.note(EventKind::LeaseReleased, None, format!("fence {}", lease.fence));
                     }
@@ -175,32 +181,32 @@ impl Leadership {
 
     fn driver(&self, term: &Term, mandate: &Mandate, journal: &Journal) -> Driver {
         Driver {
-            provider: Arc::clone(&self.provider),
             recorder: Recorder {
-                store: Arc::clone(&self.store),
-                scope: self.scope.clone(),
+                store: Arc::clone(&self.settings.store),
+                scope: self.settings.scope.clone(),
                 discovery: self.discovery.clone(),
                 events: self.events.clone(),
                 journal: journal.clone(),
                 term: term.clone(),
+                clock: Arc::clone(&self.settings.clock),
             },
             desired: self.desired.clone(),
             mandate: mandate.clone(),
             mothership_url: self.mothership_url.clone(),
             token: self.token.clone(),
-            period: self.period,
+            settings: self.settings.clone(),
             stop: self.stop.clone(),
         }
     }
 
     /// Stops every endpoint without forgetting it: the next leader finds the same ids and queues.
     async fn suspend_all(&self, mandate: &Mandate) -> Result<(), flash_providers::Error> {
-        let inventory = self.provider.inventory(&self.scope).await?;
+        let inventory = self.settings.provider.inventory(&self.settings.scope).await?;
         let mut suspensions = JoinSet::new();
         for endpoint in
             inventory.endpoints.into_iter().filter(|endpoint| endpoint.phase == ObservedPhase::Running)
         {
-            let (provider, mandate) = (Arc::clone(&self.provider), mandate.clone());
+            let (provider, mandate) = (Arc::clone(&self.settings.provider), mandate.clone());
             suspensions.spawn(async move { provider.suspend(&endpoint.endpoint_id, &mandate).await });
         }
         suspensions.join_all().await.into_iter().collect()
@@ -220,6 +226,7 @@ impl Leadership {
         let mut stop = self.stop.clone();
         let mut desired = self.desired.clone();
         tokio::select! {
+            biased;
             _ = stop.wait_for(|stop| *stop) => {}
             () = async { while desired.changed().await.is_ok() {} } => {}
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flash_model::{
-    Applied, IdempotencyKey, Intent, IntentAction, ObservedEndpoint, Owner, Resource, ResourceRecord,
+    Applied, Health, IdempotencyKey, Intent, IntentAction, ObservedEndpoint, Owner, Resource, ResourceRecord,
     ResourceStatus, Retry, Secret,
 };
 use flash_plan::{Action, Reason, Step};
-use flash_providers::{EndpointRequest, Health, Mandate, Provider};
+use flash_providers::{EndpointRequest, Mandate, Provider};
 
 use super::{Desired, Recorder};
 use crate::store;
@@ -151,7 +151,7 @@ impl Applier {
                 }
                 Ok(Outcome::Done)
             }
-            Health::Unhealthy { reason } => {
+            Health::Unhealthy { reason } | Health::Unreachable { reason } => {
                 self.provider.delete(&successor.endpoint_id, &self.mandate).await?;
                 Err(Error::Unhealthy { reason })
             }

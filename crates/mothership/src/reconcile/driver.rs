@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flash_model::{EventKind, Inventory, ResourceName, ResourceRecord, Retry, Secret, StateSnapshot};
 use flash_plan::{Action, Plan, Policy, Reason, Step};
-use flash_providers::{Mandate, Provider};
+use flash_providers::Mandate;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::apply::{Applier, Outcome, chain};
 use super::backoff::Backoff;
 use super::{Desired, Event, Recorder, health};
+use crate::settings::ReconcileSettings;
 use crate::store;
 
 /// Steps applied at the same time.
@@ -24,13 +25,12 @@ const SOON_MAX: Duration = Duration::from_millis(400);
 
 #[derive(Debug)]
 pub(crate) struct Driver {
-    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) settings: ReconcileSettings,
     pub(crate) recorder: Recorder,
     pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
     pub(crate) mandate: Mandate,
     pub(crate) mothership_url: String,
     pub(crate) token: Secret,
-    pub(crate) period: Duration,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -73,17 +73,17 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut memory = Memory::default();
         let (mut backoff, mut rounds) = (Backoff::default(), Backoff::default());
-        let mut changes = self.provider.changes();
+        let mut changes = self.settings.provider.changes();
         let mut soon = SOON;
         while !*self.stop.borrow() {
             let desired = self.desired.borrow_and_update().clone();
             changes.mark_unchanged();
-            let mut next = Instant::now() + self.period;
+            let mut next = Instant::now() + self.settings.period;
             if let Some(desired) = desired {
                 match self.round(&desired, &backoff, &mut memory).await {
                     Ok(round) => {
                         for (resource, retry) in &round.trouble {
-                            backoff.note(resource, *retry, Instant::now(), random());
+                            backoff.note(resource, *retry, Instant::now(), self.settings.jitter.next());
                         }
                         rounds.clear();
                         soon = if round.under_way { (soon * 3 / 2).min(SOON_MAX) } else { SOON };
@@ -96,13 +96,14 @@ impl Driver {
                         // The round may have taken longer than a period to fail. What cannot be mended by trying is
                         // looked at again once a period.
                         let now = Instant::now();
-                        rounds.note(&(), error.retry(), now, random());
-                        next = rounds.next(now).map_or(now, |until| until.min(now + self.period));
+                        rounds.note(&(), error.retry(), now, self.settings.jitter.next());
+                        next = rounds.next(now).map_or(now, |until| until.min(now + self.settings.period));
                     }
                 }
             }
             next = backoff.next(Instant::now()).map_or(next, |until| until.min(next));
             tokio::select! {
+                biased;
                 () = sleep_until(next) => {}
                 _ = changes.changed() => {}
                 changed = self.desired.changed() => {
@@ -127,8 +128,13 @@ impl Driver {
             memory.published = Some(Arc::clone(desired));
         }
         let (state, inventory) = self.observe().await?;
-        let in_place = self.provider.in_place().to_vec();
-        let policy = Policy { scope: scope.clone(), own_resource: None, in_place };
+        let in_place = self.settings.provider.in_place().to_vec();
+        let policy = Policy {
+            scope: scope.clone(),
+            own_resource: self.settings.own_resource.clone(),
+            in_place,
+            drift: self.settings.drift,
+        };
         let plan = flash_plan::plan(&desired.manifest, &state, &inventory, &policy);
         for deferred in &plan.deferred {
             let message = format!("{}: {}", deferred.resource, deferred.why);
@@ -137,13 +143,14 @@ impl Driver {
         let mut round = self.apply(desired, &plan, &state, backoff, memory).await;
         memory.greeted = true;
         let (state, inventory) = if plan.is_no_op() { (state, inventory) } else { self.observe().await? };
-        round.under_way |= health::check(&self.provider, &self.recorder, pairs(&state, &inventory)).await;
+        round.under_way |=
+            health::check(&self.settings.provider, &self.recorder, pairs(&state, &inventory)).await;
         Ok(round)
     }
 
     async fn observe(&self) -> Result<(StateSnapshot, Inventory), Error> {
         let scope = &self.recorder.scope;
-        Ok((self.recorder.store.snapshot(scope).await?, self.provider.inventory(scope).await?))
+        Ok((self.recorder.store.snapshot(scope).await?, self.settings.provider.inventory(scope).await?))
     }
 
     /// Deletions wait for everything else; within each half steps are independent and run side by side.
@@ -156,7 +163,7 @@ impl Driver {
         memory: &mut Memory,
     ) -> Round {
         let applier = Applier {
-            provider: Arc::clone(&self.provider),
+            provider: Arc::clone(&self.settings.provider),
             recorder: self.recorder.clone(),
             desired: Arc::clone(desired),
             mandate: self.mandate.clone(),
@@ -233,9 +240,4 @@ fn pairs(
         inventory.endpoints.iter().find(|endpoint| endpoint.endpoint_id == *id).cloned()
     };
     state.records.values().filter_map(|record| Some((record.clone(), observed(record)?))).collect()
-}
-
-/// In `0.0..1.0`, for jitter. No randomness at hand only means no jitter.
-fn random() -> f64 {
-    getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
 }

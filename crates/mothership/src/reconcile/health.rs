@@ -1,12 +1,11 @@
 //! Turns what endpoints answer to `/ping` into recorded status. Never creates, changes or deletes anything.
 
-use flash_model::{Code, ObservedEndpoint, ObservedPhase, ResourceRecord, ResourceStatus};
-use flash_providers::{Health, Provider};
+use flash_model::{Code, Health, ObservedEndpoint, ObservedPhase, ResourceRecord, ResourceStatus};
+use flash_providers::Provider;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::Recorder;
-use super::recorder::now_ms;
 
 /// Longest time an endpoint may say that it is starting.
 pub(super) const READY_TIMEOUT_MS: u64 = 10 * 60 * 1000;
@@ -22,7 +21,7 @@ pub(super) async fn check(
         let (provider, recorder) = (Arc::clone(provider), recorder.clone());
         checks.spawn(async move {
             let health = match endpoint.phase {
-                ObservedPhase::Running => provider
+                ObservedPhase::Running | ObservedPhase::Unresponsive => provider
                     .health(&endpoint)
                     .await
                     .unwrap_or_else(|error| Health::Unhealthy { reason: error.to_string() }),
@@ -30,7 +29,7 @@ pub(super) async fn check(
                     Health::Unhealthy { reason: "its process is not running".to_owned() }
                 }
             };
-            let next = next_record(&record, &endpoint, health, now_ms());
+            let next = next_record(&record, &endpoint, health, recorder.clock.now_ms());
             let starting = next.status == ResourceStatus::Provisioning;
             if next == record {
                 recorder.serve(&record);
@@ -72,10 +71,13 @@ fn next_record(
             (ResourceStatus::Failed, Some(reason))
         }
         (Health::Starting, _) => (ResourceStatus::Provisioning, None),
-        (Health::Unhealthy { reason }, ResourceStatus::Ready | ResourceStatus::Degraded) => {
-            (ResourceStatus::Degraded, Some(reason))
+        (
+            Health::Unhealthy { reason } | Health::Unreachable { reason },
+            ResourceStatus::Ready | ResourceStatus::Degraded,
+        ) => (ResourceStatus::Degraded, Some(reason)),
+        (Health::Unhealthy { reason } | Health::Unreachable { reason }, _) => {
+            (ResourceStatus::Failed, Some(reason))
         }
-        (Health::Unhealthy { reason }, _) => (ResourceStatus::Failed, Some(reason)),
     };
     next
 }
@@ -112,6 +114,7 @@ mod tests {
                 config_hash: String::new(),
                 phase: ObservedPhase::Running,
                 url: None,
+                spec: None,
             };
             let mut record = ResourceRecord { status, ..ResourceRecord::new(name, "sim") };
             record.endpoint_id = Some(endpoint.endpoint_id.clone());

@@ -10,6 +10,7 @@ mod health;
 mod recorder;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flash_model::{Manifest, ResourceName, ResourceStatus, Secret};
 
@@ -17,12 +18,14 @@ pub(crate) use apply::chain;
 pub(crate) use driver::Driver;
 pub(crate) use recorder::Recorder;
 
+/// Values of the environment variables that resources name, by resource and variable; never stored.
+pub type Environment = BTreeMap<ResourceName, BTreeMap<String, Secret>>;
+
 /// What the user wants now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired {
-    pub manifest: Manifest,
-    /// Values of the environment variables that resources name; never stored.
-    pub environment: BTreeMap<ResourceName, BTreeMap<String, Secret>>,
+    pub manifest: Arc<Manifest>,
+    pub environment: Environment,
 }
 
 /// Something a person would like to read in a log.

@@ -1,7 +1,6 @@
 //! The one way state is written: stored under our lease's fence and by compare-and-swap first, then served.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use flash_model::{EventKind, Manifest, ResourceName, ResourceRecord, Scope};
 use tokio::sync::broadcast;
@@ -9,7 +8,7 @@ use tokio::sync::broadcast;
 use super::Event;
 use crate::discovery::Discovery;
 use crate::leadership::{Journal, Term};
-use crate::store::{self, Store};
+use crate::store::{self, Clock, Store};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
@@ -19,12 +18,13 @@ pub(crate) struct Recorder {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) journal: Journal,
     pub(crate) term: Term,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Recorder {
     /// Stores `record` over the version it carries, and serves it. Gives it back with its new version.
     pub(crate) async fn write(&self, mut record: ResourceRecord) -> Result<ResourceRecord, store::Error> {
-        record.updated_at_ms = now_ms();
+        record.updated_at_ms = self.clock.now_ms();
         let expected = record.version;
         let written = self.store.put(&self.scope, self.term.fence(), record, expected).await;
         let record = self.heed(written)?;
@@ -84,9 +84,4 @@ impl Recorder {
         }
         written
     }
-}
-
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

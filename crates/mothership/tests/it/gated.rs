@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flash_model::*;
 use flash_mothership::store::{self, Error, Pulse, Store, StoredManifest};
-use flash_providers::{EndpointRequest, Health, Mandate, Provider, SimProvider};
+use flash_providers::{EndpointRequest, Limits, Mandate, Provider, SimProvider};
 use tokio::sync::watch;
 
 #[derive(Debug)]
@@ -182,8 +182,28 @@ impl Provider for GatedProvider {
         self.inner.name()
     }
 
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
     fn inventory<'a>(&'a self, scope: &'a Scope) -> flash_providers::Pending<'a, Inventory> {
         self.inner.inventory(scope)
+    }
+
+    fn inventory_of_all(&self) -> flash_providers::Pending<'_, Inventory> {
+        self.inner.inventory_of_all()
+    }
+
+    fn find<'a>(&'a self, endpoint_id: &'a EndpointId) -> flash_providers::Pending<'a, Existence> {
+        self.inner.find(endpoint_id)
+    }
+
+    fn ensure_volume<'a>(
+        &'a self,
+        scope: &'a Scope,
+        volume: &'a VolumeSpec,
+    ) -> flash_providers::Pending<'a, ()> {
+        self.inner.ensure_volume(scope, volume)
     }
 
     fn create<'a>(&'a self, request: &'a EndpointRequest) -> flash_providers::Pending<'a, ObservedEndpoint> {

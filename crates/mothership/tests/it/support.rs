@@ -33,11 +33,8 @@ impl Rig {
     ) -> Self {
         let mothership = front()
             .reconcile(ReconcileSettings {
-                scope: scope(),
-                store,
-                provider,
                 period: Duration::from_millis(50),
-                lease,
+                ..ReconcileSettings::new(scope(), store, provider, lease)
             })
             .await
             .unwrap();
@@ -50,7 +47,8 @@ impl Rig {
     }
 
     pub(crate) fn want(&self, resources: &[(&str, u32)]) {
-        self.handle.set_desired(Desired { manifest: manifest(resources), environment: BTreeMap::new() });
+        self.handle
+            .set_desired(Desired { manifest: Arc::new(manifest(resources)), environment: BTreeMap::new() });
     }
 
     /// Waits for what is served; a condition that never holds fails with what was served last.

@@ -2,6 +2,7 @@
 
 use flash_model::*;
 
+use flash_plan::Drift;
 use flash_testkit::{name, resource};
 
 use crate::world::{World, observed};
@@ -170,4 +171,93 @@ fn a_change_taken_back_while_under_way_leaves_the_old_endpoint_alone() {
     let back = world.plan();
     world.apply(&back);
     check(&world, "0 to create, 0 to change, 0 to delete, 1 unchanged");
+}
+
+fn reporting(world: &World) -> String {
+    let policy = flash_plan::Policy { drift: Drift::Report, ..crate::world::policy() };
+    flash_plan::plan(&world.manifest, &world.state, &world.inventory, &policy).to_string()
+}
+
+#[test]
+fn what_somebody_else_changed_is_named_field_by_field_and_repaired_or_reported() {
+    let mut world = provisioned(3, "x");
+    let mut spec = resource(9, "x").spec;
+    spec.idle_timeout = 60;
+    world.inventory.endpoints[0].spec = Some(Box::new(spec));
+    let changes = "api: changed outside: idleTimeout 5 → 60, changed outside: workersMax 3 → 9";
+    check(&world, &format!("~ update {changes}\n0 to create, 1 to change, 0 to delete, 0 unchanged"));
+    assert_eq!(
+        reporting(&world),
+        format!("! left as it is {changes}\n0 to create, 0 to change, 0 to delete, 1 unchanged")
+    );
+    world.inventory.endpoints[0].spec = None;
+    world.inventory.endpoints[0].config_hash = "somebody else's".into();
+    check(&world, "~ update api: changed outside\n0 to create, 1 to change, 0 to delete, 0 unchanged");
+    world.want("api", resource(4, "x"));
+    check(&world, "± replace api: workersMax 3 → 4\n0 to create, 1 to change, 0 to delete, 0 unchanged");
+}
+
+#[test]
+fn what_somebody_else_deleted_is_made_again_or_reported() {
+    let mut world = provisioned(3, "x");
+    let id = world.inventory.endpoints[0].endpoint_id.clone();
+    world.inventory.endpoints.clear();
+    assert_eq!(world.plan().steps[0].endpoint_id, Some(id), "whoever applies it asks for this one first");
+    assert_eq!(
+        reporting(&world),
+        "! left as it is api: its endpoint is gone\n0 to create, 0 to change, 0 to delete, 1 unchanged"
+    );
+}
+
+#[test]
+fn a_listing_that_lags_behind_replaces_nothing() {
+    let mut world = provisioned(3, "x");
+    let old = world.inventory.endpoints.clone();
+    world.want("api", resource(4, "x"));
+    let change = world.plan();
+    world.apply(&change);
+    world.inventory.endpoints = old;
+    check(&world, "+ create api: its endpoint is gone\n1 to create, 0 to change, 0 to delete, 0 unchanged");
+}
+
+#[test]
+fn a_deletion_that_was_asked_for_is_finished_before_anything_else() {
+    let mut world = provisioned(3, "x");
+    let record = world.state.records.get_mut("api").unwrap();
+    record.intent = Some(Intent {
+        action: IntentAction::Delete,
+        idempotency_key: IdempotencyKey::new("k").unwrap(),
+        config_hash: String::new(),
+    });
+    check(
+        &world,
+        "- delete api: an earlier attempt was interrupted\n0 to create, 0 to change, 1 to delete, 0 unchanged",
+    );
+    let plan = world.plan();
+    world.apply(&plan);
+    check(&world, "+ create api: new\n1 to create, 0 to change, 0 to delete, 0 unchanged");
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_is_restarted() {
+    let mut world = provisioned(3, "x");
+    world.inventory.endpoints[0].phase = ObservedPhase::Unresponsive;
+    check(
+        &world,
+        "~ update api: its endpoint does not answer\n0 to create, 1 to change, 0 to delete, 0 unchanged",
+    );
+}
+
+#[test]
+fn no_two_states_give_the_same_key() {
+    let mut world = World::new();
+    world.want("api", resource(3, "x"));
+    let key = |world: &World| world.plan().steps[0].idempotency_key.clone().unwrap();
+    let first = key(&world);
+    assert_eq!(first, key(&world), "the same state does");
+    world.state.serial += 1;
+    assert_ne!(first, key(&world));
+    world.state =
+        StateSnapshot { lineage: Some(MothershipId::new("ms-2").unwrap()), ..StateSnapshot::default() };
+    assert_ne!(first, key(&world));
 }

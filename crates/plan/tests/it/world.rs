@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flash_model::*;
-use flash_plan::{Action, Plan, Policy};
+use flash_plan::{Action, Drift, Plan, Policy};
 use flash_testkit::{name, scope};
 
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub(crate) struct World {
 }
 
 pub(crate) fn policy() -> Policy {
-    Policy { scope: scope(), own_resource: None, in_place: vec![] }
+    Policy { scope: scope(), own_resource: None, in_place: vec![], drift: Drift::Repair }
 }
 
 pub(crate) fn observed(resource: &str, id: &str, hash: &str, phase: ObservedPhase) -> ObservedEndpoint {
@@ -26,6 +26,7 @@ pub(crate) fn observed(resource: &str, id: &str, hash: &str, phase: ObservedPhas
         config_hash: hash.to_owned(),
         phase,
         url: None,
+        spec: None,
     }
 }
 

@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::provider::Mandate;
 
 /// `request.json`: what the endpoint was last started for. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,9 +19,6 @@ pub(super) struct FolderRecord {
     pub(super) owner: Owner,
     pub(super) idempotency_key: IdempotencyKey,
     pub(super) config_hash: String,
-    /// Who last acted on it. Folders of earlier versions have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) mandate: Option<Mandate>,
 }
 
 #[derive(Debug, Clone)]
@@ -67,6 +63,10 @@ impl Folder {
         self.path.is_dir()
     }
 
+    pub(super) fn manifest(&self) -> Result<Option<Manifest>, Error> {
+        self.read("manifest.json")
+    }
+
     pub(super) fn record(&self) -> Result<Option<FolderRecord>, Error> {
         self.read("request.json")
     }
@@ -81,21 +81,6 @@ impl Folder {
         fs::create_dir_all(&self.path).map_err(|source| Error::Files { path: self.path.clone(), source })?;
         self.write_json("manifest.json", manifest)?;
         self.write_json("request.json", record)
-    }
-
-    /// Refuses whoever acts under an earlier lease than somebody before. A folder that is not there refuses nobody.
-    pub(super) fn check(&self, mandate: &Mandate) -> Result<(), Error> {
-        mandate.check_after(self.record()?.and_then(|record| record.mandate).as_ref())
-    }
-
-    /// From here on whoever acts under an earlier lease is refused.
-    pub(super) fn claim(&self, mandate: &Mandate) -> Result<(), Error> {
-        let Some(record) = self.record()? else { return Ok(()) };
-        mandate.check_after(record.mandate.as_ref())?;
-        if record.mandate.as_ref() == Some(mandate) {
-            return Ok(());
-        }
-        self.write_json("request.json", &FolderRecord { mandate: Some(mandate.clone()), ..record })
     }
 
     /// Whether a process holds the folder's lock, which it does for its whole life.
@@ -177,34 +162,6 @@ mod tests {
         while folder.is_locked().unwrap() {
             std::thread::yield_now();
         }
-    }
-
-    #[test]
-    fn whoever_acts_under_an_earlier_lease_of_the_same_state_is_refused() {
-        use flash_model::{AppName, EnvironmentName, MothershipId, ResourceName, Scope};
-
-        let parent = tempfile::tempdir().unwrap();
-        let folder = Folder::new(parent.path().join("x"));
-        let mandate = |id: &str, fence| Mandate { mothership_id: MothershipId::new(id).unwrap(), fence };
-        folder.claim(&mandate("a", 1)).unwrap();
-        assert!(!folder.exists(), "there is nothing to claim");
-        let scope =
-            Scope { app: AppName::new("p").unwrap(), environment: EnvironmentName::new("e").unwrap() };
-        let mut record = FolderRecord {
-            endpoint_id: EndpointId::new("x").unwrap(),
-            owner: Owner { scope, resource: ResourceName::new("r").unwrap() },
-            idempotency_key: IdempotencyKey::new("k").unwrap(),
-            config_hash: String::new(),
-            mandate: None,
-        };
-        folder.write(&record, &Manifest::empty("p")).unwrap();
-        folder.claim(&mandate("a", 5)).unwrap();
-        record.mandate = Some(mandate("a", 5));
-        assert_eq!(folder.record().unwrap(), Some(record));
-        for (id, fence, expected) in [("a", 4, false), ("a", 5, true), ("a", 6, true), ("b", 1, true)] {
-            assert_eq!(folder.check(&mandate(id, fence)).is_ok(), expected, "{id} {fence}");
-        }
-        assert!(matches!(folder.claim(&mandate("a", 4)), Err(Error::Fenced { fence: 4, seen: 5 })));
     }
 
     #[test]

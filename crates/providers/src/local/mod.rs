@@ -4,25 +4,33 @@
 //! life, so "does it run" is asked of the kernel and stale pid files or reused pids cannot mislead. A process outlives
 //! the mothership that started it; the next one finds it here.
 
+mod fence;
 mod folder;
 mod process;
 pub mod python;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flash_artifact::requirements::{ProjectRequirements, RequirementSet};
 use flash_client::{Endpoint, Transport};
 use flash_model::{
-    Completeness, EndpointId, EndpointKind, IdempotencyKey, Inventory, ObservedEndpoint, ObservedPhase,
-    Resource, ResourceName, Scope,
+    Completeness, EndpointId, EndpointKind, Existence, Health, IdempotencyKey, Inventory, ObservedEndpoint,
+    ObservedPhase, Resource, ResourceName, Scope, VolumeSpec,
 };
 use tokio::sync::watch;
 
+use self::fence::Fences;
 use self::folder::{Folder, FolderRecord};
 use self::python::Environments;
 use crate::Error;
-use crate::provider::{EndpointRequest, Health, Mandate, Pending, Provider};
+use crate::provider::{EndpointRequest, Limits, Mandate, Pending, Provider};
+
+/// Starting a process costs more than asking one.
+const PARALLEL_CALLS_MAX: usize = 8;
+/// Creating may install packages.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 
 /// Where things are on this machine.
 #[derive(Debug, Clone)]
@@ -42,13 +50,19 @@ pub struct LocalSettings {
 #[derive(Debug)]
 pub struct LocalProvider {
     settings: Arc<LocalSettings>,
+    fences: Fences,
     transport: Transport,
     changes: watch::Sender<u64>,
 }
 
 impl LocalProvider {
     pub fn new(settings: LocalSettings) -> Self {
-        Self { settings: Arc::new(settings), transport: Transport::new(), changes: watch::Sender::new(0) }
+        Self {
+            fences: Fences::beside(&settings.endpoints_dir),
+            settings: Arc::new(settings),
+            transport: Transport::new(),
+            changes: watch::Sender::new(0),
+        }
     }
 
     /// What must be installed for a resource's workers.
@@ -69,9 +83,33 @@ impl LocalProvider {
         Folder::new(self.settings.endpoints_dir.join(endpoint_id.as_str()))
     }
 
+    /// A folder that says nothing of its owner refuses nobody.
+    fn claim_owned(&self, folder: &Folder, mandate: &Mandate) -> Result<(), Error> {
+        match folder.record()? {
+            Some(record) => self.fences.claim(&record.owner.scope, mandate),
+            None => Ok(()),
+        }
+    }
+
     fn existing(&self, endpoint_id: &EndpointId) -> Result<Folder, Error> {
         let folder = self.folder(endpoint_id);
         if folder.exists() { Ok(folder) } else { Err(Error::NoEndpoint { endpoint_id: endpoint_id.clone() }) }
+    }
+
+    fn observe_all(&self, wanted: impl Fn(&ObservedEndpoint) -> bool) -> Result<Inventory, Error> {
+        let mut inventory = Inventory { completeness: Completeness::Complete, endpoints: Vec::new() };
+        for folder in Folder::all(&self.settings.endpoints_dir)? {
+            match observe(&folder) {
+                Ok(endpoint) => inventory.endpoints.extend(endpoint.filter(&wanted)),
+                // One folder that cannot be understood makes only itself unknown.
+                Err(error) => {
+                    let path = folder.path().display();
+                    tracing::warn!(%error, "{path} cannot be read; remove the folder if it is of no use");
+                    inventory.completeness = Completeness::Partial;
+                }
+            }
+        }
+        Ok(inventory)
     }
 
     /// What may take long or fail is done before anything that runs is stopped.
@@ -95,7 +133,6 @@ impl LocalProvider {
                 owner: request.owner.clone(),
                 idempotency_key: request.idempotency_key.clone(),
                 config_hash: resource.config_hash.clone(),
-                mandate: Some(request.mandate.clone()),
             },
             &request.manifest,
         )?;
@@ -120,32 +157,45 @@ impl Provider for LocalProvider {
         &[EndpointKind::Queue]
     }
 
+    fn limits(&self) -> Limits {
+        Limits {
+            parallel_calls_max: PARALLEL_CALLS_MAX,
+            calls_per_second_max: None,
+            call_timeout: CALL_TIMEOUT,
+        }
+    }
+
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {
+        Box::pin(async move { self.observe_all(|endpoint| endpoint.owner.scope == *scope) })
+    }
+
+    fn inventory_of_all(&self) -> Pending<'_, Inventory> {
+        Box::pin(async move { self.observe_all(|_| true) })
+    }
+
+    fn find<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, Existence> {
         Box::pin(async move {
-            let mut inventory = Inventory { completeness: Completeness::Complete, endpoints: Vec::new() };
-            for folder in Folder::all(&self.settings.endpoints_dir)? {
-                match observe(&folder) {
-                    Ok(endpoint) => {
-                        inventory
-                            .endpoints
-                            .extend(endpoint.filter(|endpoint| endpoint.owner.scope == *scope));
-                    }
-                    // One folder that cannot be understood makes only itself unknown.
-                    Err(error) => {
-                        let path = folder.path().display();
-                        tracing::warn!(%error, "{path} cannot be read; remove the folder if it is of no use");
-                        inventory.completeness = Completeness::Partial;
-                    }
+            let folder = self.folder(endpoint_id);
+            Ok(match observe(&folder) {
+                Ok(Some(endpoint)) => Existence::Present(Box::new(endpoint)),
+                Ok(None) => Existence::Absent,
+                Err(error) => {
+                    tracing::warn!(%error, "{} cannot be read", folder.path().display());
+                    Existence::Unknown
                 }
-            }
-            Ok(inventory)
+            })
         })
+    }
+
+    /// Endpoints of this machine see its folders as they are; there is nothing to make.
+    fn ensure_volume<'a>(&'a self, _: &'a Scope, _: &'a VolumeSpec) -> Pending<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn create<'a>(&'a self, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
             let endpoint_id = endpoint_id(&request.owner.resource, &request.idempotency_key);
-            self.folder(&endpoint_id).claim(&request.mandate)?;
+            self.fences.claim(&request.owner.scope, &request.mandate)?;
             if let Some(endpoint) = observe(&self.folder(&endpoint_id))?
                 && endpoint.phase == ObservedPhase::Running
                 && endpoint.url.is_some()
@@ -153,7 +203,7 @@ impl Provider for LocalProvider {
                 return Ok(endpoint);
             }
             let python = self.python_for(request).await?;
-            self.folder(&endpoint_id).check(&request.mandate)?;
+            self.fences.claim(&request.owner.scope, &request.mandate)?;
             self.start(&endpoint_id, request, &python).await
         })
     }
@@ -165,9 +215,9 @@ impl Provider for LocalProvider {
     ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
             let folder = self.existing(endpoint_id)?;
-            folder.claim(&request.mandate)?;
+            self.fences.claim(&request.owner.scope, &request.mandate)?;
             let python = self.python_for(request).await?;
-            folder.check(&request.mandate)?;
+            self.fences.claim(&request.owner.scope, &request.mandate)?;
             process::stop(&folder, endpoint_id).await?;
             self.start(endpoint_id, request, &python).await
         })
@@ -181,7 +231,7 @@ impl Provider for LocalProvider {
         Box::pin(async move {
             let no_endpoint = || Error::NoEndpoint { endpoint_id: endpoint_id.clone() };
             let folder = self.existing(endpoint_id)?;
-            folder.claim(&request.mandate)?;
+            self.fences.claim(&request.owner.scope, &request.mandate)?;
             let endpoint = observe(&folder)?.ok_or_else(no_endpoint)?;
             let url = endpoint.url.clone().ok_or_else(no_endpoint)?;
             let child = Endpoint::with_transport(self.transport.clone(), &url, Some(request.token.clone()));
@@ -195,7 +245,7 @@ impl Provider for LocalProvider {
     fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
         Box::pin(async move {
             let folder = self.existing(endpoint_id)?;
-            folder.claim(mandate)?;
+            self.claim_owned(&folder, mandate)?;
             process::stop(&folder, endpoint_id).await
         })
     }
@@ -204,7 +254,7 @@ impl Provider for LocalProvider {
         Box::pin(async move {
             let folder = self.folder(endpoint_id);
             if folder.exists() {
-                folder.claim(mandate)?;
+                self.claim_owned(&folder, mandate)?;
                 process::stop(&folder, endpoint_id).await?;
                 folder.remove()?;
             }
@@ -228,6 +278,7 @@ impl Provider for LocalProvider {
 fn observe(folder: &Folder) -> Result<Option<ObservedEndpoint>, Error> {
     let Some(record) = folder.record()? else { return Ok(None) };
     let running = folder.is_locked()?;
+    let spec = folder.manifest()?.and_then(|mut manifest| manifest.resources.remove(&record.owner.resource));
     Ok(Some(ObservedEndpoint {
         endpoint_id: record.endpoint_id,
         owner: record.owner,
@@ -235,6 +286,7 @@ fn observe(folder: &Folder) -> Result<Option<ObservedEndpoint>, Error> {
         config_hash: record.config_hash,
         phase: if running { ObservedPhase::Running } else { ObservedPhase::Stopped },
         url: if running { folder.announcement()?.map(|announcement| announcement.url) } else { None },
+        spec: spec.map(|resource| Box::new(resource.spec)),
     }))
 }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use flash_client::{Endpoint, Ping};
-use flash_model::{EndpointId, child_environment as names};
+use flash_model::{EndpointId, Health, child_environment as names};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::LocalSettings;
 use super::folder::Folder;
 use crate::Error;
-use crate::provider::{EndpointRequest, Health};
+use crate::provider::EndpointRequest;
 
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longer than an endpoint's own drain time.
@@ -140,10 +140,13 @@ pub(super) async fn health(endpoint: &Endpoint) -> Health {
     match endpoint.ping().await {
         Ok(Ping::Healthy) => Health::Ready,
         Ok(Ping::Starting) => Health::Starting,
-        Err(error) => {
-            let exception = error.problem().and_then(|problem| problem.exception.as_ref());
-            let reason = exception.map(|exception| format!("{}: {}", exception.kind, exception.message));
-            Health::Unhealthy { reason: reason.unwrap_or_else(|| error.to_string()) }
-        }
+        Err(error) => match error.problem() {
+            Some(problem) => {
+                let exception = problem.exception.as_ref();
+                let reason = exception.map(|exception| format!("{}: {}", exception.kind, exception.message));
+                Health::Unhealthy { reason: reason.unwrap_or_else(|| problem.detail.clone()) }
+            }
+            None => Health::Unreachable { reason: error.to_string() },
+        },
     }
 }

@@ -184,15 +184,14 @@ impl Session<'_> {
         .await?;
         let environment =
             EnvironmentName::new(ENVIRONMENT).map_err(|error| Failure::because("internal name", &error))?;
+        // We hold the project's lock, so whoever led from under it before is dead and need not be waited for.
+        let lease = LeaseSettings::new("flash run")
+            .map_err(|error| Failure::because("no randomness on this machine", &error))?
+            .seat(LEASE_SEAT);
+        let scope = Scope { app: self.project.app(), environment };
         let settings = ReconcileSettings {
-            scope: Scope { app: self.project.app(), environment },
-            store: Arc::new(store),
-            provider: Arc::new(provider),
             period: RECONCILE_PERIOD,
-            // We hold the project's lock, so whoever led from under it before is dead and need not be waited for.
-            lease: LeaseSettings::new("flash run")
-                .map_err(|error| Failure::because("no randomness on this machine", &error))?
-                .seat(LEASE_SEAT),
+            ..ReconcileSettings::new(scope, Arc::new(store), Arc::new(provider), lease)
         };
         let mothership = front
             .reconcile(settings)
@@ -222,7 +221,7 @@ fn desired(scan: Scan) -> Desired {
             .filter_map(|(name, source)| Some((name, Secret::new(crate::environment::text(&source)?))));
         environment.entry(resource).or_default().extend(values);
     }
-    Desired { manifest: scan.manifest, environment }
+    Desired { manifest: Arc::new(scan.manifest), environment }
 }
 
 async fn blocking<T: Send + 'static>(
