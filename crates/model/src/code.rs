@@ -97,6 +97,8 @@ codes! {
     StateConflict = "FL401", "state has moved";
     StoreFailed = "FL402", "state store failed";
     ProviderFailed = "FL403", "provider failed";
+    ChildIsMothership = "FL420", "endpoint that would be a mothership";
+    Drifted = "FL421", "endpoint changed by somebody else";
 }
 
 impl fmt::Display for Code {

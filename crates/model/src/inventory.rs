@@ -35,6 +35,9 @@ pub struct ObservedEndpoint {
     /// What it is now, as far as the provider can tell; a difference to what was applied was made by somebody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<Box<ResourceSpec>>,
+    /// Where it was told that its mothership is, if it must be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mothership_url: Option<String>,
 }
 
 /// Whether one endpoint exists, asked for by its id.

@@ -83,6 +83,10 @@ pub struct Provisioned {
     /// Since when it has this status: milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_since_ms: Option<u64>,
+    /// Whether calls are sent to its endpoint: it is ready, or was when it was last heard of, or serves on because a
+    /// newer version failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub serves: bool,
 }
 
 impl Provisioned {
@@ -96,6 +100,7 @@ impl Provisioned {
                 status_reason: record.status_reason.clone(),
                 status_code: record.status_code,
                 status_since_ms: Some(record.status_since_ms).filter(|since| *since > 0),
+                serves: record.serves(),
             },
             None => Self { status: Some(ResourceStatus::Pending), ..Self::default() },
         }

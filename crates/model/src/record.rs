@@ -125,6 +125,16 @@ impl ResourceRecord {
             version: 0,
         }
     }
+
+    /// Whether calls are sent to its endpoint.
+    pub fn serves(&self) -> bool {
+        let is_good = match self.status {
+            ResourceStatus::Ready | ResourceStatus::Degraded => true,
+            ResourceStatus::Failed => self.rejected.is_some(),
+            ResourceStatus::Pending | ResourceStatus::Provisioning | ResourceStatus::Removing => false,
+        };
+        is_good && self.endpoint_id.is_some()
+    }
 }
 
 /// All records of one app+environment, read at one moment.

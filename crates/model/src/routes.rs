@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EndpointId, EndpointKind, FunctionName, Manifest, ResourceName, ResourceStatus};
+use crate::{EndpointId, EndpointKind, FunctionName, Manifest, ResourceName};
 
 /// Paths that the framework answers itself.
 pub const RESERVED_PATHS: [&str; 3] = ["/execute", "/manifest", "/ping"];
@@ -76,12 +76,10 @@ impl RouteTable {
         let route = |name: &ResourceName| -> Option<Route> {
             let resource = manifest.resources.get(name)?;
             let provisioned = &resource.provisioned;
-            let reachable =
-                matches!(provisioned.status, Some(ResourceStatus::Ready | ResourceStatus::Degraded));
             Some(Route {
                 resource: name.clone(),
                 kind: resource.spec.kind,
-                endpoint_id: provisioned.endpoint_id.clone().filter(|_| reachable)?,
+                endpoint_id: provisioned.endpoint_id.clone().filter(|_| provisioned.serves)?,
                 url: provisioned.endpoint_url.clone()?,
             })
         };

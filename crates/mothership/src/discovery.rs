@@ -1,54 +1,64 @@
 //! Tells everybody where everybody is: the manifest merged with what was provisioned, and its version.
+//!
+//! Writers only note what changed. One task makes the next version of it, soon but not more often than it can be read:
+//! a thousand endpoints that become ready in a second are a few dozen versions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use bytes::Bytes;
-use flash_model::{Manifest, Provisioned, ResourceName, ResourceRecord, RouteTable, sha256_hex};
-use tokio::sync::watch;
+use flash_model::{Manifest, Provisioned, ResourceName, ResourceRecord};
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
 
+use crate::served::Served;
 use crate::store::StoredManifest;
 
-/// What `/manifest` answers at one moment.
-#[derive(Debug, Clone)]
-pub struct Served {
-    pub manifest: Manifest,
-    pub routes: RouteTable,
-    /// Quoted, as HTTP wants it.
-    pub etag: String,
-    pub json: Bytes,
-}
-
-impl Served {
-    fn new(manifest: Manifest) -> Self {
-        let json = serde_json::to_vec(&manifest).unwrap_or_default();
-        Self {
-            routes: RouteTable::from_manifest(&manifest),
-            etag: format!("\"{}\"", &sha256_hex(&json)[..16]),
-            json: json.into(),
-            manifest,
-        }
-    }
-}
+/// Between two versions.
+const PUBLISH_PAUSE: Duration = Duration::from_millis(20);
+/// Making versions takes this part of one processor's time at most.
+const PUBLISH_SHARE: u32 = 4;
 
 #[derive(Debug)]
 struct Parts {
-    desired: Manifest,
-    records: BTreeMap<ResourceName, ResourceRecord>,
+    desired: Arc<Manifest>,
+    generation: Option<u64>,
+    recorded: BTreeMap<ResourceName, Provisioned>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    parts: Mutex<Parts>,
+    changed: Notify,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Discovery {
-    parts: Arc<Mutex<Parts>>,
-    served: watch::Sender<Arc<Served>>,
+    shared: Arc<Shared>,
+    served: watch::Receiver<Arc<Served>>,
+    _publisher: Arc<Publisher>,
+}
+
+/// Ends with the last [`Discovery`].
+#[derive(Debug)]
+struct Publisher(AbortHandle);
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Discovery {
-    /// Serves an empty manifest until there is one.
+    /// Serves an empty manifest until there is one. Must be called inside a tokio runtime.
     pub(crate) fn new(project_name: &str) -> Self {
-        let desired = Manifest::empty(project_name);
-        let served = watch::Sender::new(Arc::new(Served::new(desired.clone())));
-        Self { parts: Arc::new(Mutex::new(Parts { desired, records: BTreeMap::new() })), served }
+        let desired = Arc::new(Manifest::empty(project_name));
+        let parts = Parts { desired, generation: None, recorded: BTreeMap::new() };
+        let (sender, served) = watch::channel(Arc::new(parts.serve()));
+        let shared = Arc::new(Shared { parts: Mutex::new(parts), changed: Notify::new() });
+        let publishing = tokio::spawn(publish(Arc::clone(&shared), sender));
+        Self { shared, served, _publisher: Arc::new(Publisher(publishing.abort_handle())) }
     }
 
     pub(crate) fn current(&self) -> Arc<Served> {
@@ -56,65 +66,81 @@ impl Discovery {
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Served>> {
-        self.served.subscribe()
+        let mut served = self.served.clone();
+        served.mark_unchanged();
+        served
     }
 
-    pub(crate) fn set_manifest(&self, stored: &StoredManifest) {
-        let mut desired = stored.manifest.clone();
-        desired.generation = Some(stored.generation);
-        self.publish(|parts| parts.desired = desired);
+    pub(crate) fn set_manifest(&self, desired: Arc<Manifest>, generation: u64) {
+        self.change(|parts| {
+            parts.desired = desired;
+            parts.generation = Some(generation);
+        });
     }
 
-    /// Serves exactly this: what somebody else stored.
+    /// Serves exactly these records, and the stored manifest if there is one.
     pub(crate) fn replace(
         &self,
-        stored: Option<&StoredManifest>,
-        records: BTreeMap<ResourceName, ResourceRecord>,
+        stored: Option<StoredManifest>,
+        records: &BTreeMap<ResourceName, ResourceRecord>,
     ) {
-        let desired = stored.map(|stored| {
-            let mut desired = stored.manifest.clone();
-            desired.generation = Some(stored.generation);
-            desired
-        });
-        self.publish(|parts| {
-            parts.records = records;
-            if let Some(desired) = desired {
-                parts.desired = desired;
+        let recorded =
+            records.iter().map(|(name, record)| (name.clone(), Provisioned::of(Some(record)))).collect();
+        self.change(|parts| {
+            parts.recorded = recorded;
+            if let Some(stored) = stored {
+                parts.generation = Some(stored.generation);
+                parts.desired = Arc::new(stored.manifest);
             }
         });
     }
 
-    pub(crate) fn set_record(&self, record: &ResourceRecord) {
-        // Every round says of every endpoint how it is; only news is worth a document.
-        if self.parts().records.get(&record.resource) != Some(record) {
-            self.publish(|parts| drop(parts.records.insert(record.resource.clone(), record.clone())));
-        }
+    /// True if its status is news.
+    pub(crate) fn set_record(&self, record: &ResourceRecord) -> bool {
+        let next = Provisioned::of(Some(record));
+        let told = |provisioned: &Provisioned| (provisioned.status, provisioned.status_reason.clone());
+        let mut news = false;
+        self.change(|parts| {
+            let before = parts.recorded.insert(record.resource.clone(), next.clone());
+            news = before.as_ref().map(told) != Some(told(&next));
+        });
+        news
     }
 
     pub(crate) fn remove_record(&self, resource: &ResourceName) {
-        self.publish(|parts| drop(parts.records.remove(resource)));
+        self.change(|parts| drop(parts.recorded.remove(resource)));
     }
 
-    fn parts(&self) -> MutexGuard<'_, Parts> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn publish(&self, change: impl FnOnce(&mut Parts)) {
-        let mut parts = self.parts();
-        change(&mut parts);
-        let served = Arc::new(Served::new(merge(&parts)));
-        self.served.send_if_modified(|last| {
-            let moved = last.etag != served.etag;
-            *last = served;
-            moved
-        });
+    fn change(&self, change: impl FnOnce(&mut Parts)) {
+        change(&mut self.shared.parts());
+        self.shared.changed.notify_one();
     }
 }
 
-fn merge(parts: &Parts) -> Manifest {
-    let mut manifest = parts.desired.clone();
-    for (name, resource) in &mut manifest.resources {
-        resource.provisioned = Provisioned::of(parts.records.get(name));
+impl Shared {
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    manifest
+}
+
+impl Parts {
+    fn serve(&self) -> Served {
+        Served::new(Arc::clone(&self.desired), self.generation, &self.recorded)
+    }
+}
+
+async fn publish(shared: Arc<Shared>, served: watch::Sender<Arc<Served>>) {
+    loop {
+        shared.changed.notified().await;
+        let begun = Instant::now();
+        let next = Arc::new(shared.parts().serve());
+        served.send_if_modified(|last| {
+            let moved = last.etag != next.etag;
+            if moved {
+                *last = next;
+            }
+            moved
+        });
+        sleep(PUBLISH_PAUSE.max(begun.elapsed() * PUBLISH_SHARE)).await;
+    }
 }

@@ -11,14 +11,15 @@ mod http;
 mod jitter;
 mod leadership;
 mod reconcile;
+mod served;
 mod service;
 mod settings;
 pub mod store;
 
-pub use discovery::Served;
 pub use flash_plan::Drift;
 pub use jitter::Jitter;
 pub use leadership::Role;
-pub use reconcile::{Desired, Environment, Event};
+pub use reconcile::{ApplyRefusal, Desired, Environment, Event};
+pub use served::Served;
 pub use service::{Front, Handle, Mothership, StartError};
 pub use settings::{EnvironmentSource, FrontSettings, LeaseSettings, PERIOD, ReconcileSettings};

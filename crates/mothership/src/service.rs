@@ -1,21 +1,39 @@
 //! Starting, steering and stopping a mothership.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_model::{MothershipId, Secret};
-use tokio::sync::{broadcast, watch};
+use flash_model::{Manifest, MothershipId, Scope, Secret};
+use flash_plan::Plan;
+use flash_providers::Provider;
+use tokio::sync::{broadcast, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::discovery::{Discovery, Served};
+use crate::discovery::Discovery;
 use crate::leadership::{Leadership, Role};
-use crate::reconcile::{Desired, Event};
-use crate::settings::{FrontSettings, ReconcileSettings};
+use crate::reconcile::{ApplyRefusal, Desired, Environment, Event, Exactly, Wish, Wishes};
+use crate::served::Served;
+use crate::settings::{EnvironmentSource, FrontSettings, ReconcileSettings};
+use crate::store::Store;
 use crate::{http, store};
 
 const EVENTS_BUFFERED_MAX: usize = 1024;
 const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What an HTTP request or a person steers a mothership by is answered within this time.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How a mothership is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    None,
+    /// Every endpoint is stopped, and none forgotten.
+    Suspend,
+    /// Endpoints go on without it.
+    Leave,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -28,37 +46,81 @@ pub enum StartError {
 /// The HTTP side, open before anything is known of the project.
 #[derive(Debug)]
 pub struct Front {
+    http: http::State,
     discovery: Discovery,
     token: Secret,
     url: String,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Ending>,
     server: JoinHandle<()>,
 }
 
 /// The running server: HTTP in front, reconciliation behind, one never waiting for the other.
 #[derive(Debug)]
 pub struct Mothership {
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Ending>,
     server: Option<JoinHandle<()>>,
     handle: Handle,
     leadership: JoinHandle<Result<(), flash_providers::Error>>,
 }
 
 /// A cheap clone to talk to a running mothership.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Handle {
-    desired: Arc<watch::Sender<Option<Arc<Desired>>>>,
+    wishes: Arc<watch::Sender<Option<Wish>>>,
     discovery: Discovery,
     events: broadcast::Sender<Event>,
     role: watch::Receiver<Role>,
     url: String,
     mothership_id: MothershipId,
+    scope: Scope,
+    store: Arc<dyn Store>,
+    provider: Arc<dyn Provider>,
+    environment: Arc<EnvironmentSource>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("scope", &self.scope).field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 impl Handle {
     /// Makes this the desired state; reconciliation starts at once.
     pub fn set_desired(&self, desired: Desired) {
-        self.desired.send_replace(Some(Arc::new(desired)));
+        self.wishes.send_replace(Some(Wish { desired: Arc::new(desired), exactly: None }));
+    }
+
+    /// Makes this the desired state if exactly `plan` would be done for it now; else nothing changes. Gives back the
+    /// generation that it became.
+    pub async fn apply(&self, desired: Desired, plan: Plan) -> Result<u64, ApplyRefusal> {
+        if let Role::Following { leader } = &*self.role.borrow() {
+            return Err(ApplyRefusal::NotLeading(leader.clone()));
+        }
+        let (answer, answered) = oneshot::channel();
+        let exactly = Some(Exactly::new(plan, answer));
+        self.wishes.send_replace(Some(Wish { desired: Arc::new(desired), exactly }));
+        match tokio::time::timeout(APPLY_TIMEOUT, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(ApplyRefusal::Superseded),
+            Err(_) => Err(ApplyRefusal::Failed(format!("no answer within {} s", APPLY_TIMEOUT.as_secs()))),
+        }
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub fn provider(&self) -> &Arc<dyn Provider> {
+        &self.provider
+    }
+
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Values of the variables that a manifest's resources name, from this process.
+    pub fn environment(&self, manifest: &Manifest) -> Environment {
+        (self.environment)(manifest)
     }
 
     pub fn served(&self) -> Arc<Served> {
@@ -97,11 +159,10 @@ impl Front {
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let discovery = Discovery::new(&project_name);
-        let (stop, stopped) = watch::channel(false);
-        let router =
-            http::router(http::State::new(discovery.clone(), token.clone(), address.ip().is_loopback()));
-        let server = tokio::spawn(http::serve(listener, router, stopped));
-        Ok(Self { discovery, token, url: local_url(address), stop, server })
+        let (stop, stopped) = watch::channel(Ending::None);
+        let http = http::State::new(discovery.clone(), token.clone(), address.ip().is_loopback());
+        let server = tokio::spawn(http::serve(listener, http::router(http.clone()), stopped));
+        Ok(Self { http, discovery, token, url: local_url(address), stop, server })
     }
 
     /// Where this machine reaches it, without a trailing slash.
@@ -118,7 +179,9 @@ impl Front {
             url: self.url.clone(),
             stop: self.stop.clone(),
         };
-        parts.start(settings, Some(self.server)).await
+        let mothership = parts.start(settings, Some(self.server)).await?;
+        self.http.steer_by(mothership.handle());
+        Ok(mothership)
     }
 }
 
@@ -127,7 +190,7 @@ struct Parts {
     discovery: Discovery,
     token: Secret,
     url: String,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Ending>,
 }
 
 impl Parts {
@@ -138,22 +201,32 @@ impl Parts {
     ) -> Result<Mothership, StartError> {
         let Self { discovery, token, url, stop } = self;
         let mothership_id = settings.store.lineage(&settings.scope, candidate()?).await?;
-        let (desired, wanted) = watch::channel(None);
+        let (wishes, wished) = watch::channel(None);
         let (events, _) = broadcast::channel(EVENTS_BUFFERED_MAX);
         let (role, watched_role) = watch::channel(Role::Starting);
-        let leadership = Leadership {
-            settings,
-            mothership_id: mothership_id.clone(),
-            mothership_url: url.clone(),
-            token,
+        let handle = Handle {
+            wishes: Arc::new(wishes),
             discovery: discovery.clone(),
             events: events.clone(),
-            desired: wanted,
+            role: watched_role,
+            url: url.clone(),
+            mothership_id: mothership_id.clone(),
+            scope: settings.scope.clone(),
+            store: Arc::clone(&settings.store),
+            provider: Arc::clone(&settings.provider),
+            environment: Arc::clone(&settings.environment),
+        };
+        let leadership = Leadership {
+            settings,
+            mothership_id,
+            mothership_url: url,
+            token,
+            discovery,
+            events,
+            wishes: Wishes::new(wished),
             role,
             stop: stop.subscribe(),
         };
-        let desired = Arc::new(desired);
-        let handle = Handle { desired, discovery, events, role: watched_role, url, mothership_id };
         Ok(Mothership { stop, server, handle, leadership: tokio::spawn(leadership.run()) })
     }
 }
@@ -170,7 +243,7 @@ impl Mothership {
             discovery: Discovery::new(project_name),
             token,
             url: url.to_owned(),
-            stop: watch::Sender::new(false),
+            stop: watch::Sender::new(Ending::None),
         };
         parts.start(settings, None).await
     }
@@ -182,7 +255,16 @@ impl Mothership {
     /// Stops serving and, if it leads, finishes steps that have begun, stops every endpoint without forgetting it (the
     /// next mothership finds the same ids and queues), and gives the lease back.
     pub async fn stop_with_endpoints(self) -> Result<(), flash_providers::Error> {
-        self.stop.send_replace(true);
+        self.end(Ending::Suspend).await
+    }
+
+    /// Stops serving, finishes steps that have begun, and gives the lease back. Endpoints go on as they are.
+    pub async fn leave(self) -> Result<(), flash_providers::Error> {
+        self.end(Ending::Leave).await
+    }
+
+    async fn end(self, how: Ending) -> Result<(), flash_providers::Error> {
+        self.stop.send_replace(how);
         let result = self.leadership.await?;
         if let Some(server) = self.server {
             let abort = server.abort_handle();

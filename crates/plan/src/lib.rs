@@ -3,7 +3,8 @@
 //! [`plan`] is a pure function: it proposes and cannot act. This crate knows nothing of tokio, HTTP, files, clocks
 //! or providers, and its `Cargo.toml` proves it.
 //!
-//! Start with `planner.rs`; `action.rs` has the words, `diff.rs` says which fields changed.
+//! Start with `planner.rs`; `action.rs` has the words, `diff.rs` says which fields changed, `rollout.rs` when a
+//! new version may take over.
 
 mod action;
 mod diff;
@@ -11,6 +12,7 @@ mod display;
 mod order;
 mod planner;
 mod policy;
+pub mod rollout;
 
 pub use action::{Action, Deferred, Plan, Reason, Step};
 pub use diff::{FieldChange, field_changes};

@@ -57,14 +57,14 @@ impl Planner<'_> {
             .filter(|intent| intent.config_hash == desired.config_hash)
             .map(|intent| intent.idempotency_key.clone());
         let current = take_current(&mut endpoints, desired, record);
-        let key = resumed.clone().unwrap_or_else(|| self.idempotency_key(name, desired));
+        let key = || resumed.clone().unwrap_or_else(|| self.idempotency_key(name, desired));
         let step = |action, reasons| Step {
             resource: name.clone(),
             action,
             reasons,
             endpoint_id: current.map(|endpoint| endpoint.endpoint_id.clone()),
             desired: (action != Action::NoOp).then(|| Box::new(desired.clone())),
-            idempotency_key: matches!(action, Action::Create | Action::Replace).then(|| key.clone()),
+            idempotency_key: matches!(action, Action::Create | Action::Replace).then(key),
             record_version: record.map_or(0, |record| record.version),
         };
         let Some(endpoint) = current else {
@@ -99,7 +99,9 @@ impl Planner<'_> {
                 step(Action::Adopt, vec![Reason::Unrecorded])
             }
             // A change that was begun and then taken back: the record is to say so.
-            (ObservedPhase::Running, true) if intent.is_some() => {
+            (ObservedPhase::Running, true)
+                if intent.is_some() || record.is_some_and(|record| record.rejected.is_some()) =>
+            {
                 step(Action::Adopt, vec![Reason::Interrupted])
             }
             (ObservedPhase::Running, true) => step(Action::NoOp, vec![Reason::Unchanged]),

@@ -30,6 +30,9 @@ pub enum Error {
     Environment(#[from] crate::local::python::environment::Error),
     #[error("a background task failed")]
     Task(#[from] tokio::task::JoinError),
+    /// Whether it was done is not known.
+    #[error("the provider did not answer within {} s", waited.as_secs())]
+    NoAnswer { waited: Duration },
     /// Injected by [`crate::SimProvider`].
     #[error("injected: {message}")]
     Injected { message: String, retry: Retry },
@@ -44,6 +47,7 @@ impl Error {
             | Self::Spawn { .. }
             | Self::Exited { .. }
             | Self::Task(_)
+            | Self::NoAnswer { .. }
             | Self::StartTimeout { .. }
             | Self::StopTimeout { .. } => Retry::Backoff,
             Self::Environment(error) => error.retry(),

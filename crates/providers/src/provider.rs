@@ -72,6 +72,8 @@ pub struct Limits {
     pub calls_per_second_max: Option<u32>,
     /// A call that has not answered by then counts as failed; its effect may still come.
     pub call_timeout: Duration,
+    /// Between two health checks of an endpoint that serves.
+    pub health_period: Duration,
 }
 
 pub trait Provider: Debug + Send + Sync {

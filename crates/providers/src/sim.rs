@@ -138,6 +138,7 @@ impl SimProvider {
             phase: ObservedPhase::Running,
             endpoint_id: endpoint_id.clone(),
             spec: Some(Box::new(request.resource()?.spec.clone())),
+            mothership_url: None,
         };
         self.world().endpoints.insert(endpoint_id, endpoint.clone());
         Ok(endpoint)
@@ -203,7 +204,12 @@ impl Provider for SimProvider {
     }
 
     fn limits(&self) -> Limits {
-        Limits { parallel_calls_max: 64, calls_per_second_max: None, call_timeout: Duration::from_secs(30) }
+        Limits {
+            parallel_calls_max: 64,
+            calls_per_second_max: None,
+            call_timeout: Duration::from_secs(30),
+            health_period: Duration::from_secs(5),
+        }
     }
 
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {

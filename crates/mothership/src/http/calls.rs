@@ -18,7 +18,7 @@ pub(super) async fn call(
     let served = state.discovery.current();
     let name = function.split_once('.').map_or(function.as_str(), |(class, _)| class);
     let resource =
-        served.manifest.function_registry.get(name).ok_or_else(|| unknown(name, &served.manifest))?;
+        served.desired().function_registry.get(name).ok_or_else(|| unknown(name, served.desired()))?;
     let segment = request.uri().path().rsplit('/').next().unwrap_or(name).to_owned();
     pass_on(&state, resource, &format!("{CHILD_CALL_PATH}/{segment}"), request).await
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::extract::{Path, Request, State as Extract};
 use axum::response::Response;
 use flash_model::wire::Problem;
-use flash_model::{Code, EndpointKind, Manifest, Resource, ResourceName, ResourceStatus};
+use flash_model::{Code, EndpointKind, Manifest, ResourceName, ResourceStatus};
 
 use super::State;
 use super::pass_on::pass_on;
 use super::problem::Refusal;
-use crate::discovery::Served;
+use crate::served::Served;
 
 /// A request for an endpoint that is being made waits this long for it.
 const READY_WAIT: Duration = Duration::from_secs(30);
@@ -46,9 +46,9 @@ pub(super) async fn application(
     request: Request,
 ) -> Result<Response, Refusal> {
     let served = state.discovery.current();
-    let Some((name, _)) = served.manifest.application() else {
+    let Some((name, _)) = served.desired().application() else {
         let detail = format!("nothing is served at {}", request.uri().path());
-        return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(&served.manifest)).into());
+        return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(served.desired())).into());
     };
     let path = request.uri().path().to_owned();
     pass_on(&state, name, &path, request).await
@@ -62,14 +62,14 @@ async fn through(
     request: Request,
 ) -> Result<Response, Refusal> {
     let served = state.discovery.current();
-    let (name, resource) = find(&served.manifest, endpoint).ok_or_else(|| {
+    let (name, resource) = served.find(endpoint).ok_or_else(|| {
         let detail = format!("there is no endpoint {endpoint:?}");
-        Refusal(Problem::new(Code::UnknownEndpoint, 404, detail).hint(doors(&served.manifest)))
+        Refusal::from(Problem::new(Code::UnknownEndpoint, 404, detail).hint(doors(served.desired())))
     })?;
     let actual = resource.spec.kind;
     if (actual == EndpointKind::Queue) != (kind == EndpointKind::Queue) {
         let detail = format!("{name} is a {} endpoint", actual.label());
-        return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(&served.manifest)).into());
+        return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(served.desired())).into());
     }
     // The raw path, so that what is percent-encoded stays so.
     let path = request.uri().path();
@@ -81,16 +81,6 @@ async fn through(
     pass_on(state, name, &path, request).await
 }
 
-/// By resource name, else by endpoint id.
-pub(super) fn find<'a>(manifest: &'a Manifest, endpoint: &str) -> Option<(&'a ResourceName, &'a Resource)> {
-    manifest.resources.get_key_value(endpoint).or_else(|| {
-        let is_it = |resource: &Resource| {
-            resource.provisioned.endpoint_id.as_ref().is_some_and(|id| id.as_str() == endpoint)
-        };
-        manifest.resources.iter().find(|(_, resource)| is_it(resource))
-    })
-}
-
 /// Waits while the endpoint is on its way; says why when it is not.
 pub(super) async fn ready_url(state: &State, name: &ResourceName) -> Result<String, Refusal> {
     let mut changes = state.discovery.subscribe();
@@ -99,8 +89,7 @@ pub(super) async fn ready_url(state: &State, name: &ResourceName) -> Result<Stri
         Ok(Ok(served)) => Arc::clone(&served),
         _ => state.discovery.current(),
     };
-    let resource = served.manifest.resources.get(name);
-    let provisioned = resource.map(|resource| &resource.provisioned);
+    let provisioned = served.provisioned(name.as_str());
     match provisioned.and_then(|provisioned| provisioned.endpoint_url.clone()) {
         Some(url) => Ok(url),
         None => {
@@ -118,7 +107,7 @@ pub(super) async fn ready_url(state: &State, name: &ResourceName) -> Result<Stri
 }
 
 fn is_under_way(served: &Served, name: &ResourceName) -> bool {
-    let status = served.manifest.resources.get(name).and_then(|resource| resource.provisioned.status);
+    let status = served.provisioned(name.as_str()).and_then(|provisioned| provisioned.status);
     matches!(status, Some(ResourceStatus::Pending | ResourceStatus::Provisioning))
 }
 

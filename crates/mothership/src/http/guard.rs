@@ -14,11 +14,11 @@ use super::problem::Refusal;
 pub(super) async fn admit(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
     match check(&state, &request) {
         Ok(()) => next.run(request).await,
-        Err(problem) => Refusal(*problem).into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-fn check(state: &State, request: &Request) -> Result<(), Box<Problem>> {
+fn check(state: &State, request: &Request) -> Result<(), Refusal> {
     let header = |name: HeaderName| request.headers().get(name).map(HeaderValue::as_bytes);
     let provenance = Provenance {
         host: header(HOST),
@@ -29,14 +29,14 @@ fn check(state: &State, request: &Request) -> Result<(), Box<Problem>> {
     if state.is_loopback && !provenance.is_loopback() {
         let detail = "this host or origin may not drive a loopback server";
         let problem = Problem::new(Code::ForbiddenOrigin, 403, detail);
-        return Err(Box::new(problem.hint("use http://127.0.0.1 or http://localhost")));
+        return Err(Refusal::from(problem.hint("use http://127.0.0.1 or http://localhost")));
     }
     let is_open = request.uri().path() == "/ping";
     let is_pickle = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PICKLE_CONTENT_TYPE.as_bytes()));
     if (is_pickle || !state.is_loopback) && !is_open && !state.token.authorizes(header(AUTHORIZATION)) {
         let problem = Problem::new(Code::Unauthorized, 401, "this request needs the project's token");
         let hint = "send `Authorization: Bearer <token>`; the token is in .flash/run/mothership.json";
-        return Err(Box::new(problem.hint(hint)));
+        return Err(Refusal::from(problem.hint(hint)));
     }
     Ok(())
 }

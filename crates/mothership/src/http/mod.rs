@@ -8,17 +8,18 @@ mod manifest;
 mod pass_on;
 mod problem;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::middleware;
 use axum::routing::{any, get, post};
 use flash_client::Forwarder;
-use flash_model::{Secret, wire};
+use flash_model::{Code, Secret, wire};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::discovery::Discovery;
+use crate::service::{Ending, Handle};
 
 /// Shared by all handlers.
 #[derive(Debug, Clone)]
@@ -30,11 +31,29 @@ pub(crate) struct Inner {
     token: Secret,
     is_loopback: bool,
     forwarder: Forwarder<axum::body::Body>,
+    /// None until the project is known.
+    handle: OnceLock<Handle>,
 }
 
 impl State {
     pub(crate) fn new(discovery: Discovery, token: Secret, is_loopback: bool) -> Self {
-        Self(Arc::new(Inner { discovery, token, is_loopback, forwarder: Forwarder::new() }))
+        let (forwarder, handle) = (Forwarder::new(), OnceLock::new());
+        Self(Arc::new(Inner { discovery, token, is_loopback, forwarder, handle }))
+    }
+
+    /// From here on requests may steer the mothership.
+    pub(crate) fn steer_by(&self, handle: Handle) {
+        let _ = self.0.handle.set(handle);
+    }
+
+    /// The mothership behind the front, once it has been started.
+    #[expect(dead_code, reason = "for the handlers of /api/v1 that steer")]
+    fn mothership(&self) -> Result<&Handle, problem::Refusal> {
+        self.0.handle.get().ok_or_else(|| {
+            wire::Problem::new(Code::NotReady, 503, "the project is still being read")
+                .hint("try again in a moment")
+                .into()
+        })
     }
 }
 
@@ -60,9 +79,9 @@ pub(crate) fn router(state: State) -> Router {
 }
 
 /// Serves until `stopped` becomes true; requests under way are finished.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<Ending>) {
     let until_stopped = async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
+        let _ = stopped.wait_for(|ending| *ending != Ending::None).await;
     };
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until_stopped).await {
         tracing::error!(%error, "the HTTP server ended");

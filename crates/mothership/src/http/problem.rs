@@ -9,11 +9,11 @@ use flash_model::wire::{PROBLEM_CONTENT_TYPE, Problem};
 const RETRY_AFTER_SECONDS: &str = "1";
 
 #[derive(Debug)]
-pub(super) struct Refusal(pub(super) Problem);
+pub(super) struct Refusal(Box<Problem>);
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self(Box::new(problem))
     }
 }
 

@@ -60,7 +60,7 @@ impl Follower {
         if self.served != Some(pulse.serial) {
             let manifest = self.store.manifest(&self.scope).await?;
             let snapshot = self.store.snapshot(&self.scope).await?;
-            self.discovery.replace(manifest.as_ref(), snapshot.records);
+            self.discovery.replace(manifest, &snapshot.records);
             // As of before both were read: what was written meanwhile is read again.
             self.served = Some(pulse.serial);
         }

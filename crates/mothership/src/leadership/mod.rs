@@ -21,7 +21,8 @@ use tokio::time::{Instant, timeout};
 use self::follow::Follower;
 use self::journal::JournalTask;
 use crate::discovery::Discovery;
-use crate::reconcile::{Desired, Driver, Event, Recorder};
+use crate::reconcile::{Driver, Event, Ledger, Recorder, Wishes};
+use crate::service::Ending;
 use crate::settings::ReconcileSettings;
 use crate::store;
 
@@ -56,9 +57,9 @@ pub(crate) struct Leadership {
     pub(crate) token: Secret,
     pub(crate) discovery: Discovery,
     pub(crate) events: broadcast::Sender<Event>,
-    pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
+    pub(crate) wishes: Wishes,
     pub(crate) role: watch::Sender<Role>,
-    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) stop: watch::Receiver<Ending>,
 }
 
 /// How leading came to an end.
@@ -70,7 +71,7 @@ enum End {
 
 impl Leadership {
     /// Runs until it is asked to stop. A leader that is stopped suspends its endpoints first.
-    pub(crate) async fn run(self) -> Result<(), flash_providers::Error> {
+    pub(crate) async fn run(mut self) -> Result<(), flash_providers::Error> {
         let journaling = JournalTask::start(
             Arc::clone(&self.settings.store),
             self.settings.scope.clone(),
@@ -104,6 +105,7 @@ impl Leadership {
                 Err(store::Error::Lease(LeaseRefusal::Held { lease, .. })) => {
                     troubled = false;
                     self.role.send_replace(Role::Following { leader: Some(lease) });
+                    self.overhear().await;
                 }
                 Err(error) => {
                     self.role.send_replace(Role::Following { leader: None });
@@ -118,6 +120,7 @@ impl Leadership {
                 biased;
                 () = follower.run(self.settings.lease.term) => {}
                 () = self.over() => {}
+                () = self.wished() => {}
             }
         };
         journaling.finish().await;
@@ -138,19 +141,34 @@ impl Leadership {
         answer.unwrap_or_else(|_| Err(lost()))?.ok_or_else(lost)
     }
 
-    async fn lead(&self, lease: Lease, asked_at: Instant, journal: Journal) -> End {
+    /// A wish that comes while somebody else leads is compared with what they apply later.
+    async fn overhear(&mut self) {
+        if let Ok(generations) = self.settings.store.generations(&self.settings.scope).await {
+            self.wishes.overhear(generations.first().map_or(0, |last| last.number));
+        }
+    }
+
+    /// Ends when there is a new wish; never, if there is nobody left to have one.
+    async fn wished(&self) {
+        if self.wishes.subscribe().changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn lead(&mut self, lease: Lease, asked_at: Instant, journal: Journal) -> End {
         let term = Term::begin(&self.settings.store, &self.settings.scope, &lease, asked_at);
         journal.note(EventKind::LeaseAcquired, None, format!("{}, fence {}", lease.purpose, lease.fence));
         self.role.send_replace(Role::Leading { fence: lease.fence });
         let mandate = Mandate { mothership_id: self.mothership_id.clone(), fence: lease.fence };
+        let driver = self.driver(&term, &mandate, &journal);
         let end = tokio::select! {
             biased;
             () = term.lost() => End::Lost,
-            () = self.driver(&term, &mandate, &journal).run() => End::Stopped(Ok(())),
-            () = self.finished_waiting() => End::Stopped(Ok(())),
+            () = driver.run(&mut self.wishes) => End::Stopped(Ok(())),
+            () = finished_waiting(self.stop.clone()) => End::Stopped(Ok(())),
         };
         let end = match end {
-            End::Stopped(_) if *self.stop.borrow() => tokio::select! {
+            End::Stopped(_) if *self.stop.borrow() == Ending::Suspend => tokio::select! {
                 biased;
                 () = term.lost() => End::Lost,
                 result = self.suspend_all(&mandate) => End::Stopped(result),
@@ -189,8 +207,8 @@ impl Leadership {
                 journal: journal.clone(),
                 term: term.clone(),
                 clock: Arc::clone(&self.settings.clock),
+                ledger: Ledger::default(),
             },
-            desired: self.desired.clone(),
             mandate: mandate.clone(),
             mothership_url: self.mothership_url.clone(),
             token: self.token.clone(),
@@ -212,23 +230,23 @@ impl Leadership {
         suspensions.join_all().await.into_iter().collect()
     }
 
-    /// Ends when steps under way have had their time to finish.
-    async fn finished_waiting(&self) {
-        let _ = self.stop.clone().wait_for(|stop| *stop).await;
-        tokio::time::sleep(FINISH_TIMEOUT).await;
-    }
-
     fn is_over(&self) -> bool {
-        *self.stop.borrow() || self.desired.has_changed().is_err()
+        *self.stop.borrow() != Ending::None || self.wishes.is_over()
     }
 
     async fn over(&self) {
         let mut stop = self.stop.clone();
-        let mut desired = self.desired.clone();
+        let mut wishes = self.wishes.subscribe();
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = async { while desired.changed().await.is_ok() {} } => {}
+            _ = stop.wait_for(|ending| *ending != Ending::None) => {}
+            () = async { while wishes.changed().await.is_ok() {} } => {}
         }
     }
+}
+
+/// Ends when steps under way have had their time to finish.
+async fn finished_waiting(mut stop: watch::Receiver<Ending>) {
+    let _ = stop.wait_for(|ending| *ending != Ending::None).await;
+    tokio::time::sleep(FINISH_TIMEOUT).await;
 }

@@ -1,16 +1,22 @@
 //! Carries out one step of a plan. The only place that asks a provider to change the world.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flash_model::{
-    Applied, Health, IdempotencyKey, Intent, IntentAction, ObservedEndpoint, Owner, Resource, ResourceRecord,
-    ResourceStatus, Retry, Secret,
+    Applied, Code, Existence, Health, IdempotencyKey, Intent, IntentAction, ObservedEndpoint, Owner,
+    Resource, ResourceName, ResourceRecord, ResourceStatus, Retry, Secret, VolumeSpec,
 };
+use flash_plan::rollout::{ROLLOUT_ATTEMPTS_MAX, Verdict, Warming};
 use flash_plan::{Action, Reason, Step};
-use flash_providers::{EndpointRequest, Mandate, Provider};
+use flash_providers::{EndpointRequest, Mandate};
+use tokio::sync::{OnceCell, watch};
+use tokio::time::{Instant, sleep};
 
-use super::{Desired, Recorder};
+use super::caller::Caller;
+use super::monitor::{Monitor, SOON, SOON_MAX};
+use super::{Desired, Recorder, Wish};
 use crate::store;
 
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +25,10 @@ pub(super) enum Error {
     Provider(#[from] flash_providers::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
-    #[error("the new endpoint did not become healthy: {reason}")]
-    Unhealthy { reason: String },
+    #[error("the new version did not become healthy: {reason}")]
+    Unhealthy { reason: String, attempts: u32 },
+    #[error("its environment says that it is a mothership ({IS_MOTHERSHIP}), which an endpoint never is")]
+    Role,
     #[error("the step lacks {what}")]
     Incomplete { what: &'static str },
 }
@@ -30,34 +38,59 @@ impl Error {
         match self {
             Self::Provider(error) => error.retry(),
             Self::Store(error) => error.retry(),
+            Self::Unhealthy { attempts, .. } if *attempts >= ROLLOUT_ATTEMPTS_MAX => Retry::Never,
             Self::Unhealthy { .. } => Retry::Backoff,
-            Self::Incomplete { .. } => Retry::Never,
+            Self::Role | Self::Incomplete { .. } => Retry::Never,
         }
     }
 
-    /// Whether it is the resource that failed, and not we who may not write about it.
-    fn is_of_the_resource(&self) -> bool {
-        !matches!(self, Self::Store(_) | Self::Provider(flash_providers::Error::Fenced { .. }))
+    /// Whether it is the resource that failed, and that has not been recorded yet.
+    fn is_to_be_recorded(&self) -> bool {
+        match self {
+            Self::Store(_)
+            | Self::Unhealthy { .. }
+            | Self::Provider(flash_providers::Error::Fenced { .. }) => false,
+            Self::Provider(_) | Self::Role | Self::Incomplete { .. } => true,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Provider(_) | Self::Incomplete { .. } => Code::ProviderFailed,
+            Self::Store(_) => Code::StoreFailed,
+            Self::Unhealthy { .. } => Code::NotReady,
+            Self::Role => Code::ChildIsMothership,
+        }
     }
 }
 
 /// Callers that looked an endpoint up just before it left the route table still reach it for this long.
 const ROUTE_GRACE: Duration = Duration::from_millis(500);
+/// Says of a process that it is a mothership.
+const IS_MOTHERSHIP: &str = "FLASH_IS_MOTHERSHIP";
 
 /// What remains after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Done,
-    /// The world is on its way; the same step comes again.
+    /// The world is not as it was planned for, or is on its way; the next round plans anew.
     UnderWay,
 }
+
+/// Volumes that exist, as far as this term knows: each is made sure of once, whoever mounts it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Volumes(Arc<Mutex<BTreeMap<String, Arc<OnceCell<()>>>>>);
 
 /// Everything that steps share.
 #[derive(Debug, Clone)]
 pub(super) struct Applier {
-    pub(super) provider: Arc<dyn Provider>,
+    pub(super) caller: Caller,
     pub(super) recorder: Recorder,
+    pub(super) monitor: Monitor,
+    pub(super) volumes: Volumes,
     pub(super) desired: Arc<Desired>,
+    /// A new wish, or the end, is not kept waiting by a version that is warming.
+    pub(super) wishes: watch::Receiver<Option<Wish>>,
     pub(super) mandate: Mandate,
     pub(super) mothership_url: String,
     pub(super) token: Secret,
@@ -65,30 +98,34 @@ pub(super) struct Applier {
 
 impl Applier {
     /// A failure is recorded as status and reason; id, URL and applied specification stay as they were.
-    pub(super) async fn apply(&self, step: Step, record: Option<ResourceRecord>) -> Result<Outcome, Error> {
-        let resource = step.resource.clone();
-        let mut record =
-            record.unwrap_or_else(|| ResourceRecord::new(resource.clone(), self.provider.name()));
+    pub(super) async fn apply(&self, step: &Step) -> Result<Outcome, Error> {
+        let resource = &step.resource;
+        let record = self.recorder.record(resource);
+        if record.as_ref().map_or(0, |record| record.version) != step.record_version {
+            return Ok(Outcome::UnderWay);
+        }
+        let name = self.caller.provider.name();
+        let mut record = record.unwrap_or_else(|| ResourceRecord::new(resource.clone(), name));
         let result = match step.action {
             Action::NoOp => Ok(Outcome::Done),
-            Action::Forget => {
-                self.recorder.remove(&resource, step.record_version).await.map(done).map_err(Error::from)
-            }
-            Action::Adopt => self.adopt(&step, &mut record).await,
-            Action::Create => self.create(&step, &mut record).await,
-            Action::Update => self.update(&step, &mut record).await,
-            Action::Replace => self.replace(&step, &mut record).await,
-            Action::Delete => self.delete(&step, &mut record).await,
+            Action::Forget => self.forget(step, &record).await,
+            Action::Adopt => self.adopt(step, &mut record).await,
+            Action::Create => self.create(step, &mut record).await,
+            Action::Update => self.update(step, &mut record).await,
+            Action::Replace => self.replace(step, &mut record).await,
+            Action::Delete => self.delete(step, &mut record).await,
         };
         if let Err(Error::Provider(flash_providers::Error::Fenced { .. })) = &result {
             self.recorder.term.lose();
         }
         if let Err(error) = &result
-            && error.is_of_the_resource()
+            && error.is_to_be_recorded()
         {
-            record.status = ResourceStatus::Failed;
-            record.status_reason = Some(chain(error));
-            record.attempts += 1;
+            // What serves while a new version cannot be made goes on serving.
+            if step.action == Action::Replace && record.serves() {
+                record.rejected = step.desired.as_ref().map(|desired| desired.config_hash.clone());
+            }
+            fail(&mut record, error);
             self.recorder.write(record).await?;
         }
         result
@@ -96,18 +133,27 @@ impl Applier {
 
     /// Tells an endpoint that is as it should be where its mothership is now. Changes nothing else, and may fail:
     /// endpoints serve and call each other without us.
-    pub(super) async fn greet(&self, step: &Step) {
-        let request = own_key(step).and_then(|key| self.request(step, &key));
-        let (Some(id), Ok(request)) = (&step.endpoint_id, request) else { return };
-        if let Err(error) = self.provider.adopt(id, &request).await {
-            tracing::debug!(resource = %step.resource, %error, "endpoint not greeted");
+    pub(super) async fn greet(&self, resource: &ResourceName, endpoint: &ObservedEndpoint) {
+        let Ok(request) = self.request(resource, &endpoint.idempotency_key) else { return };
+        let greeted = self.caller.provider.adopt(&endpoint.endpoint_id, &request);
+        if let Err(error) = self.caller.call(greeted).await {
+            tracing::debug!(%resource, %error, "endpoint not greeted");
         }
     }
 
     async fn create(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let (desired, key) = parts(step)?;
+        if let Some(old) = &step.endpoint_id {
+            match self.caller.call(self.caller.provider.find(old)).await? {
+                Existence::Absent => {}
+                // The listing lags behind, or nobody knows: nothing is made beside what may be there.
+                Existence::Present(_) | Existence::Unknown => return Ok(Outcome::UnderWay),
+            }
+        }
+        let request = self.request(&step.resource, key)?;
         self.intend(record, IntentAction::Create, desired, key).await?;
-        let endpoint = self.provider.create(&self.request(step, key)?).await?;
+        self.ensure_volumes(desired).await?;
+        let endpoint = self.caller.call(self.caller.provider.create(&request)).await?;
         self.settle(record, &endpoint, desired).await
     }
 
@@ -115,61 +161,111 @@ impl Applier {
         let desired = desired(step)?;
         let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
         let key = key(step, record)?;
+        let request = self.request(&step.resource, &key)?;
         self.intend(record, IntentAction::Update, desired, &key).await?;
+        self.ensure_volumes(desired).await?;
         if !step.reasons.contains(&Reason::Stopped) {
-            tokio::time::sleep(ROUTE_GRACE).await;
+            sleep(ROUTE_GRACE).await;
         }
-        let endpoint = self.provider.update(id, &self.request(step, &key)?).await?;
+        let endpoint = self.caller.call(self.caller.provider.update(id, &request)).await?;
         self.settle(record, &endpoint, desired).await
     }
 
     async fn adopt(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let desired = desired(step)?;
         let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
-        let request = self.request(step, &key(step, record)?)?;
-        let endpoint = self.provider.adopt(id, &request).await?;
+        let request = self.request(&step.resource, &key(step, record)?)?;
+        let endpoint = self.caller.call(self.caller.provider.adopt(id, &request)).await?;
         self.settle(record, &endpoint, desired).await
     }
 
-    /// The old endpoint serves until the new one is healthy. Repeated with the same key until then.
+    /// The old endpoint serves until the new one is healthy. Interrupted and repeated, it goes on with the same new one.
     async fn replace(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let (desired, key) = parts(step)?;
-        let intended = record.intent.as_ref().is_some_and(|intent| intent.idempotency_key == *key);
-        if !intended {
+        let request = self.request(&step.resource, key)?;
+        if record.intent.as_ref().is_none_or(|intent| intent.idempotency_key != *key) {
             record.intent = Some(intent(IntentAction::Replace, desired, key));
+            if record.rejected.as_ref() != Some(&desired.config_hash) {
+                record.attempts = 0;
+            }
             *record = self.recorder.write(record.clone()).await?;
         }
-        let successor = self.provider.create(&self.request(step, key)?).await?;
-        match self.provider.health(&successor).await? {
-            Health::Starting => Ok(Outcome::UnderWay),
-            Health::Ready => {
+        self.ensure_volumes(desired).await?;
+        let successor = self.caller.call(self.caller.provider.create(&request)).await?;
+        match self.warm(&successor).await {
+            None => Ok(Outcome::UnderWay),
+            Some(Ok(())) => {
                 let old = step.endpoint_id.as_ref().filter(|old| **old != successor.endpoint_id);
-                self.settle(record, &successor, desired).await?;
+                self.settle_as(record, &successor, desired, &Health::Ready).await?;
                 if let Some(old) = old {
-                    tokio::time::sleep(ROUTE_GRACE).await;
-                    self.provider.delete(old, &self.mandate).await?;
+                    sleep(ROUTE_GRACE).await;
+                    self.caller.call(self.caller.provider.delete(old, &self.mandate)).await?;
                 }
                 Ok(Outcome::Done)
             }
-            Health::Unhealthy { reason } | Health::Unreachable { reason } => {
-                self.provider.delete(&successor.endpoint_id, &self.mandate).await?;
-                Err(Error::Unhealthy { reason })
+            Some(Err(reason)) => {
+                let error = Error::Unhealthy { reason, attempts: record.attempts + 1 };
+                record.intent = None;
+                record.rejected = Some(desired.config_hash.clone());
+                fail(record, &error);
+                *record = self.recorder.write(record.clone()).await?;
+                let id = &successor.endpoint_id;
+                self.caller.call(self.caller.provider.delete(id, &self.mandate)).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until it is certain whether a new version can serve. None if something else is wanted meanwhile.
+    async fn warm(&self, successor: &ObservedEndpoint) -> Option<Result<(), String>> {
+        let (begun, mut warming, mut pause) = (Instant::now(), Warming::default(), SOON);
+        let mut wishes = self.wishes.clone();
+        loop {
+            let health = self.monitor.ask(successor).await;
+            match warming.judge(&health, begun.elapsed()) {
+                Verdict::Accept => return Some(Ok(())),
+                Verdict::Reject { reason } => return Some(Err(reason)),
+                Verdict::Wait => {}
+            }
+            tokio::select! {
+                biased;
+                _ = wishes.changed() => return None,
+                () = sleep(pause) => pause = (pause * 3 / 2).min(SOON_MAX),
             }
         }
     }
 
     async fn delete(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
-        let is_recorded = record.endpoint_id.as_ref() == Some(id);
-        if is_recorded && record.version > 0 {
+        let is_recorded = record.endpoint_id.as_ref() == Some(id) && record.version > 0;
+        if is_recorded {
+            self.monitor.forget(&record.resource);
+            let served = record.serves();
+            let config_hash =
+                record.applied.as_ref().map_or_else(String::new, |applied| applied.config_hash.clone());
+            let idempotency_key = own_key(step)?;
+            record.intent = Some(Intent { action: IntentAction::Delete, idempotency_key, config_hash });
             record.status = ResourceStatus::Removing;
-            record.intent = None;
+            record.status_reason = None;
+            record.status_code = None;
             *record = self.recorder.write(record.clone()).await?;
+            if served {
+                sleep(ROUTE_GRACE).await;
+            }
         }
-        self.provider.delete(id, &self.mandate).await?;
-        if is_recorded && record.version > 0 {
+        self.caller.call(self.caller.provider.delete(id, &self.mandate)).await?;
+        if is_recorded {
             self.recorder.remove(&record.resource, record.version).await?;
         }
+        Ok(Outcome::Done)
+    }
+
+    /// What is not listed may be there all the same: deleting what does not exist is success.
+    async fn forget(&self, step: &Step, record: &ResourceRecord) -> Result<Outcome, Error> {
+        if let Some(id) = &step.endpoint_id {
+            self.caller.call(self.caller.provider.delete(id, &self.mandate)).await?;
+        }
+        self.recorder.remove(&step.resource, record.version).await?;
         Ok(Outcome::Done)
     }
 
@@ -183,44 +279,87 @@ impl Applier {
         record.intent = Some(intent(action, desired, key));
         record.status = ResourceStatus::Provisioning;
         record.status_reason = None;
+        record.status_code = None;
         *record = self.recorder.write(record.clone()).await?;
         Ok(())
     }
 
-    /// Records where the endpoint is and what it was made from. Whether it is ready is for the health check to say,
-    /// except that a replacement was asked before.
+    /// Records where the endpoint is and what it was made from, and how it is.
     async fn settle(
         &self,
         record: &mut ResourceRecord,
         endpoint: &ObservedEndpoint,
         desired: &Resource,
     ) -> Result<Outcome, Error> {
+        let health = self.monitor.ask(endpoint).await;
+        self.settle_as(record, endpoint, desired, &health).await
+    }
+
+    async fn settle_as(
+        &self,
+        record: &mut ResourceRecord,
+        endpoint: &ObservedEndpoint,
+        desired: &Resource,
+        health: &Health,
+    ) -> Result<Outcome, Error> {
         record.endpoint_id = Some(endpoint.endpoint_id.clone());
         record.endpoint_url.clone_from(&endpoint.url);
         record.applied = Some(Applied::of(desired));
         record.intent = None;
-        record.status = match self.provider.health(endpoint).await {
-            Ok(Health::Ready) => ResourceStatus::Ready,
-            _ => ResourceStatus::Provisioning,
-        };
+        record.rejected = None;
         record.status_reason = None;
+        record.status_code = None;
+        record.status = ResourceStatus::Provisioning;
+        if *health == Health::Ready {
+            record.status = ResourceStatus::Ready;
+            record.attempts = 0;
+        }
         *record = self.recorder.write(record.clone()).await?;
+        self.monitor.watch(&record.resource, endpoint, health);
         Ok(Outcome::Done)
     }
 
-    fn request(&self, step: &Step, key: &IdempotencyKey) -> Result<EndpointRequest, Error> {
-        let manifest = self.desired.manifest.for_resource(&step.resource);
+    async fn ensure_volumes(&self, desired: &Resource) -> Result<(), Error> {
+        for volume in &desired.spec.volumes {
+            let ensured = self.volumes.cell(volume);
+            let ensure =
+                || self.caller.call(self.caller.provider.ensure_volume(&self.recorder.scope, volume));
+            ensured.get_or_try_init(ensure).await?;
+        }
+        Ok(())
+    }
+
+    fn request(&self, resource: &ResourceName, key: &IdempotencyKey) -> Result<EndpointRequest, Error> {
+        let manifest = self.desired.manifest.for_resource(resource);
         let manifest = manifest.ok_or(Error::Incomplete { what: "an entry in the desired manifest" })?;
+        let environment = self.desired.environment.get(resource).cloned().unwrap_or_default();
+        if environment.get(IS_MOTHERSHIP).is_some_and(|value| value.expose().eq_ignore_ascii_case("true")) {
+            return Err(Error::Role);
+        }
         Ok(EndpointRequest {
-            owner: Owner { scope: self.recorder.scope.clone(), resource: step.resource.clone() },
+            owner: Owner { scope: self.recorder.scope.clone(), resource: resource.clone() },
             idempotency_key: key.clone(),
             manifest,
-            environment: self.desired.environment.get(&step.resource).cloned().unwrap_or_default(),
+            environment,
             mandate: self.mandate.clone(),
             mothership_url: self.mothership_url.clone(),
             token: self.token.clone(),
         })
     }
+}
+
+impl Volumes {
+    fn cell(&self, volume: &VolumeSpec) -> Arc<OnceCell<()>> {
+        let known = format!("{:?} {:?} {:?}", volume.id, volume.name, volume.datacenter);
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(known).or_default())
+    }
+}
+
+fn fail(record: &mut ResourceRecord, error: &Error) {
+    record.status = ResourceStatus::Failed;
+    record.status_reason = Some(chain(error));
+    record.status_code = Some(error.code());
+    record.attempts += 1;
 }
 
 /// For steps that make nothing new: the key that the record knows, else the endpoint's own.
@@ -234,10 +373,6 @@ fn key(step: &Step, record: &ResourceRecord) -> Result<IdempotencyKey, Error> {
 fn own_key(step: &Step) -> Result<IdempotencyKey, Error> {
     let own = step.endpoint_id.as_ref().and_then(|id| IdempotencyKey::new(id.as_str()).ok());
     own.ok_or(Error::Incomplete { what: "an idempotency key" })
-}
-
-fn done((): ()) -> Outcome {
-    Outcome::Done
 }
 
 fn desired(step: &Step) -> Result<&Resource, Error> {

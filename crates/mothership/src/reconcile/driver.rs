@@ -1,37 +1,41 @@
-//! The loop: one round after the other, by change, by signal and by period.
+//! The loop: one round after the other, by change, by signal and by period. Steps go on beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_model::{EventKind, Inventory, ResourceName, ResourceRecord, Retry, Secret, StateSnapshot};
+use flash_model::{
+    Code, EventKind, Inventory, ObservedPhase, ResourceName, ResourceRecord, ResourceStatus, Retry, Secret,
+    StateSnapshot,
+};
 use flash_plan::{Action, Plan, Policy, Reason, Step};
 use flash_providers::Mandate;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::apply::{Applier, Outcome, chain};
+use super::apply::{Applier, Outcome, Volumes, chain};
 use super::backoff::Backoff;
-use super::{Desired, Event, Recorder, health};
+use super::busy::Busy;
+use super::caller::Caller;
+use super::monitor::{Asker, Monitor, SOON, SOON_MAX};
+use super::steps::{Ended, Steps};
+use super::wish::differences;
+use super::{ApplyRefusal, Desired, Event, Exactly, Recorder, Wishes};
+use crate::service::Ending;
 use crate::settings::ReconcileSettings;
 use crate::store;
 
-/// Steps applied at the same time.
-const PARALLEL_STEPS_MAX: usize = 8;
-/// While something is under way the next round comes this soon, then later and later up to the second.
-const SOON: Duration = Duration::from_millis(40);
-const SOON_MAX: Duration = Duration::from_millis(400);
+/// Removals wait this long for what is being made, so that nobody calls what is gone.
+const DELETIONS_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) settings: ReconcileSettings,
     pub(crate) recorder: Recorder,
-    pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
     pub(crate) mandate: Mandate,
     pub(crate) mothership_url: String,
     pub(crate) token: Secret,
-    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) stop: watch::Receiver<Ending>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,45 +55,62 @@ impl Error {
     }
 }
 
-/// What one round leaves for the next, beside the state.
-#[derive(Debug, Default)]
-struct Memory {
-    /// What runs already was told where its mothership is now.
-    greeted: bool,
-    /// The desired state that is stored and served.
-    published: Option<Arc<Desired>>,
-    /// The line last told of each resource: a step that takes several rounds is told once.
+/// What a term knows beside the state.
+struct Term<'a> {
+    wishes: &'a mut Wishes,
+    /// What is being brought about.
+    current: Option<Arc<Desired>>,
+    /// Whether the wish has been looked at since it came.
+    is_heard: bool,
+    /// Whether the records of earlier terms are served.
+    is_serving: bool,
+    steps: Steps,
+    backoff: Backoff<ResourceName>,
+    volumes: Volumes,
+    /// The lines last told: what takes several rounds is told once.
     told: BTreeMap<ResourceName, String>,
-}
-
-/// What one round found and left.
-struct Round {
-    under_way: bool,
-    trouble: Vec<(ResourceName, Retry)>,
+    troubles: BTreeSet<String>,
+    deletions_wait_until: Option<Instant>,
 }
 
 impl Driver {
-    /// Runs until `stop` becomes true, then finishes the steps that have begun. Dropped, it stops where it is.
-    pub(crate) async fn run(mut self) {
-        let mut memory = Memory::default();
-        let (mut backoff, mut rounds) = (Backoff::default(), Backoff::default());
-        let mut changes = self.settings.provider.changes();
+    /// Runs until it is asked to stop, then finishes the steps that have begun. Dropped, it stops where it is.
+    pub(crate) async fn run(mut self, wishes: &mut Wishes) {
+        let caller = Caller::new(Arc::clone(&self.settings.provider));
+        let busy = Busy::default();
+        let monitor = Monitor::start(Asker {
+            provider: Arc::clone(&self.settings.provider),
+            recorder: self.recorder.clone(),
+            busy: busy.clone(),
+            jitter: self.settings.jitter.clone(),
+            period: caller.limits().health_period,
+        });
+        let (mut changes, mut alarm) = (self.settings.provider.changes(), monitor.alarm());
+        let mut heard = wishes.subscribe();
+        let mut term = Term {
+            wishes,
+            current: None,
+            is_heard: false,
+            is_serving: false,
+            steps: Steps::new(busy),
+            backoff: Backoff::default(),
+            volumes: Volumes::default(),
+            told: BTreeMap::new(),
+            troubles: BTreeSet::new(),
+            deletions_wait_until: None,
+        };
+        let mut rounds = Backoff::default();
+        let mut next = Instant::now();
         let mut soon = SOON;
-        while !*self.stop.borrow() {
-            let desired = self.desired.borrow_and_update().clone();
-            changes.mark_unchanged();
-            let mut next = Instant::now() + self.settings.period;
-            if let Some(desired) = desired {
-                match self.round(&desired, &backoff, &mut memory).await {
-                    Ok(round) => {
-                        for (resource, retry) in &round.trouble {
-                            backoff.note(resource, *retry, Instant::now(), self.settings.jitter.next());
-                        }
+        while *self.stop.borrow() == Ending::None {
+            let now = Instant::now();
+            if now >= next {
+                changes.mark_unchanged();
+                alarm.mark_unchanged();
+                next = match self.round(&caller, &monitor, &mut term).await {
+                    Ok(()) => {
                         rounds.clear();
-                        soon = if round.under_way { (soon * 3 / 2).min(SOON_MAX) } else { SOON };
-                        if round.under_way {
-                            next = Instant::now() + soon;
-                        }
+                        Instant::now() + self.settings.period
                     }
                     Err(error) => {
                         self.recorder.tell(Event::Trouble { message: chain(&error) });
@@ -97,147 +118,276 @@ impl Driver {
                         // looked at again once a period.
                         let now = Instant::now();
                         rounds.note(&(), error.retry(), now, self.settings.jitter.next());
-                        next = rounds.next(now).map_or(now, |until| until.min(now + self.settings.period));
+                        rounds.next(now).map_or(now, |until| until.min(now + self.settings.period))
                     }
+                };
+                if let Some(until) = term.deletions_wait_until {
+                    next = next.min(until);
                 }
             }
-            next = backoff.next(Instant::now()).map_or(next, |until| until.min(next));
+            let wake = term.backoff.next(Instant::now()).map_or(next, |until| until.min(next));
             tokio::select! {
                 biased;
-                () = sleep_until(next) => {}
-                _ = changes.changed() => {}
-                changed = self.desired.changed() => {
-                    backoff.clear();
-                    rounds.clear();
-                    if changed.is_err() { break }
-                }
                 _ = self.stop.changed() => {}
+                changed = heard.changed() => {
+                    if changed.is_err() { break }
+                    term.is_heard = false;
+                    term.backoff.clear();
+                    rounds.clear();
+                    next = Instant::now();
+                }
+                Some(ended) = term.steps.next() => {
+                    match self.heed(&mut term, ended) {
+                        Outcome::UnderWay => {
+                            soon = (soon * 3 / 2).min(SOON_MAX);
+                            next = next.min(Instant::now() + soon);
+                        }
+                        Outcome::Done => soon = SOON,
+                    }
+                    // What was done is looked at once all of it is.
+                    if term.steps.is_empty() {
+                        next = next.min(Instant::now() + if soon == SOON { Duration::ZERO } else { soon });
+                    }
+                }
+                _ = changes.changed() => next = Instant::now(),
+                _ = alarm.changed() => next = Instant::now(),
+                () = sleep_until(wake) => next = next.min(wake),
             }
         }
+        while let Some(ended) = term.steps.next().await {
+            self.heed(&mut term, ended);
+        }
     }
 
-    async fn round(
-        &self,
-        desired: &Arc<Desired>,
-        backoff: &Backoff<ResourceName>,
-        memory: &mut Memory,
-    ) -> Result<Round, Error> {
-        let scope = &self.recorder.scope;
-        if !memory.published.as_ref().is_some_and(|published| Arc::ptr_eq(published, desired)) {
-            self.recorder.apply_manifest(&desired.manifest).await?;
-            memory.published = Some(Arc::clone(desired));
+    async fn round(&self, caller: &Caller, monitor: &Monitor, term: &mut Term<'_>) -> Result<(), Error> {
+        let exactly = self.hear(term).await?;
+        let Some(desired) = term.current.clone() else { return Ok(()) };
+        let listed = self.settings.provider.inventory(&self.recorder.scope);
+        let (state, inventory) = tokio::join!(self.recorder.snapshot(), caller.call(listed));
+        let (state, mut inventory) = (state?, inventory?);
+        if !term.is_serving {
+            self.recorder.discovery.replace(None, &state.records);
+            self.greet(caller, monitor, term, &desired, &state, &inventory);
+            term.is_serving = true;
         }
-        let (state, inventory) = self.observe().await?;
-        let in_place = self.settings.provider.in_place().to_vec();
+        let silent = monitor.unresponsive();
+        for endpoint in &mut inventory.endpoints {
+            if endpoint.phase == ObservedPhase::Running && silent.contains(&endpoint.endpoint_id) {
+                endpoint.phase = ObservedPhase::Unresponsive;
+            }
+        }
         let policy = Policy {
-            scope: scope.clone(),
+            scope: self.recorder.scope.clone(),
             own_resource: self.settings.own_resource.clone(),
-            in_place,
+            in_place: self.settings.provider.in_place().to_vec(),
             drift: self.settings.drift,
         };
-        let plan = flash_plan::plan(&desired.manifest, &state, &inventory, &policy);
-        for deferred in &plan.deferred {
-            let message = format!("{}: {}", deferred.resource, deferred.why);
-            self.recorder.tell(Event::Trouble { message });
+        let wanted = exactly.as_ref().map_or(&desired, |(wanted, _)| wanted);
+        let plan = flash_plan::plan(&wanted.manifest, &state, &inventory, &policy);
+        monitor.observe(&state, &inventory);
+        drop((state, inventory));
+        let mut desired = desired;
+        if let Some((wanted, exactly)) = exactly {
+            let differences = differences(&exactly.plan, &plan);
+            if !differences.is_empty() {
+                exactly.answer(Err(ApplyRefusal::Moved(differences)));
+                return Ok(());
+            }
+            let generation = self.publish(term, &wanted).await?;
+            exactly.answer(Ok(generation));
+            desired = wanted;
         }
-        let mut round = self.apply(desired, &plan, &state, backoff, memory).await;
-        memory.greeted = true;
-        let (state, inventory) = if plan.is_no_op() { (state, inventory) } else { self.observe().await? };
-        round.under_way |=
-            health::check(&self.settings.provider, &self.recorder, pairs(&state, &inventory)).await;
-        Ok(round)
-    }
-
-    async fn observe(&self) -> Result<(StateSnapshot, Inventory), Error> {
-        let scope = &self.recorder.scope;
-        Ok((self.recorder.store.snapshot(scope).await?, self.settings.provider.inventory(scope).await?))
-    }
-
-    /// Deletions wait for everything else; within each half steps are independent and run side by side.
-    async fn apply(
-        &self,
-        desired: &Arc<Desired>,
-        plan: &Plan,
-        state: &StateSnapshot,
-        backoff: &Backoff<ResourceName>,
-        memory: &mut Memory,
-    ) -> Round {
+        self.tell_what_is_left(term, &plan).await;
         let applier = Applier {
-            provider: Arc::clone(&self.settings.provider),
+            caller: caller.clone(),
             recorder: self.recorder.clone(),
-            desired: Arc::clone(desired),
+            monitor: monitor.clone(),
+            volumes: term.volumes.clone(),
+            desired,
+            wishes: term.wishes.subscribe(),
             mandate: self.mandate.clone(),
             mothership_url: self.mothership_url.clone(),
             token: self.token.clone(),
         };
-        let mut round = Round { under_way: false, trouble: Vec::new() };
-        let mut greetings = JoinSet::new();
-        let now = Instant::now();
-        let due = |step: &&Step| step.action == Action::NoOp || backoff.allows(&step.resource, now);
-        let (deletions, others): (Vec<&Step>, Vec<&Step>) =
-            plan.steps.iter().filter(due).partition(|step| step.action == Action::Delete);
-        for half in [others, deletions] {
-            let permits = Arc::new(Semaphore::new(PARALLEL_STEPS_MAX));
-            let mut running = JoinSet::new();
-            for step in half {
-                let step = step.clone();
-                if step.action == Action::NoOp {
-                    if !memory.greeted {
-                        let applier = applier.clone();
-                        greetings.spawn(async move { applier.greet(&step).await });
-                    }
-                    continue;
-                }
-                let line = step.to_string();
-                if memory.told.get(&step.resource) != Some(&line) {
-                    self.recorder.tell(Event::Step { resource: step.resource.clone(), line: line.clone() });
-                    self.recorder.journal.note(EventKind::StepBegun, Some(&step.resource), &line);
-                    memory.told.insert(step.resource.clone(), line);
-                }
-                let record = state.records.get(&step.resource).cloned();
-                let (applier, permits, stop) = (applier.clone(), Arc::clone(&permits), self.stop.clone());
-                running.spawn(async move {
-                    let _permit = permits.acquire_owned().await;
-                    let resource = step.resource.clone();
-                    let restarted = step.reasons.contains(&Reason::Stopped);
-                    let result =
-                        if *stop.borrow() { Ok(Outcome::Done) } else { applier.apply(step, record).await };
-                    (resource, restarted, result)
-                });
+        self.begin(term, &applier, plan).await;
+        Ok(())
+    }
+
+    /// Makes the last wish the current one, unless somebody else's manifest is younger. A plan that is to be applied
+    /// exactly is given back: whether it becomes the current wish is for the round to say.
+    async fn hear(&self, term: &mut Term<'_>) -> Result<Option<(Arc<Desired>, Exactly)>, Error> {
+        if term.is_heard && term.current.is_some() {
+            return Ok(None);
+        }
+        let wish = term.wishes.receiver.borrow_and_update().clone();
+        let stored = match &term.current {
+            None => self.recorder.store.manifest(&self.recorder.scope).await?,
+            Some(_) => None,
+        };
+        let generation = stored.as_ref().map_or(0, |stored| stored.generation);
+        let fresh = wish.filter(|wish| term.wishes.is_fresh(wish, generation));
+        let mut exactly = None;
+        match fresh {
+            Some(wish) if wish.exactly.is_some() => {
+                exactly = wish.exactly.map(|exactly| (Arc::clone(&wish.desired), exactly));
             }
-            while let Some(joined) = running.join_next().await {
-                let Ok((resource, restarted, result)) = joined else { continue };
-                let journal = &self.recorder.journal;
-                match &result {
-                    Ok(Outcome::UnderWay) => round.under_way = true,
-                    Ok(Outcome::Done) => {
-                        let line = memory.told.remove(&resource).unwrap_or_default();
-                        journal.note(EventKind::StepDone, Some(&resource), line);
-                        if restarted {
-                            round.trouble.push((resource, Retry::Backoff));
-                        }
-                    }
-                    Err(error) => {
-                        let why = chain(error);
-                        tracing::warn!(%resource, error = %why, "step failed");
-                        journal.note(EventKind::StepFailed, Some(&resource), why);
-                        round.trouble.push((resource, error.retry()));
-                    }
+            Some(wish) => {
+                self.publish(term, &wish.desired).await?;
+            }
+            None => {}
+        }
+        if term.current.is_none() {
+            term.current = match (stored, &exactly) {
+                (Some(stored), _) => {
+                    let manifest = Arc::new(stored.manifest);
+                    let environment = (self.settings.environment)(&manifest);
+                    self.recorder.discovery.set_manifest(Arc::clone(&manifest), stored.generation);
+                    Some(Arc::new(Desired { manifest, environment }))
                 }
+                (None, Some((desired, _))) => Some(Arc::clone(desired)),
+                (None, None) => None,
+            };
+        }
+        term.is_heard = true;
+        Ok(exactly)
+    }
+
+    async fn publish(&self, term: &mut Term<'_>, desired: &Arc<Desired>) -> Result<u64, Error> {
+        let generation = self.recorder.apply_manifest(&desired.manifest).await?;
+        term.wishes.applied(desired);
+        term.current = Some(Arc::clone(desired));
+        Ok(generation)
+    }
+
+    /// Tells endpoints that were told of another address where their mothership is now.
+    fn greet(
+        &self,
+        caller: &Caller,
+        monitor: &Monitor,
+        term: &mut Term<'_>,
+        desired: &Arc<Desired>,
+        state: &StateSnapshot,
+        inventory: &Inventory,
+    ) {
+        let is_elsewhere =
+            |told: &Option<String>| told.as_ref().is_some_and(|told| *told != self.mothership_url);
+        for endpoint in &inventory.endpoints {
+            let name = &endpoint.owner.resource;
+            let recorded = state.records.get(name).and_then(|record| record.endpoint_id.as_ref());
+            if recorded != Some(&endpoint.endpoint_id)
+                || endpoint.phase != ObservedPhase::Running
+                || !is_elsewhere(&endpoint.mothership_url)
+            {
+                continue;
+            }
+            let applier = Applier {
+                caller: caller.clone(),
+                recorder: self.recorder.clone(),
+                monitor: monitor.clone(),
+                volumes: term.volumes.clone(),
+                desired: Arc::clone(desired),
+                wishes: term.wishes.subscribe(),
+                mandate: self.mandate.clone(),
+                mothership_url: self.mothership_url.clone(),
+                token: self.token.clone(),
+            };
+            let (name, endpoint) = (name.clone(), endpoint.clone());
+            term.steps.greet(async move { applier.greet(&name, &endpoint).await });
+        }
+    }
+
+    /// What nothing can or shall be done about, once.
+    async fn tell_what_is_left(&self, term: &mut Term<'_>, plan: &Plan) {
+        let deferred =
+            plan.deferred.iter().map(|deferred| format!("{}: {}", deferred.resource, deferred.why));
+        let mut troubles: BTreeSet<String> = deferred.collect();
+        for step in plan.drifted() {
+            let reasons: Vec<String> = step.reasons.iter().map(ToString::to_string).collect();
+            let why = reasons.join(", ");
+            troubles.insert(format!("{}: {why}", step.resource));
+            if let Some(record) = self.recorder.record(&step.resource) {
+                let status = match step.reasons.contains(&Reason::Gone) {
+                    true => ResourceStatus::Failed,
+                    false => record.status,
+                };
+                self.show(&record, status, Code::Drifted, why).await;
             }
         }
-        greetings.join_all().await;
-        round
+        for message in troubles.difference(&term.troubles) {
+            self.recorder.tell(Event::Trouble { message: message.clone() });
+        }
+        term.troubles = troubles;
     }
-}
 
-fn pairs(
-    state: &StateSnapshot,
-    inventory: &Inventory,
-) -> Vec<(ResourceRecord, flash_model::ObservedEndpoint)> {
-    let observed = |record: &ResourceRecord| {
-        let id = record.endpoint_id.as_ref()?;
-        inventory.endpoints.iter().find(|endpoint| endpoint.endpoint_id == *id).cloned()
-    };
-    state.records.values().filter_map(|record| Some((record.clone(), observed(record)?))).collect()
+    async fn show(&self, record: &ResourceRecord, status: ResourceStatus, code: Code, reason: String) {
+        let next =
+            ResourceRecord { status, status_code: Some(code), status_reason: Some(reason), ..record.clone() };
+        if next != *record
+            && let Err(error) = self.recorder.write(next).await
+        {
+            tracing::debug!(resource = %record.resource, error = %chain(&error), "status not recorded");
+        }
+    }
+
+    /// Begins the steps of a plan that may begin now. Within each half resources are independent and run side by side.
+    async fn begin(&self, term: &mut Term<'_>, applier: &Applier, plan: Plan) {
+        let now = Instant::now();
+        let mut held = Vec::new();
+        let mut by_resource: BTreeMap<(bool, ResourceName), Vec<Step>> = BTreeMap::new();
+        for step in plan.steps.into_iter().filter(|step| step.action != Action::NoOp) {
+            if term.backoff.allows(&step.resource, now) {
+                let is_removal = matches!(step.action, Action::Delete | Action::Forget);
+                by_resource.entry((is_removal, step.resource.clone())).or_default().push(step);
+            } else {
+                held.push(step);
+            }
+        }
+        let makes = by_resource.keys().any(|(is_removal, _)| !is_removal) || term.steps.are_making();
+        let wait_until = *term.deletions_wait_until.get_or_insert(now + DELETIONS_WAIT);
+        if !makes {
+            term.deletions_wait_until = None;
+        }
+        for ((is_removal, resource), steps) in by_resource {
+            if is_removal && makes && now < wait_until {
+                continue;
+            }
+            let Some(claim) = term.steps.claim(&resource) else { continue };
+            let line = steps.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            if term.told.get(&resource) != Some(&line) {
+                self.recorder.tell(Event::Step { resource: resource.clone(), line: line.clone() });
+                self.recorder.journal.note(EventKind::StepBegun, Some(&resource), &line);
+                term.told.insert(resource.clone(), line);
+            }
+            term.steps.begin(claim, !is_removal, steps, applier.clone(), self.stop.clone());
+        }
+        for step in held.iter().filter(|step| step.reasons.contains(&Reason::Stopped)) {
+            let served = self.recorder.record(&step.resource).filter(ResourceRecord::serves);
+            if let Some(record) = served.filter(|_| !term.steps.is_busy(&step.resource)) {
+                let why = "its process is not running; it is started again soon".to_owned();
+                self.show(&record, ResourceStatus::Degraded, Code::EndpointUnreachable, why).await;
+            }
+        }
+    }
+
+    fn heed(&self, term: &mut Term<'_>, ended: Ended) -> Outcome {
+        let Ended { resource, restarted, result } = ended;
+        let journal = &self.recorder.journal;
+        match result {
+            Ok(Outcome::UnderWay) => return Outcome::UnderWay,
+            Ok(Outcome::Done) => {
+                let line = term.told.remove(&resource).unwrap_or_default();
+                journal.note(EventKind::StepDone, Some(&resource), line);
+                if restarted {
+                    term.backoff.note(&resource, Retry::Backoff, Instant::now(), self.settings.jitter.next());
+                }
+            }
+            Err(error) => {
+                let why = chain(&error);
+                tracing::warn!(%resource, error = %why, "step failed");
+                journal.note(EventKind::StepFailed, Some(&resource), why);
+                term.backoff.note(&resource, error.retry(), Instant::now(), self.settings.jitter.next());
+            }
+        }
+        Outcome::Done
+    }
 }

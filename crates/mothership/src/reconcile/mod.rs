@@ -1,13 +1,21 @@
-//! Brings endpoints to the manifest, again and again: observe, plan, apply, check health, wait.
+//! Brings endpoints to the manifest, again and again: observe, plan, apply, and watch their health beside it.
 //!
 //! The loop takes no input but the desired state; a signal or the period only makes it look again, so the next round
 //! is the recovery from whatever went wrong in this one.
+//!
+//! `driver.rs` is the loop, `apply.rs` carries out one step, `monitor.rs` watches; `recorder.rs` is the one way to write
+//! state, `caller.rs` the one way to a provider.
 
 mod apply;
 mod backoff;
+mod busy;
+mod caller;
 mod driver;
-mod health;
+mod ledger;
+mod monitor;
 mod recorder;
+mod steps;
+mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +24,10 @@ use flash_model::{Manifest, ResourceName, ResourceStatus, Secret};
 
 pub(crate) use apply::chain;
 pub(crate) use driver::Driver;
+pub(crate) use ledger::Ledger;
 pub(crate) use recorder::Recorder;
+pub use wish::ApplyRefusal;
+pub(crate) use wish::{Exactly, Wish, Wishes};
 
 /// Values of the environment variables that resources name, by resource and variable; never stored.
 pub type Environment = BTreeMap<ResourceName, BTreeMap<String, Secret>>;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use flash_model::{EventKind, Manifest, ResourceName, ResourceRecord, Scope};
+use flash_model::{EventKind, Manifest, ResourceName, ResourceRecord, Scope, StateSnapshot};
 use tokio::sync::broadcast;
 
-use super::Event;
+use super::{Event, Ledger};
 use crate::discovery::Discovery;
 use crate::leadership::{Journal, Term};
-use crate::store::{self, Clock, Store};
+use crate::store::{self, Clock, Store, StoredManifest};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
@@ -19,57 +19,66 @@ pub(crate) struct Recorder {
     pub(crate) journal: Journal,
     pub(crate) term: Term,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ledger: Ledger,
 }
 
 impl Recorder {
+    /// What is stored now.
+    pub(super) async fn snapshot(&self) -> Result<Arc<StateSnapshot>, store::Error> {
+        let pulse = self.store.pulse(&self.scope).await?;
+        match self.ledger.at(pulse.serial) {
+            Some(known) => Ok(known),
+            None => Ok(self.ledger.keep(self.store.snapshot(&self.scope).await?)),
+        }
+    }
+
+    /// The record as it was last read or written.
+    pub(super) fn record(&self, resource: &ResourceName) -> Option<ResourceRecord> {
+        self.ledger.record(resource)
+    }
+
     /// Stores `record` over the version it carries, and serves it. Gives it back with its new version.
-    pub(crate) async fn write(&self, mut record: ResourceRecord) -> Result<ResourceRecord, store::Error> {
+    pub(super) async fn write(&self, mut record: ResourceRecord) -> Result<ResourceRecord, store::Error> {
         record.updated_at_ms = self.clock.now_ms();
+        let before = self.record(&record.resource);
+        if before.is_none_or(|before| before.status != record.status) {
+            record.status_since_ms = record.updated_at_ms;
+        }
         let expected = record.version;
         let written = self.store.put(&self.scope, self.term.fence(), record, expected).await;
         let record = self.heed(written)?;
-        if self.serve(&record) {
+        self.ledger.wrote(&record);
+        if self.discovery.set_record(&record) {
             let reason = record.status_reason.as_deref().map(|reason| format!(": {reason}"));
             let why = format!("{}{}", record.status, reason.unwrap_or_default());
             self.journal.note(EventKind::StatusChanged, Some(&record.resource), why);
-        }
-        Ok(record)
-    }
-
-    /// Serves a record as it is stored already. True if its status is news.
-    pub(crate) fn serve(&self, record: &ResourceRecord) -> bool {
-        let before = self.discovery.current();
-        let before = before.manifest.resources.get(&record.resource).map(|resource| &resource.provisioned);
-        let changed = before.is_none_or(|before| {
-            before.status != Some(record.status) || before.status_reason != record.status_reason
-        });
-        self.discovery.set_record(record);
-        if changed {
             self.tell(Event::Status {
                 resource: record.resource.clone(),
                 status: record.status,
                 reason: record.status_reason.clone(),
             });
         }
-        changed
+        Ok(record)
     }
 
-    pub(crate) async fn remove(&self, resource: &ResourceName, version: u64) -> Result<(), store::Error> {
+    pub(super) async fn remove(&self, resource: &ResourceName, version: u64) -> Result<(), store::Error> {
         self.heed(self.store.remove(&self.scope, self.term.fence(), resource, version).await)?;
+        self.ledger.removed(resource);
         self.discovery.remove_record(resource);
         Ok(())
     }
 
-    /// Makes the manifest the applied one, and serves it.
-    pub(crate) async fn apply_manifest(&self, manifest: &Manifest) -> Result<(), store::Error> {
+    /// Makes the manifest the applied one, and serves it. Gives back its generation.
+    pub(super) async fn apply_manifest(&self, manifest: &Arc<Manifest>) -> Result<u64, store::Error> {
         let before = self.store.generations(&self.scope).await?.first().map(|last| last.number);
-        let stored = self.heed(self.store.put_manifest(&self.scope, self.term.fence(), manifest).await)?;
-        self.discovery.set_manifest(&stored);
-        if before != Some(stored.generation) {
-            let why = format!("generation {}", stored.generation);
-            self.journal.note(EventKind::GenerationApplied, None, why);
+        let written = self.store.put_manifest(&self.scope, self.term.fence(), manifest).await;
+        let StoredManifest { generation, .. } = self.heed(written)?;
+        self.discovery.set_manifest(Arc::clone(manifest), generation);
+        if before != Some(generation) {
+            self.ledger.forget();
+            self.journal.note(EventKind::GenerationApplied, None, format!("generation {generation}"));
         }
-        Ok(())
+        Ok(generation)
     }
 
     /// Nobody listening is no error.
@@ -77,10 +86,13 @@ impl Recorder {
         let _ = self.events.send(event);
     }
 
-    /// A write that was refused for its fence says that somebody else leads.
+    /// A write that was refused for its fence says that somebody else leads; one that failed may have been carried out.
     fn heed<T>(&self, written: Result<T, store::Error>) -> Result<T, store::Error> {
-        if written.as_ref().is_err_and(store::Error::is_fenced) {
-            self.term.lose();
+        if let Err(error) = &written {
+            self.ledger.forget();
+            if error.is_fenced() {
+                self.term.lose();
+            }
         }
         written
     }

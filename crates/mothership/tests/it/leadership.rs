@@ -52,10 +52,10 @@ async fn one_leads_and_the_other_serves_what_the_leader_did() {
     let (first, second) = world.pair(&[("a", 1), ("b", 1)]).await;
     let led = first.until_ready().await;
     let followed = second.until_ready().await;
-    assert_eq!(followed.manifest, led.manifest, "down to generation, ids and URLs");
-    assert_eq!(followed.etag, led.etag);
+    assert_eq!(followed.manifest(), led.manifest(), "down to generation, ids and URLs");
+    assert_eq!(followed.etag(), led.etag());
     first.want(&[("b", 1)]);
-    second.until("a gone", |served| !served.manifest.resources.contains_key("a")).await;
+    second.until("a gone", |served| served.provisioned("a").is_none()).await;
     assert_eq!(world.creates(), 2);
     let Role::Following { leader: Some(leader) } = second.handle.role().borrow().clone() else {
         panic!("it does not know whom it follows")
@@ -75,9 +75,7 @@ async fn a_leader_that_dies_is_followed_within_its_lease_and_nothing_is_made_twi
     second.want(&[("a", 1), ("b", 1), ("c", 1)]);
     let after = second.until("c ready", |served| status(served, "c") == Some(ResourceStatus::Ready)).await;
     for kept in ["a", "b"] {
-        let id = |served: &flash_mothership::Served| {
-            served.manifest.resources[kept].provisioned.endpoint_id.clone()
-        };
+        let id = |served: &flash_mothership::Served| served.provisioned(kept).unwrap().endpoint_id.clone();
         assert_eq!(id(&before), id(&after));
     }
     assert_eq!(world.creates(), 3);
@@ -143,7 +141,7 @@ async fn a_leader_that_was_held_up_writes_nothing_after_it_was_followed_and_foll
     assert_eq!(second.until_leading().await, 2);
     second.until("b ready", |served| status(served, "b") == Some(ResourceStatus::Ready)).await;
     second.want(&[("a", 2)]);
-    second.until("only a", |served| served.manifest.resources.len() == 1).await;
+    second.until("only a", |served| served.all_provisioned().len() == 1).await;
     second.until_ready().await;
     eventually("b deleted", || world.provider.endpoints().len() == 1).await;
     let kept = world.provider.endpoints();
@@ -154,7 +152,7 @@ async fn a_leader_that_was_held_up_writes_nothing_after_it_was_followed_and_foll
     store.leases.open();
     first.until_following().await;
     store.writes.open();
-    first.until("what the other applied", |served| served.manifest.generation == Some(3)).await;
+    first.until("what the other applied", |served| served.generation() == Some(3)).await;
     assert_eq!(world.provider.endpoints(), kept);
     assert_eq!(world.store.manifest(&scope()).await.unwrap().unwrap().manifest, manifest(&[("a", 2)]));
     assert_eq!(world.creates(), 3, "a, b, and the new version of a");

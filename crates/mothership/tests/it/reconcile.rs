@@ -16,8 +16,8 @@ async fn everything_in_the_manifest_becomes_ready_once() {
     let (rig, store, provider) = Rig::simulated().await;
     rig.want(&[("a", 1), ("b", 1), ("c", 1)]);
     let served = rig.until_ready().await;
-    assert_eq!(served.manifest.generation, Some(1));
-    assert_eq!(served.routes.functions.len(), 3);
+    assert_eq!(served.generation(), Some(1));
+    assert_eq!(served.routes().functions.len(), 3);
     let version = store.snapshot(&scope()).await.unwrap().serial;
     let seen = provider.inventories();
     eventually("some quiet rounds", || provider.inventories() > seen + 6).await;
@@ -31,7 +31,7 @@ async fn a_change_replaces_only_what_changed_and_a_removal_deletes() {
     rig.want(&[("a", 1), ("b", 1)]);
     let before = rig.until_ready().await;
     let id = |served: &flash_mothership::Served, text: &str| {
-        served.manifest.resources[text].provisioned.endpoint_id.clone().unwrap()
+        served.provisioned(text).unwrap().endpoint_id.clone().unwrap()
     };
     rig.want(&[("a", 2), ("b", 1)]);
     let (old_a, old_b) = (id(&before, "a"), id(&before, "b"));
@@ -44,7 +44,7 @@ async fn a_change_replaces_only_what_changed_and_a_removal_deletes() {
     eventually("the old endpoint deleted", || provider.endpoints().len() == 2).await;
     rig.want(&[("b", 1)]);
     eventually("a deleted", || provider.endpoints().len() == 1).await;
-    eventually("a forgotten", || !rig.handle.served().manifest.resources.contains_key("a")).await;
+    eventually("a forgotten", || rig.handle.served().provisioned("a").is_none()).await;
     assert_eq!(verbs(&provider), ["create", "create", "create", "delete", "delete"]);
     let records = store.snapshot(&scope()).await.unwrap().records;
     assert!(!records.contains_key(&name("a")), "{records:?}");
@@ -130,21 +130,22 @@ async fn a_new_version_that_never_gets_healthy_leaves_the_old_one_serving() {
     let (rig, store, provider) = Rig::simulated().await;
     rig.want(&[("a", 1)]);
     let before = rig.until_ready().await;
-    let old = before.manifest.resources["a"].provisioned.endpoint_id.clone();
+    let old = before.provisioned("a").unwrap().endpoint_id.clone();
     // Both endpoints of the resource answer badly from here on, which only the new one is judged by at first.
     provider.set_unhealthy(&name("a"), "ImportError: torch");
     rig.want(&[("a", 2)]);
     let served = rig
         .until("a failed", |served| {
             status(served, "a") == Some(ResourceStatus::Failed)
-                && served.manifest.resources["a"]
-                    .provisioned
+                && served
+                    .provisioned("a")
+                    .unwrap()
                     .status_reason
                     .as_deref()
                     .is_some_and(|reason| reason.contains("ImportError: torch"))
         })
         .await;
-    assert_eq!(served.manifest.resources["a"].provisioned.endpoint_id, old);
+    assert_eq!(served.provisioned("a").unwrap().endpoint_id, old);
     assert!(provider.endpoints().iter().any(|endpoint| Some(&endpoint.endpoint_id) == old.as_ref()));
     let record = &store.snapshot(&scope()).await.unwrap().records[&name("a")];
     assert_eq!(record.applied.as_ref().map(|applied| applied.spec.workers_max), Some(1), "the last good one");

@@ -56,7 +56,7 @@ impl Rig {
         let mut served = self.handle.subscribe();
         match tokio::time::timeout(DEADLINE, served.wait_for(condition)).await {
             Ok(served) => served.unwrap().clone(),
-            Err(_) => panic!("never {what}: {:#?}", self.handle.served().manifest.resources),
+            Err(_) => panic!("never {what}: {:#?}", self.handle.served().all_provisioned()),
         }
     }
 
@@ -77,8 +77,8 @@ impl Rig {
 
     pub(crate) async fn until_ready(&self) -> Arc<Served> {
         self.until("all ready", |served| {
-            let mut statuses = served.manifest.resources.values().map(|resource| resource.provisioned.status);
-            !served.manifest.resources.is_empty()
+            let mut statuses = served.all_provisioned().values().map(|provisioned| provisioned.status);
+            !served.all_provisioned().is_empty()
                 && statuses.all(|status| status == Some(ResourceStatus::Ready))
         })
         .await
@@ -91,7 +91,7 @@ pub(crate) fn front() -> Front {
 }
 
 pub(crate) fn status(served: &Served, resource: &str) -> Option<ResourceStatus> {
-    served.manifest.resources.get(resource)?.provisioned.status
+    served.provisioned(resource)?.status
 }
 
 /// Polls a condition that nothing announces.

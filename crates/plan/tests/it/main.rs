@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics says where")]
 
 mod convergence;
+mod rollout;
 mod transcripts;
 mod world;

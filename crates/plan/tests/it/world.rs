@@ -27,6 +27,7 @@ pub(crate) fn observed(resource: &str, id: &str, hash: &str, phase: ObservedPhas
         phase,
         url: None,
         spec: None,
+        mothership_url: None,
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) struct FolderRecord {
     pub(super) owner: Owner,
     pub(super) idempotency_key: IdempotencyKey,
     pub(super) config_hash: String,
+    /// Where its process was told that the mothership is. Folders of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mothership_url: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,6 +64,11 @@ impl Folder {
 
     pub(super) fn exists(&self) -> bool {
         self.path.is_dir()
+    }
+
+    pub(super) fn note_mothership(&self, url: &str) -> Result<(), Error> {
+        let Some(record) = self.record()? else { return Ok(()) };
+        self.write_json("request.json", &FolderRecord { mothership_url: Some(url.to_owned()), ..record })
     }
 
     pub(super) fn manifest(&self) -> Result<Option<Manifest>, Error> {

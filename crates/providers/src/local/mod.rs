@@ -31,6 +31,8 @@ use crate::provider::{EndpointRequest, Limits, Mandate, Pending, Provider};
 const PARALLEL_CALLS_MAX: usize = 8;
 /// Creating may install packages.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+/// A process of ours that ends is noticed at once; this is for one that hangs.
+const HEALTH_PERIOD: Duration = Duration::from_secs(2);
 
 /// Where things are on this machine.
 #[derive(Debug, Clone)]
@@ -133,6 +135,7 @@ impl LocalProvider {
                 owner: request.owner.clone(),
                 idempotency_key: request.idempotency_key.clone(),
                 config_hash: resource.config_hash.clone(),
+                mothership_url: Some(request.mothership_url.clone()),
             },
             &request.manifest,
         )?;
@@ -162,6 +165,7 @@ impl Provider for LocalProvider {
             parallel_calls_max: PARALLEL_CALLS_MAX,
             calls_per_second_max: None,
             call_timeout: CALL_TIMEOUT,
+            health_period: HEALTH_PERIOD,
         }
     }
 
@@ -235,8 +239,11 @@ impl Provider for LocalProvider {
             let endpoint = observe(&folder)?.ok_or_else(no_endpoint)?;
             let url = endpoint.url.clone().ok_or_else(no_endpoint)?;
             let child = Endpoint::with_transport(self.transport.clone(), &url, Some(request.token.clone()));
-            if let Err(error) = child.announce_mothership(&request.mothership_url).await {
-                tracing::warn!(%endpoint_id, %error, "adopted endpoint did not take the mothership's address");
+            match child.announce_mothership(&request.mothership_url).await {
+                Ok(()) => folder.note_mothership(&request.mothership_url)?,
+                Err(error) => {
+                    tracing::warn!(%endpoint_id, %error, "adopted endpoint did not take the mothership's address");
+                }
             }
             Ok(endpoint)
         })
@@ -287,6 +294,7 @@ fn observe(folder: &Folder) -> Result<Option<ObservedEndpoint>, Error> {
         phase: if running { ObservedPhase::Running } else { ObservedPhase::Stopped },
         url: if running { folder.announcement()?.map(|announcement| announcement.url) } else { None },
         spec: spec.map(|resource| Box::new(resource.spec)),
+        mothership_url: record.mothership_url,
     }))
 }
 

@@ -56,13 +56,14 @@ impl Watch {
         let served: Arc<Served> = self.handle.served();
         let url = self.handle.url();
         self.printer.data("");
-        self.printer.data(view::resources::table(&served.manifest, url));
+        let manifest = served.manifest();
+        self.printer.data(view::resources::table(&manifest, url));
         self.printer.data("");
-        for line in view::curl::lines(&served.manifest, url) {
+        for line in view::curl::lines(&manifest, url) {
             self.printer.data(line);
         }
         self.printer.data("");
-        let resources = &served.manifest.resources;
+        let resources = &manifest.resources;
         let is_ready = |resource: &&Resource| resource.provisioned.status == Some(ResourceStatus::Ready);
         let (ready, all) = (resources.values().filter(is_ready).count(), resources.len());
         let seconds = self.started.elapsed().as_secs_f64();
@@ -92,6 +93,6 @@ fn is_settled(served: &Served) -> bool {
     let settled = |status| {
         matches!(status, Some(ResourceStatus::Ready | ResourceStatus::Failed | ResourceStatus::Degraded))
     };
-    let mut statuses = served.manifest.resources.values().map(|resource| resource.provisioned.status);
-    !served.manifest.resources.is_empty() && statuses.all(settled)
+    let mut statuses = served.all_provisioned().values().map(|provisioned| provisioned.status);
+    !served.all_provisioned().is_empty() && statuses.all(settled)
 }

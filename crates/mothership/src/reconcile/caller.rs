@@ -1,0 +1,116 @@
+//! The one way a provider is called: within its limits, for a limited time, and with a pause when it asks for one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flash_model::Retry;
+use flash_providers::{Error, Limits, Provider};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Longest time that one answer can hold up everybody else; whoever got it waits as long as it asked for.
+const ASKED_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// A cheap clone; all clones count together.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) provider: Arc<dyn Provider>,
+    limits: Limits,
+    permits: Arc<Semaphore>,
+    /// When the next call may begin.
+    next: Arc<Mutex<Instant>>,
+}
+
+impl Caller {
+    pub(super) fn new(provider: Arc<dyn Provider>) -> Self {
+        let limits = provider.limits();
+        let permits = Arc::new(Semaphore::new(limits.parallel_calls_max.max(1)));
+        Self { provider, limits, permits, next: Arc::new(Mutex::new(Instant::now())) }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(super) async fn call<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let _permit = self.permits.acquire().await;
+        sleep_until(self.turn()).await;
+        let waited = self.limits.call_timeout;
+        let answer = timeout(waited, work).await.unwrap_or(Err(Error::NoAnswer { waited }));
+        if let Err(error) = &answer
+            && let Retry::After(pause) = error.retry()
+        {
+            let until = Instant::now() + pause.min(ASKED_PAUSE_MAX);
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            *next = until.max(*next);
+        }
+        answer
+    }
+
+    /// Takes the next turn: turns are spread evenly over a second.
+    fn turn(&self) -> Instant {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = (*next).max(Instant::now());
+        let rate = self.limits.calls_per_second_max.filter(|rate| *rate > 0);
+        *next = turn + rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate);
+        turn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(parallel_calls_max: usize, calls_per_second_max: Option<u32>) -> Caller {
+        let limits = Limits {
+            parallel_calls_max,
+            calls_per_second_max,
+            ..flash_providers::SimProvider::default().limits()
+        };
+        let permits = Arc::new(Semaphore::new(parallel_calls_max));
+        let next = Arc::new(Mutex::new(Instant::now()));
+        Caller { provider: Arc::new(flash_providers::SimProvider::default()), limits, permits, next }
+    }
+
+    async fn took(caller: &Caller, calls: u32, each: Duration) -> Duration {
+        let begun = Instant::now();
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..calls {
+            let caller = caller.clone();
+            all.spawn(async move {
+                let work = async { Ok(tokio::time::sleep(each).await) };
+                caller.call(work).await.unwrap();
+            });
+        }
+        all.join_all().await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_bounded_in_number_and_in_rate() {
+        let second = Duration::from_secs(1);
+        assert_eq!(took(&caller(4, None), 12, second).await, 3 * second);
+        let paced = took(&caller(100, Some(10)), 21, Duration::ZERO).await;
+        assert_eq!(paced.as_millis(), 2000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asks_for_a_pause_gets_it_from_all() {
+        let caller = caller(4, None);
+        let pause = Duration::from_secs(4);
+        let refused = || async move {
+            let message = "too many requests".to_owned();
+            Err::<(), _>(Error::Injected { message, retry: Retry::After(pause) })
+        };
+        caller.call(refused()).await.unwrap_err();
+        let begun = Instant::now();
+        caller.call(async { Ok(()) }).await.unwrap();
+        assert_eq!(begun.elapsed(), pause);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_never_answers_ends() {
+        let error = caller(1, None).call(std::future::pending::<Result<(), Error>>()).await.unwrap_err();
+        assert!(matches!(error, Error::NoAnswer { .. }) && error.retry() == Retry::Backoff, "{error}");
+    }
+}

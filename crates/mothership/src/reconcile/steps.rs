@@ -1,0 +1,107 @@
+//! Steps that are being carried out, at most one at a time for each resource.
+
+use flash_model::ResourceName;
+use flash_plan::{Reason, Step};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::apply::{Applier, Error, Outcome};
+use super::busy::{Busy, Claim};
+use crate::service::Ending;
+
+/// How the steps of one resource came to an end.
+pub(super) struct Ended {
+    pub(super) resource: ResourceName,
+    /// Whether it had to be started again, which is not to happen too often.
+    pub(super) restarted: bool,
+    pub(super) result: Result<Outcome, Error>,
+}
+
+#[derive(Debug)]
+pub(super) struct Steps {
+    busy: Busy,
+    /// Of those that are being made or changed, and of those that are being removed.
+    making: JoinSet<Ended>,
+    removing: JoinSet<Ended>,
+    greetings: JoinSet<()>,
+}
+
+impl std::fmt::Debug for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ended").field("resource", &self.resource).finish_non_exhaustive()
+    }
+}
+
+impl Steps {
+    pub(super) fn new(busy: Busy) -> Self {
+        Self { busy, making: JoinSet::new(), removing: JoinSet::new(), greetings: JoinSet::new() }
+    }
+
+    /// None while an earlier step of the resource is under way.
+    pub(super) fn claim(&self, resource: &ResourceName) -> Option<Claim> {
+        self.busy.claim(resource)
+    }
+
+    pub(super) fn is_busy(&self, resource: &ResourceName) -> bool {
+        self.busy.has(resource)
+    }
+
+    /// One after the other; the first that is not done ends it. A step that has not begun when the mothership is asked to
+    /// stop does not begin.
+    pub(super) fn begin(
+        &mut self,
+        claim: Claim,
+        is_making: bool,
+        steps: Vec<Step>,
+        applier: Applier,
+        stop: watch::Receiver<Ending>,
+    ) {
+        let work = async move {
+            let claim = claim;
+            let mut restarted = false;
+            let mut result = Ok(Outcome::Done);
+            for step in &steps {
+                if *stop.borrow() != Ending::None {
+                    result = Ok(Outcome::UnderWay);
+                    break;
+                }
+                restarted |=
+                    step.reasons.contains(&Reason::Stopped) || step.reasons.contains(&Reason::Unresponsive);
+                result = applier.apply(step).await;
+                if !matches!(result, Ok(Outcome::Done)) {
+                    break;
+                }
+            }
+            Ended { resource: claim.resource().clone(), restarted, result }
+        };
+        if is_making { &mut self.making } else { &mut self.removing }.spawn(work);
+    }
+
+    pub(super) fn greet(&mut self, greeting: impl Future<Output = ()> + Send + 'static) {
+        self.greetings.spawn(greeting);
+    }
+
+    pub(super) fn are_making(&self) -> bool {
+        !self.making.is_empty()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.making.is_empty() && self.removing.is_empty()
+    }
+
+    /// None if there is none.
+    pub(super) async fn next(&mut self) -> Option<Ended> {
+        loop {
+            let joined = tokio::select! {
+                biased;
+                Some(joined) = self.making.join_next() => joined,
+                Some(joined) = self.removing.join_next() => joined,
+                else => return None,
+            };
+            match joined {
+                Ok(ended) => return Some(ended),
+                Err(error) => tracing::error!(%error, "a step ended by a panic"),
+            }
+        }
+    }
+}
