@@ -78,7 +78,10 @@ mod tests {
         for _ in 0..calls {
             let caller = caller.clone();
             all.spawn(async move {
-                let work = async { Ok(tokio::time::sleep(each).await) };
+                let work = async {
+                    tokio::time::sleep(each).await;
+                    Ok(())
+                };
                 caller.call(work).await.unwrap();
             });
         }
