@@ -1,6 +1,6 @@
 //! What can go wrong between a mothership and its state, and whether to try again.
 
-use flash_model::{Lease, LeaseRefusal, ResourceName, Retry};
+use flash_model::{Lease, LeaseRefusal, ResourceName, Retry, Scope};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -38,6 +38,12 @@ pub enum Error {
     #[cfg(feature = "postgres")]
     #[error("somebody removed the scope from the state database meanwhile")]
     Vanished,
+    #[error("{scope} still has {records} resources")]
+    NotEmpty { scope: Scope, records: u64 },
+    #[error("the state database's thread cannot be started")]
+    Thread(#[source] std::io::Error),
+    #[error("the state database's thread has ended")]
+    Ended,
     #[error("a background task failed")]
     Task(#[from] tokio::task::JoinError),
 }

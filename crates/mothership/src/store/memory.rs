@@ -15,6 +15,8 @@ use super::{
 
 #[derive(Debug, Default)]
 struct Entry {
+    /// What its fences count from.
+    first_fence: u64,
     snapshot: StateSnapshot,
     /// Oldest first; the last one is the applied one.
     generations: VecDeque<(Generation, Manifest)>,
@@ -38,8 +40,24 @@ impl Entry {
 
 #[derive(Debug)]
 pub struct MemoryStore {
-    scopes: Mutex<BTreeMap<Scope, Entry>>,
+    state: Mutex<State>,
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    scopes: BTreeMap<Scope, Entry>,
+    /// The highest fence of any scope that was removed.
+    removed_fence: u64,
+}
+
+impl State {
+    /// The scope's, as new if there is none.
+    fn entry(&mut self, scope: &Scope) -> &mut Entry {
+        let first_fence = self.removed_fence;
+        let lease = LeaseState { fence: first_fence, lease: None };
+        self.scopes.entry(scope.clone()).or_insert_with(|| Entry { first_fence, lease, ..Entry::default() })
+    }
 }
 
 impl Default for MemoryStore {
@@ -50,11 +68,11 @@ impl Default for MemoryStore {
 
 impl MemoryStore {
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { scopes: Mutex::default(), clock }
+        Self { state: Mutex::default(), clock }
     }
 
-    fn scopes(&self) -> MutexGuard<'_, BTreeMap<Scope, Entry>> {
-        self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<'a, T: Send + 'a>(
@@ -64,12 +82,41 @@ impl MemoryStore {
     ) -> Pending<'a, T> {
         Box::pin(async move {
             let now_ms = self.clock.now_ms();
-            work(self.scopes().entry(scope.clone()).or_default(), now_ms)
+            work(self.state().entry(scope), now_ms)
         })
     }
 }
 
 impl Store for MemoryStore {
+    fn scopes(&self) -> Pending<'_, Vec<Scope>> {
+        Box::pin(async move {
+            let state = self.state();
+            let holds_anything = |entry: &Entry| {
+                entry.snapshot != StateSnapshot::default()
+                    || entry.lease.fence > entry.first_fence
+                    || !entry.events.is_empty()
+            };
+            let known = state.scopes.iter().filter(|(_, entry)| holds_anything(entry));
+            Ok(known.map(|(scope, _)| scope.clone()).collect())
+        })
+    }
+
+    fn remove_scope<'a>(&'a self, scope: &'a Scope, fence: u64) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let now_ms = self.clock.now_ms();
+            let mut state = self.state();
+            let entry = state.entry(scope);
+            admit(&entry.lease, fence, now_ms)?;
+            let (records, last) = (entry.snapshot.records.len() as u64, entry.lease.fence);
+            if records > 0 {
+                return Err(Error::NotEmpty { scope: scope.clone(), records });
+            }
+            state.scopes.remove(scope);
+            state.removed_fence = state.removed_fence.max(last);
+            Ok(())
+        })
+    }
+
     fn snapshot<'a>(&'a self, scope: &'a Scope) -> Pending<'a, StateSnapshot> {
         self.with(scope, |entry, _| Ok(entry.snapshot.clone()))
     }

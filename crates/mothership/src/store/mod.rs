@@ -16,8 +16,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use flash_model::{
-    Generation, Happening, Lease, LeaseRequest, LeaseState, LoggedEvent, Manifest, MothershipId,
-    ResourceName, ResourceRecord, Scope, StateSnapshot, canonical_json, sha256_hex,
+    AppName, EnvironmentName, Generation, Happening, InvalidName, Lease, LeaseRequest, LeaseState,
+    LoggedEvent, Manifest, MothershipId, ResourceName, ResourceRecord, Scope, StateSnapshot, canonical_json,
+    sha256_hex,
 };
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -64,6 +65,13 @@ impl Pulse {
 /// implementation says so. A call whose answer was lost (its future dropped, its connection broken) may have been
 /// carried out or not; compare-and-swap makes the difference visible.
 pub trait Store: Debug + Send + Sync {
+    /// Every scope that holds anything, sorted.
+    fn scopes(&self) -> Pending<'_, Vec<Scope>>;
+
+    /// Forgets everything of a scope that has no records any more: its history, log, lineage and lease. One that comes
+    /// back has a new lineage and higher fences.
+    fn remove_scope<'a>(&'a self, scope: &'a Scope, fence: u64) -> Pending<'a, ()>;
+
     /// All records of the scope, read at one moment.
     fn snapshot<'a>(&'a self, scope: &'a Scope) -> Pending<'a, StateSnapshot>;
 
@@ -135,6 +143,14 @@ fn check_version(resource: &ResourceName, expected: u64, actual: u64) -> Result<
     } else {
         Err(Error::Conflict { resource: resource.clone(), expected, actual })
     }
+}
+
+/// Names as a database gives them back. Only ours are in there, unless somebody else wrote.
+fn stored_scope(app: String, environment: String) -> Result<Scope, Error> {
+    let name = |invalid: InvalidName| serde::de::Error::custom(invalid);
+    let app = AppName::new(app).map_err(name).map_err(Error::Document)?;
+    let environment = EnvironmentName::new(environment).map_err(name).map_err(Error::Document)?;
+    Ok(Scope { app, environment })
 }
 
 fn manifest_hash(manifest: &Manifest) -> Result<String, Error> {

@@ -79,6 +79,15 @@ impl GatedStore {
 }
 
 impl Store for GatedStore {
+    fn scopes(&self) -> store::Pending<'_, Vec<Scope>> {
+        self.inner.scopes()
+    }
+
+    fn remove_scope<'a>(&'a self, scope: &'a Scope, fence: u64) -> store::Pending<'a, ()> {
+        let scope = scope.clone();
+        self.write(|inner| async move { inner.remove_scope(&scope, fence).await })
+    }
+
     fn snapshot<'a>(&'a self, scope: &'a Scope) -> store::Pending<'a, StateSnapshot> {
         self.inner.snapshot(scope)
     }

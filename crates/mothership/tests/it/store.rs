@@ -83,6 +83,13 @@ macro_rules! suite {
                 super::$test(&super::Fixture { store: std::sync::Arc::new(store), clock: Some(clock) }).await;
             })*
         }
+        mod sqlite_inline {
+            $(#[tokio::test] async fn $test() {
+                let clock = super::clock();
+                let store = super::SqliteStore::inline_in_memory(clock.clone()).unwrap();
+                super::$test(&super::Fixture { store: std::sync::Arc::new(store), clock: Some(clock) }).await;
+            })*
+        }
         #[cfg(feature = "postgres")]
         mod postgres {
             $(#[tokio::test] async fn $test() {
@@ -109,6 +116,8 @@ suite! {
     a_clock_that_goes_back_delays_nobody_for_longer_than_a_term
     the_next_holder_of_a_seat_does_not_wait
     events_are_kept_in_order_and_the_oldest_go_first
+    scopes_are_those_that_hold_anything
+    a_scope_without_records_is_forgotten_but_not_its_last_fence
 }
 
 async fn writes_are_compare_and_swap(with: &Fixture) {
@@ -356,6 +365,60 @@ async fn events_are_kept_in_order_and_the_oldest_go_first(with: &Fixture) {
     assert_eq!(newest.iter().map(|event| event.sequence).collect::<Vec<_>>(), [EVENTS_MAX + 2]);
 }
 
+async fn scopes_are_those_that_hold_anything(with: &Fixture) {
+    let scope_of = |text: &str| {
+        let (app, environment) = text.split_once('/').unwrap();
+        Scope { app: AppName::new(app).unwrap(), environment: EnvironmentName::new(environment).unwrap() }
+    };
+    let known = async || {
+        let scopes = with.store.scopes().await.unwrap();
+        scopes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for text in ["read/only", "refused/write", "refused/lease", "empty/batch"] {
+        let scope = scope_of(text);
+        with.store.snapshot(&scope).await.unwrap();
+        with.store.put(&scope, 0, record("a"), 0).await.unwrap_err();
+        let renew = LeaseRequest::Renew { holder: holder("a"), fence: 1 };
+        with.store.lease(&scope, renew).await.unwrap_err();
+        with.store.append(&scope, vec![]).await.unwrap();
+    }
+    assert_eq!(known().await, [""; 0], "nothing was written");
+    with.store.append(&scope_of("b/logged"), vec![happening(EventKind::StepDone, "")]).await.unwrap();
+    with.store.lineage(&scope_of("b/born"), MothershipId::new("ms-1").unwrap()).await.unwrap();
+    let fence = with.acquire("a").await.unwrap().fence;
+    with.store.lease(&scope(), LeaseRequest::Release { holder: holder("a"), fence }).await.unwrap();
+    with.store.lineage(&scope_of("B/upper"), MothershipId::new("ms-1").unwrap()).await.unwrap();
+    assert_eq!(known().await, ["B/upper", "b/born", "b/logged", "shop/dev"]);
+}
+
+async fn a_scope_without_records_is_forgotten_but_not_its_last_fence(with: &Fixture) {
+    let store = &with.store;
+    let fence = with.acquire("a").await.unwrap().fence;
+    let written = with.put(fence, record("a"), 0).await.unwrap();
+    store.lineage(&scope(), MothershipId::new("ms-1").unwrap()).await.unwrap();
+    store.put_manifest(&scope(), fence, &manifest(&[("a", 1)])).await.unwrap();
+    store.append(&scope(), vec![happening(EventKind::StepDone, "")]).await.unwrap();
+    let refused = store.remove_scope(&scope(), fence).await;
+    assert!(matches!(refused, Err(Error::NotEmpty { records: 1, .. })), "{refused:?}");
+    store.remove(&scope(), fence, &name("a"), written.version).await.unwrap();
+    let refused = store.remove_scope(&scope(), fence + 1).await;
+    assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+    assert!(store.manifest(&scope()).await.unwrap().is_some(), "nothing of it is gone");
+
+    store.remove_scope(&scope(), fence).await.unwrap();
+    assert_eq!(store.scopes().await.unwrap(), []);
+    assert_eq!(store.snapshot(&scope()).await.unwrap(), StateSnapshot::default());
+    assert_eq!(store.generations(&scope()).await.unwrap(), []);
+    assert_eq!(store.events(&scope(), 0, 10).await.unwrap(), []);
+    assert_eq!(store.pulse(&scope()).await.unwrap().lease, None);
+
+    let again = with.acquire("b").await.unwrap();
+    assert_eq!(again.fence, fence + 1, "whoever held the scope's lease in its first life stays refused");
+    assert!(matches!(with.put(fence, record("a"), 0).await, Err(Error::Fenced { .. })));
+    let born = MothershipId::new("ms-2").unwrap();
+    assert_eq!(store.lineage(&scope(), born.clone()).await.unwrap(), born);
+}
+
 #[tokio::test]
 async fn sqlite_survives_being_reopened_and_refuses_a_newer_schema() {
     let folder = tempfile::tempdir().unwrap();
@@ -368,7 +431,7 @@ async fn sqlite_survives_being_reopened_and_refuses_a_newer_schema() {
     assert_eq!(again.snapshot(&scope()).await.unwrap().records[&name("a")], written);
     assert_eq!(again.pulse(&scope()).await.unwrap().lease, Some(lease));
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(SqliteStore::open(&path), Err(Error::Schema { found: 99, known: 2 })));
+    assert!(matches!(SqliteStore::open(&path), Err(Error::Schema { found: 99, known: 3 })));
 }
 
 #[tokio::test]
@@ -443,4 +506,50 @@ async fn a_backup_is_the_state_of_one_moment_and_overwrites_nothing() {
     let names: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains("partial")), "{names:?}");
+}
+
+/// Many at once, some of them refused: what was answered is what is there after opening the file again, and what was
+/// asked for by somebody who is gone does not tear it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_keeps_what_it_answered_however_many_write_at_once() {
+    const WRITES: usize = 3_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.sqlite");
+    let with = Fixture { store: Arc::new(SqliteStore::open(&path).unwrap()), clock: None };
+    let fence = with.acquire("a").await.unwrap().fence;
+    let mut writes = tokio::task::JoinSet::new();
+    for index in 0..WRITES {
+        let store = Arc::clone(&with.store);
+        writes.spawn(async move {
+            // Every tenth is somebody's second word on the same record, every eleventh comes from a stale leader.
+            let resource = format!("r{}", if index % 10 == 0 { 1 } else { index });
+            let fence = if index % 11 == 0 { fence + 1 } else { fence };
+            let written = store.put(&scope(), fence, record(&resource), 0).await;
+            (index, resource, written)
+        });
+    }
+    let mut answered = std::collections::BTreeSet::new();
+    while let Some(done) = writes.join_next().await {
+        let (index, resource, written) = done.unwrap();
+        match written {
+            Ok(record) => {
+                assert_eq!((record.version, record.resource.as_str()), (1, resource.as_str()));
+                assert!(answered.insert(resource), "{index}: two first writes of one record");
+            }
+            Err(Error::Fenced { .. }) => assert_eq!(index % 11, 0),
+            Err(Error::Conflict { .. }) => assert!(index % 10 == 0 || index == 1, "{index}"),
+            Err(error) => panic!("{index}: {error:?}"),
+        }
+    }
+    // Asked for, and gone before the answer: there or not, but never half.
+    for index in 0..50 {
+        let name = format!("gone{index}");
+        let _ = tokio::time::timeout(Duration::ZERO, with.put(fence, record(&name), 0)).await;
+    }
+    drop(with);
+    let again = SqliteStore::open(&path).unwrap();
+    let snapshot = again.snapshot(&scope()).await.unwrap();
+    let kept: std::collections::BTreeSet<String> =
+        snapshot.records.keys().map(ToString::to_string).filter(|name| !name.starts_with("gone")).collect();
+    assert_eq!(kept, answered);
 }

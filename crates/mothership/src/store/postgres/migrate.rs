@@ -12,7 +12,8 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS flash_schema (
     INSERT INTO flash_schema (version) VALUES (0) ON CONFLICT DO NOTHING";
 
 /// Step N brings a database from version N to N + 1. Never changed once released.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE flash_scopes (
         app text NOT NULL, environment text NOT NULL, serial bigint NOT NULL DEFAULT 0,
         lineage text, lease text,
@@ -29,7 +30,13 @@ const STEPS: [&str; 1] = ["
         app text NOT NULL, environment text NOT NULL, sequence bigint NOT NULL,
         at_ms bigint NOT NULL, body text NOT NULL,
         PRIMARY KEY (app, environment, sequence));
-"];
+",
+    "
+    -- The highest fence of any scope that was removed.
+    CREATE TABLE flash_removed (
+        only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), fence bigint NOT NULL);
+",
+];
 
 pub(super) async fn migrate(pool: &Pool) -> Result<(), Error> {
     let known = integer(STEPS.len() as u64);

@@ -19,7 +19,7 @@ use tokio_postgres::Row;
 use self::pool::{Lent, Parameters, Pool};
 use super::{
     EVENTS_READ_MAX, Error, Pending, Pulse, Store, StoredManifest, admit, check_version, integer,
-    manifest_hash, natural,
+    manifest_hash, natural, stored_scope,
 };
 
 /// Not `now()`, which is when the transaction began: it may have waited for the row since.
@@ -55,7 +55,14 @@ impl PostgresStore {
                 row.ok_or(Error::Vanished)?
             }
         };
-        let lease = lease_state(row.try_get(0)?)?;
+        let lease = match row.try_get(0)? {
+            Some(text) => lease_state(Some(text))?,
+            None => {
+                let removed = lent.row("SELECT fence FROM flash_removed", &[]).await?;
+                let fence = removed.map(|row| row.try_get(0)).transpose()?.map_or(0, natural);
+                LeaseState { fence, lease: None }
+            }
+        };
         let now_ms = clock(lent.row(CLOCK, &[]).await?)?;
         Ok(Writing { lent, scope, now_ms, lease })
     }
@@ -108,6 +115,46 @@ impl Writing<'_> {
 }
 
 impl Store for PostgresStore {
+    fn scopes(&self) -> Pending<'_, Vec<Scope>> {
+        Box::pin(async move {
+            let read = "SELECT app, environment FROM flash_scopes s
+                WHERE serial > 0 OR lineage IS NOT NULL OR lease IS NOT NULL
+                    OR EXISTS (SELECT 1 FROM flash_events e
+                               WHERE e.app = s.app AND e.environment = s.environment)
+                ORDER BY app COLLATE \"C\", environment COLLATE \"C\"";
+            let rows = self.read(read, &[]).await?;
+            rows.iter().map(|row| stored_scope(row.try_get(0)?, row.try_get(1)?)).collect()
+        })
+    }
+
+    fn remove_scope<'a>(&'a self, scope: &'a Scope, fence: u64) -> Pending<'a, ()> {
+        Box::pin(self.pool.call(async move {
+            let mut writing = self.begin(scope).await?;
+            writing.admit(fence)?;
+            let (app, environment) = key(scope);
+            let count = "SELECT COUNT(*) FROM flash_records WHERE app = $1 AND environment = $2";
+            let row = writing.lent.row(count, &[&app, &environment]).await?;
+            let records = natural(row.ok_or(Error::Vanished)?.try_get(0)?);
+            if records > 0 {
+                return Err(Error::NotEmpty { scope: scope.clone(), records });
+            }
+            // Fences go on from here should the scope come back: whoever had one of its leases stays refused.
+            let keep = "INSERT INTO flash_removed (fence) VALUES ($1)
+                ON CONFLICT (only_row)
+                DO UPDATE SET fence = GREATEST(flash_removed.fence, excluded.fence)";
+            let last = integer(writing.lease.fence);
+            writing.lent.execute(keep, &[&last]).await?;
+            for forget in [
+                "DELETE FROM flash_generations WHERE app = $1 AND environment = $2",
+                "DELETE FROM flash_events WHERE app = $1 AND environment = $2",
+                "DELETE FROM flash_scopes WHERE app = $1 AND environment = $2",
+            ] {
+                writing.lent.execute(forget, &[&app, &environment]).await?;
+            }
+            writing.commit().await
+        }))
+    }
+
     fn snapshot<'a>(&'a self, scope: &'a Scope) -> Pending<'a, StateSnapshot> {
         Box::pin(async move {
             let (app, environment) = key(scope);

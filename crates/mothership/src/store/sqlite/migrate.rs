@@ -3,12 +3,12 @@
 use flash_model::{canonical_json, sha256_hex};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{Error, integer};
+use crate::store::{Error, integer};
 
 type Step = fn(&Transaction<'_>) -> Result<(), Error>;
 
 /// Step N brings a file from schema N to N + 1 (`PRAGMA user_version`). Never changed once released.
-const STEPS: [Step; 2] = [first, leases_and_histories];
+const STEPS: [Step; 3] = [first, leases_and_histories, removed_scopes];
 
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     let known = integer(STEPS.len() as u64);
@@ -68,6 +68,15 @@ fn leases_and_histories(transaction: &Transaction<'_>) -> Result<(), Error> {
          ALTER TABLE scopes ADD COLUMN lease TEXT;
          ALTER TABLE scopes DROP COLUMN manifest;
          ALTER TABLE scopes DROP COLUMN generation;",
+    )?;
+    Ok(())
+}
+
+/// The highest fence of any scope that was removed.
+fn removed_scopes(transaction: &Transaction<'_>) -> Result<(), Error> {
+    transaction.execute_batch(
+        "CREATE TABLE removed (
+             only_row INTEGER PRIMARY KEY CHECK (only_row = 1), fence INTEGER NOT NULL) STRICT;",
     )?;
     Ok(())
 }
