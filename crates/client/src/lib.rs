@@ -1,8 +1,9 @@
-//! Typed HTTP client of a mothership ([`Mothership`]) and of the endpoints it keeps ([`Endpoint`]), shared by the command line,
-//! by the local provider and by endpoints calling each other.
+//! Typed HTTP client of a mothership ([`Mothership`]), of the endpoints it keeps ([`Endpoint`]) and of a State Manager
+//! ([`StateManager`]), shared by the command line, by the local provider and by endpoints calling each other.
 //!
 //! It knows nothing of where processes run, of retry loops (an [`Error`] only says whether another try makes sense:
-//! [`Error::retry`]) or of pickles (bodies of binary calls pass through as bytes).
+//! [`Error::retry`]; only the State Manager's client heeds it by itself) or of pickles (bodies of binary calls pass
+//! through as bytes).
 //!
 //! Start with `mothership.rs` and `endpoint.rs`; `transport.rs` is the one way a request is sent and an answer is read, `forward.rs` the
 //! one way somebody else's request is passed on.
@@ -11,10 +12,12 @@ mod endpoint;
 mod error;
 mod forward;
 mod mothership;
+mod state;
 mod transport;
 
 pub use endpoint::{Endpoint, Ping};
 pub use error::Error;
 pub use forward::{ForwardError, Forwarder, ShownHost};
 pub use mothership::{Fetched, Mothership};
+pub use state::StateManager;
 pub use transport::Transport;

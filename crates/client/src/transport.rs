@@ -51,8 +51,7 @@ impl Transport {
     }
 
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, Error> {
-        let Request { method, url, token, headers, body, timeout } = request;
-        let repeatable = method != Method::POST;
+        let Request { method, url, token, headers, body, timeout, repeatable } = request;
         let mut builder = self.http.request(method, &url).timeout(timeout).headers(headers);
         if let Some(token) = token {
             builder = builder.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
@@ -86,11 +85,14 @@ pub(crate) struct Request<'a> {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
     pub(crate) timeout: Duration,
+    /// Whether sending it twice does no more than sending it once.
+    pub(crate) repeatable: bool,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn new(method: Method, url: String, token: Option<&'a Secret>, timeout: Duration) -> Self {
-        Self { method, url, token, headers: HeaderMap::new(), body: None, timeout }
+        let repeatable = method != Method::POST;
+        Self { method, url, token, headers: HeaderMap::new(), body: None, timeout, repeatable }
     }
 }
 

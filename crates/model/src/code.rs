@@ -97,6 +97,12 @@ codes! {
     StateConflict = "FL401", "state has moved";
     StoreFailed = "FL402", "state store failed";
     ProviderFailed = "FL403", "provider failed";
+    LeaseHeld = "FL404", "somebody else holds the lease";
+    LeaseLost = "FL405", "lease lost";
+    StateNotEmpty = "FL406", "state still has resources";
+    StateNotFound = "FL407", "no such state";
+    StateUrl = "FL408", "state URL cannot be used";
+    NotRestored = "FL409", "state not restored";
     ChildIsMothership = "FL420", "endpoint that would be a mothership";
     Drifted = "FL421", "endpoint changed by somebody else";
 }

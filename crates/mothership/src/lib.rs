@@ -14,6 +14,7 @@ mod reconcile;
 mod served;
 mod service;
 mod settings;
+mod state_server;
 pub mod store;
 
 pub use flash_plan::Drift;
@@ -23,3 +24,4 @@ pub use reconcile::{ApplyRefusal, Desired, Environment, Event};
 pub use served::Served;
 pub use service::{Front, Handle, Mothership, StartError};
 pub use settings::{EnvironmentSource, FrontSettings, LeaseSettings, PERIOD, ReconcileSettings};
+pub use state_server::StateServer;

@@ -159,7 +159,8 @@ impl Front {
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let discovery = Discovery::new(&project_name);
-        let (stop, stopped) = watch::channel(Ending::None);
+        let (stop, mut stopped) = watch::channel(Ending::None);
+        let stopped = async move { drop(stopped.wait_for(|ending| *ending != Ending::None).await) };
         let http = http::State::new(discovery.clone(), token.clone(), address.ip().is_loopback());
         let server = tokio::spawn(http::serve(listener, http::router(http.clone()), stopped));
         Ok(Self { http, discovery, token, url: local_url(address), stop, server })
@@ -291,7 +292,7 @@ fn candidate() -> Result<MothershipId, getrandom::Error> {
 }
 
 /// An unspecified address is reached through loopback from this machine.
-fn local_url(address: SocketAddr) -> String {
+pub(crate) fn local_url(address: SocketAddr) -> String {
     let ip = address.ip();
     let ip = match (ip.is_unspecified(), ip.is_ipv6()) {
         (true, true) => std::net::Ipv6Addr::LOCALHOST.into(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::StateRefusal;
 use crate::Code;
 
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
@@ -30,6 +31,8 @@ pub struct Problem {
     pub hint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<RemoteException>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<StateRefusal>,
 }
 
 impl Problem {
@@ -42,11 +45,17 @@ impl Problem {
             detail: detail.into(),
             hint: None,
             exception: None,
+            refusal: None,
         }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn refusal(mut self, refusal: StateRefusal) -> Self {
+        self.refusal = Some(refusal);
         self
     }
 

@@ -19,6 +19,20 @@ pub(super) async fn admit(Extract(state): Extract<State>, request: Request, next
 }
 
 fn check(state: &State, request: &Request) -> Result<(), Refusal> {
+    check_provenance(state.is_loopback, request)?;
+    let header = |name: HeaderName| request.headers().get(name).map(HeaderValue::as_bytes);
+    let is_open = request.uri().path() == "/ping";
+    let is_pickle = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PICKLE_CONTENT_TYPE.as_bytes()));
+    if (is_pickle || !state.is_loopback) && !is_open && !state.token.authorizes(header(AUTHORIZATION)) {
+        let problem = Problem::new(Code::Unauthorized, 401, "this request needs the project's token");
+        let hint = "send `Authorization: Bearer <token>`; the token is in .flash/run/mothership.json";
+        return Err(Refusal::from(problem.hint(hint)));
+    }
+    Ok(())
+}
+
+/// A page of another site cannot drive a server on loopback.
+pub(super) fn check_provenance(is_loopback: bool, request: &Request) -> Result<(), Refusal> {
     let header = |name: HeaderName| request.headers().get(name).map(HeaderValue::as_bytes);
     let provenance = Provenance {
         host: header(HOST),
@@ -26,17 +40,10 @@ fn check(state: &State, request: &Request) -> Result<(), Refusal> {
         fetch_site: header(HeaderName::from_static("sec-fetch-site")),
         fetch_mode: header(HeaderName::from_static("sec-fetch-mode")),
     };
-    if state.is_loopback && !provenance.is_loopback() {
+    if is_loopback && !provenance.is_loopback() {
         let detail = "this host or origin may not drive a loopback server";
         let problem = Problem::new(Code::ForbiddenOrigin, 403, detail);
         return Err(Refusal::from(problem.hint("use http://127.0.0.1 or http://localhost")));
-    }
-    let is_open = request.uri().path() == "/ping";
-    let is_pickle = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PICKLE_CONTENT_TYPE.as_bytes()));
-    if (is_pickle || !state.is_loopback) && !is_open && !state.token.authorizes(header(AUTHORIZATION)) {
-        let problem = Problem::new(Code::Unauthorized, 401, "this request needs the project's token");
-        let hint = "send `Authorization: Bearer <token>`; the token is in .flash/run/mothership.json";
-        return Err(Refusal::from(problem.hint(hint)));
     }
     Ok(())
 }

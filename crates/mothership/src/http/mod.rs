@@ -7,6 +7,7 @@ mod health;
 mod manifest;
 mod pass_on;
 mod problem;
+pub(crate) mod state;
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,10 +17,10 @@ use axum::routing::{any, get, post};
 use flash_client::Forwarder;
 use flash_model::{Code, Secret, wire};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
+use self::state::StateApi;
 use crate::discovery::Discovery;
-use crate::service::{Ending, Handle};
+use crate::service::Handle;
 
 /// Shared by all handlers.
 #[derive(Debug, Clone)]
@@ -31,18 +32,21 @@ pub(crate) struct Inner {
     token: Secret,
     is_loopback: bool,
     forwarder: Forwarder<axum::body::Body>,
+    state_api: StateApi,
     /// None until the project is known.
     handle: OnceLock<Handle>,
 }
 
 impl State {
     pub(crate) fn new(discovery: Discovery, token: Secret, is_loopback: bool) -> Self {
-        let (forwarder, handle) = (Forwarder::new(), OnceLock::new());
-        Self(Arc::new(Inner { discovery, token, is_loopback, forwarder, handle }))
+        let (forwarder, state_api) = (Forwarder::new(), StateApi::new(token.clone()));
+        let handle = OnceLock::new();
+        Self(Arc::new(Inner { discovery, token, is_loopback, forwarder, state_api, handle }))
     }
 
-    /// From here on requests may steer the mothership.
+    /// From here on requests may steer the mothership, and read and write its state.
     pub(crate) fn steer_by(&self, handle: Handle) {
+        self.0.state_api.open(Arc::clone(handle.store()));
         let _ = self.0.handle.set(handle);
     }
 
@@ -74,16 +78,18 @@ pub(crate) fn router(state: State) -> Router {
         .route("/v2/{endpoint}/{*path}", any(front_door::queue))
         .fallback(front_door::application)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .merge(state::router(state.state_api.clone()))
         .layer(middleware::from_fn_with_state(state.clone(), guard::admit))
         .with_state(state)
 }
 
-/// Serves until `stopped` becomes true; requests under way are finished.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<Ending>) {
-    let until_stopped = async move {
-        let _ = stopped.wait_for(|ending| *ending != Ending::None).await;
-    };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until_stopped).await {
+/// Serves until `stopped` ends; requests under way are finished.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) {
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
         tracing::error!(%error, "the HTTP server ended");
     }
 }

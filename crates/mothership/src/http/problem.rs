@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use flash_model::wire::{PROBLEM_CONTENT_TYPE, Problem};
 
-/// How long a caller should wait before asking for an endpoint that is not up.
+/// How long a caller should wait before asking for what is not up, or for what somebody holds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl IntoResponse for Refusal {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let mut response = (status, [(CONTENT_TYPE, PROBLEM_CONTENT_TYPE)], body).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::LOCKED)
             && let Ok(seconds) = RETRY_AFTER_SECONDS.parse()
         {
             response.headers_mut().insert(RETRY_AFTER, seconds);

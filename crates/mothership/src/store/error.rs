@@ -40,6 +40,8 @@ pub enum Error {
     Vanished,
     #[error("{scope} still has {records} resources")]
     NotEmpty { scope: Scope, records: u64 },
+    #[error("the State Manager did not do what it was asked")]
+    Remote(#[source] Box<flash_client::Error>),
     #[error("the state database's thread cannot be started")]
     Thread(#[source] std::io::Error),
     #[error("the state database's thread has ended")]
@@ -53,6 +55,13 @@ impl Error {
         match self {
             Self::Conflict { .. } | Self::Task(_) => Retry::Backoff,
             Self::Sqlite(error) if is_passing(error) => Retry::Backoff,
+            Self::Remote(error) => match &**error {
+                // Whoever reads again before it writes again does no harm, whatever became of the first try.
+                flash_client::Error::Timeout { .. } | flash_client::Error::Interrupted { .. } => {
+                    Retry::Backoff
+                }
+                error => error.retry(),
+            },
             #[cfg(feature = "postgres")]
             Self::Postgres(error) if may_pass(error) => Retry::Backoff,
             #[cfg(feature = "postgres")]

@@ -208,7 +208,8 @@ impl Store for MemoryStore {
 
     fn pulse<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Pulse> {
         self.with(scope, |entry, now_ms| {
-            Ok(Pulse { serial: entry.snapshot.serial, lease: entry.lease.lease.clone(), now_ms })
+            let StateSnapshot { serial, lineage, .. } = &entry.snapshot;
+            Ok(Pulse { serial: *serial, lineage: lineage.clone(), lease: entry.lease.lease.clone(), now_ms })
         })
     }
 

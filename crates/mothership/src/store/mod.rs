@@ -9,6 +9,7 @@ mod error;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod remote;
 mod sqlite;
 
 use std::fmt::Debug;
@@ -26,6 +27,7 @@ pub use error::Error;
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+pub use remote::RemoteStore;
 pub use sqlite::SqliteStore;
 
 /// A boxed future, so that stores can be used as `dyn Store`.
@@ -44,8 +46,9 @@ pub struct StoredManifest {
 /// What a mothership that does not lead looks at again and again. Cheap to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulse {
-    /// As in [`StateSnapshot`].
+    /// As in [`StateSnapshot`]; so is the next one.
     pub serial: u64,
+    pub lineage: Option<MothershipId>,
     /// The last lease, which may have expired.
     pub lease: Option<Lease>,
     /// The store's clock, milliseconds since the Unix epoch.

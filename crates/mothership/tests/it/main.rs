@@ -8,5 +8,6 @@ mod leadership;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reconcile;
+mod state_http;
 mod store;
 mod support;

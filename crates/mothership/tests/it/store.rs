@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flash_model::*;
-use flash_mothership::store::{Error, ManualClock, MemoryStore, SqliteStore, Store};
+use flash_mothership::StateServer;
+use flash_mothership::store::{Error, ManualClock, MemoryStore, RemoteStore, SqliteStore, Store};
 
 use flash_testkit::{manifest, name, scope};
+
+use crate::support::TOKEN;
 
 /// A store, and the hands on its clock if it has none of its own.
 pub(crate) struct Fixture {
@@ -65,6 +68,14 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(1_000_000))
 }
 
+/// A State Manager on a free port, and a store that asks it.
+fn served(behind: Arc<dyn Store>) -> (StateServer, Arc<dyn Store>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = StateServer::start(listener, Secret::new(TOKEN), behind).unwrap();
+    let store = RemoteStore::new(server.url(), Secret::new(TOKEN));
+    (server, Arc::new(store))
+}
+
 macro_rules! suite {
     ($($test:ident)*) => {
         mod memory {
@@ -88,6 +99,14 @@ macro_rules! suite {
                 let clock = super::clock();
                 let store = super::SqliteStore::inline_in_memory(clock.clone()).unwrap();
                 super::$test(&super::Fixture { store: std::sync::Arc::new(store), clock: Some(clock) }).await;
+            })*
+        }
+        mod remote {
+            $(#[tokio::test] async fn $test() {
+                let clock = super::clock();
+                let behind = std::sync::Arc::new(super::MemoryStore::with_clock(clock.clone()));
+                let (_server, store) = super::served(behind);
+                super::$test(&super::Fixture { store, clock: Some(clock) }).await;
             })*
         }
         #[cfg(feature = "postgres")]
@@ -233,6 +252,7 @@ async fn lineage_is_the_first_one(with: &Fixture) {
     assert_eq!(with.store.lineage(&scope(), id("ms-1")).await.unwrap(), id("ms-1"));
     assert_eq!(with.store.lineage(&scope(), id("ms-2")).await.unwrap(), id("ms-1"));
     assert_eq!(with.store.snapshot(&scope()).await.unwrap().lineage, Some(id("ms-1")));
+    assert_eq!(with.store.pulse(&scope()).await.unwrap().lineage, Some(id("ms-1")));
 }
 
 async fn the_serial_grows_with_every_write_and_with_nothing_else(with: &Fixture) {

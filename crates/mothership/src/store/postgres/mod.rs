@@ -337,13 +337,16 @@ impl Store for PostgresStore {
     fn pulse<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Pulse> {
         Box::pin(async move {
             let (app, environment) = key(scope);
-            let read = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, s.serial, s.lease
+            let read =
+                "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, s.serial, s.lease, s.lineage
                 FROM (SELECT 1) AS always LEFT JOIN flash_scopes s ON app = $1 AND environment = $2";
             let rows = self.read(read, &[&app, &environment]).await?;
             let row = rows.first().ok_or(Error::Vanished)?;
             let serial: Option<i64> = row.try_get(1)?;
+            let lineage: Option<String> = row.try_get(3)?;
             Ok(Pulse {
                 serial: serial.map_or(0, natural),
+                lineage: lineage.and_then(|lineage| MothershipId::new(lineage).ok()),
                 lease: lease_state(row.try_get(2)?)?.lease,
                 now_ms: natural(row.try_get(0)?),
             })

@@ -70,13 +70,15 @@ impl<'a> Scoped<'a> {
         Ok(())
     }
 
-    fn serial(&self) -> Result<u64, Error> {
-        let serial: Option<i64> = self
+    /// Serial and lineage.
+    fn head(&self) -> Result<(u64, Option<MothershipId>), Error> {
+        let head: Option<(i64, Option<String>)> = self
             .connection
-            .prepare_cached("SELECT serial FROM scopes WHERE app = ?1 AND environment = ?2")?
-            .query_row(self.key(), |row| row.get(0))
+            .prepare_cached("SELECT serial, lineage FROM scopes WHERE app = ?1 AND environment = ?2")?
+            .query_row(self.key(), |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        Ok(serial.map_or(0, natural))
+        let (serial, lineage) = head.unwrap_or_default();
+        Ok((natural(serial), lineage.and_then(|lineage| MothershipId::new(lineage).ok())))
     }
 
     /// Every write moves the scope's serial on.

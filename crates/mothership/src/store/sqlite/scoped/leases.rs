@@ -19,7 +19,8 @@ impl Scoped<'_> {
     }
 
     pub(in crate::store::sqlite) fn pulse(&self) -> Result<Pulse, Error> {
-        Ok(Pulse { serial: self.serial()?, lease: self.lease_state()?.lease, now_ms: self.now_ms })
+        let (serial, lineage) = self.head()?;
+        Ok(Pulse { serial, lineage, lease: self.lease_state()?.lease, now_ms: self.now_ms })
     }
 
     pub(in crate::store::sqlite) fn lease_state(&self) -> Result<LeaseState, Error> {

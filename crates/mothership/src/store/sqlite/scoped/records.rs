@@ -1,22 +1,13 @@
-use flash_model::{MothershipId, ResourceName, ResourceRecord, StateSnapshot};
-use rusqlite::{OptionalExtension, params};
+use flash_model::{ResourceName, ResourceRecord, StateSnapshot};
+use rusqlite::params;
 
 use super::Scoped;
-use crate::store::{Error, check_version, integer, natural};
+use crate::store::{Error, check_version, integer};
 
 impl Scoped<'_> {
     pub(in crate::store::sqlite) fn snapshot(&self) -> Result<StateSnapshot, Error> {
-        let head: Option<(i64, Option<String>)> = self
-            .connection
-            .prepare_cached("SELECT serial, lineage FROM scopes WHERE app = ?1 AND environment = ?2")?
-            .query_row(self.key(), |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let (serial, lineage) = head.unwrap_or_default();
-        let mut snapshot = StateSnapshot {
-            serial: natural(serial),
-            lineage: lineage.and_then(|lineage| MothershipId::new(lineage).ok()),
-            ..StateSnapshot::default()
-        };
+        let (serial, lineage) = self.head()?;
+        let mut snapshot = StateSnapshot { serial, lineage, ..StateSnapshot::default() };
         let mut statement =
             self.connection.prepare_cached("SELECT body FROM records WHERE app = ?1 AND environment = ?2")?;
         for body in statement.query_map(self.key(), |row| row.get::<_, String>(0))? {
