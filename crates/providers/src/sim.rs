@@ -28,6 +28,7 @@ struct World {
     failing_creates: BTreeMap<ResourceName, Failing>,
     mandates: BTreeMap<Scope, Mandate>,
     volumes: BTreeSet<String>,
+    silent: BTreeSet<ResourceName>,
     refused: u64,
     unreachable: bool,
     calls: BTreeMap<&'static str, u64>,
@@ -74,9 +75,14 @@ impl SimProvider {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// From now on endpoints of this resource are healthy again.
-    pub fn set_healthy(&self, resource: &ResourceName) {
-        self.world().unhealthy.remove(resource);
+    /// Endpoints of this resource do not answer at all.
+    pub fn set_silent(&self, resource: &ResourceName, silent: bool) {
+        let mut world = self.world();
+        if silent {
+            world.silent.insert(resource.clone());
+        } else {
+            world.silent.remove(resource);
+        }
     }
 
     pub fn endpoints(&self) -> Vec<ObservedEndpoint> {
@@ -208,7 +214,7 @@ impl Provider for SimProvider {
             parallel_calls_max: 64,
             calls_per_second_max: None,
             call_timeout: Duration::from_secs(30),
-            health_period: Duration::from_secs(5),
+            health_period: Duration::from_secs(2),
         }
     }
 
@@ -322,6 +328,9 @@ impl Provider for SimProvider {
     fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health> {
         Box::pin(async move {
             self.called("health").await;
+            if self.world().silent.contains(&endpoint.owner.resource) {
+                return Ok(Health::Unreachable { reason: "no answer".to_owned() });
+            }
             let reason = self.world().unhealthy.get(&endpoint.owner.resource).cloned();
             Ok(reason.map_or(Health::Ready, |reason| Health::Unhealthy { reason }))
         })

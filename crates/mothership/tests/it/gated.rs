@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flash_model::*;
 use flash_mothership::store::{self, Error, Pulse, Store, StoredManifest};
@@ -13,20 +13,33 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct Gate {
     open: watch::Sender<bool>,
+    /// Those who come now need not wait, whoever waits already does.
+    passable: AtomicBool,
     arrived: AtomicU64,
 }
 
 impl Gate {
     fn new() -> Arc<Self> {
-        Arc::new(Self { open: watch::Sender::new(true), arrived: AtomicU64::new(0) })
+        Arc::new(Self {
+            open: watch::Sender::new(true),
+            passable: AtomicBool::new(true),
+            arrived: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn close(&self) {
         self.arrived.store(0, Ordering::SeqCst);
+        self.passable.store(false, Ordering::SeqCst);
         self.open.send_replace(false);
     }
 
+    /// What is held stays held.
+    pub(crate) fn open_for_who_comes(&self) {
+        self.passable.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn open(&self) {
+        self.passable.store(true, Ordering::SeqCst);
         self.open.send_replace(true);
     }
 
@@ -42,7 +55,9 @@ impl Gate {
         let gate = Arc::clone(self);
         let task = tokio::spawn(async move {
             gate.arrived.fetch_add(1, Ordering::SeqCst);
-            let _ = gate.open.subscribe().wait_for(|open| *open).await;
+            if !gate.passable.load(Ordering::SeqCst) {
+                let _ = gate.open.subscribe().wait_for(|open| *open).await;
+            }
             call.await
         });
         Box::pin(async move { task.await? })

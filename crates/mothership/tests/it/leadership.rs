@@ -1,6 +1,7 @@
 //! Two motherships of one app+environment. The store's clock stands still unless a test moves it, so a lease that is not
 //! renewed ends when the test says so.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -189,4 +190,49 @@ async fn a_write_that_arrives_after_the_lease_is_refused_by_the_store() {
     assert_eq!(world.store.snapshot(&scope()).await.unwrap(), before);
     assert_eq!(world.provider.refused(), 0, "it did not even ask");
     assert!(!before.records.contains_key(&name("c")));
+}
+
+#[tokio::test]
+async fn a_standby_without_a_wish_takes_up_what_is_stored() {
+    let world = World::new();
+    let first = world.mothership().await;
+    first.want(&[("a", 1)]);
+    first.until_ready().await;
+    let standby = Rig::start_with(world.store.clone(), world.provider.clone(), |settings| {
+        settings.environment = Arc::new(|manifest| {
+            let values = |_| BTreeMap::from([("KEY".to_owned(), Secret::new("value"))]);
+            manifest.resources.keys().map(|name| (name.clone(), values(name))).collect()
+        });
+    })
+    .await;
+    standby.until_following().await;
+    first.want(&[("a", 1), ("b", 1)]);
+    standby.until("b served", |served| status(served, "b") == Some(ResourceStatus::Ready)).await;
+    first.mothership.kill();
+    world.provider.lose(&world.provider.endpoints()[0].endpoint_id);
+    world.clock.advance(LEASE_TERM_MS);
+    standby.until_leading().await;
+    eventually("made again", || world.provider.endpoints().len() == 2).await;
+    standby.until_ready().await;
+    assert_eq!(standby.handle.served().generation(), Some(2), "nothing new was applied");
+    assert_eq!(world.creates(), 3);
+}
+
+#[tokio::test]
+async fn a_wish_that_was_overtaken_while_somebody_else_led_is_not_applied() {
+    let world = World::new();
+    let (first, second) = world.pair(&[("a", 1)]).await;
+    first.until_ready().await;
+    second.until_ready().await;
+    first.want(&[("a", 1), ("b", 1)]);
+    second.until("b served", |served| status(served, "b") == Some(ResourceStatus::Ready)).await;
+    first.mothership.kill();
+    world.clock.advance(LEASE_TERM_MS);
+    second.until_leading().await;
+    second.until_ready().await;
+    assert_eq!(second.handle.served().generation(), Some(2));
+    assert_eq!(world.provider.endpoints().len(), 2, "b is not removed by a wish that is older than it");
+    // A new wish of this one counts again.
+    second.want(&[("a", 1)]);
+    eventually("b removed", || world.provider.endpoints().len() == 1).await;
 }

@@ -1,10 +1,15 @@
 //! Reconciliation, against a provider in memory that fails on demand.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use flash_model::*;
-use flash_mothership::store::Store;
+use flash_mothership::store::{MemoryStore, Store};
+use flash_mothership::{ApplyRefusal, Desired, Drift, Environment};
+use flash_providers::SimProvider;
+use flash_testkit::{manifest, name, scope};
 
-use flash_testkit::{name, scope};
-
+use crate::gated::GatedProvider;
 use crate::support::{Rig, eventually, status};
 
 fn verbs(provider: &flash_providers::SimProvider) -> Vec<&'static str> {
@@ -206,4 +211,177 @@ async fn stopping_suspends_endpoints_and_the_next_start_resumes_the_same_ones() 
     next.want(&[("a", 1)]);
     next.until_ready().await;
     assert_eq!(verbs(&provider), ["create", "suspend", "update"]);
+}
+
+#[tokio::test]
+async fn what_somebody_else_changed_is_brought_back() {
+    let (rig, _, provider) = Rig::simulated().await;
+    rig.want(&[("a", 3), ("b", 1)]);
+    rig.until_ready().await;
+    let id = provider
+        .endpoints()
+        .iter()
+        .find(|endpoint| endpoint.owner.resource == name("a"))
+        .unwrap()
+        .endpoint_id
+        .clone();
+    let mut events = rig.handle.events();
+    provider.tamper(&id, |spec| spec.workers_max = 9);
+    eventually("brought back", || {
+        let endpoints = provider.endpoints();
+        let a = endpoints.iter().find(|endpoint| endpoint.endpoint_id == id).unwrap();
+        a.spec.as_ref().unwrap().workers_max == 3
+    })
+    .await;
+    rig.until_ready().await;
+    assert_eq!(verbs(&provider), ["create", "create", "update"], "in place, and nothing else");
+    loop {
+        if let flash_mothership::Event::Step { line, .. } = events.recv().await.unwrap() {
+            assert_eq!(line, "~ update a: changed outside: workersMax 3 → 9");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn drift_that_is_only_reported_is_shown_and_left() {
+    let (store, provider) = (Arc::new(MemoryStore::default()), Arc::new(SimProvider::default()));
+    let rig = Rig::start_with(store, provider.clone(), |settings| settings.drift = Drift::Report).await;
+    rig.want(&[("a", 3), ("b", 1)]);
+    rig.until_ready().await;
+    let [a, b] = ["a", "b"].map(|resource| {
+        let endpoints = provider.endpoints();
+        endpoints
+            .iter()
+            .find(|endpoint| endpoint.owner.resource == name(resource))
+            .unwrap()
+            .endpoint_id
+            .clone()
+    });
+    provider.tamper(&a, |spec| spec.workers_max = 9);
+    provider.lose(&b);
+    let served = rig
+        .until("both shown", |served| {
+            ["a", "b"].iter().all(|name| served.provisioned(name).unwrap().status_code == Some(Code::Drifted))
+        })
+        .await;
+    let shown = |name| {
+        let provisioned = served.provisioned(name).unwrap();
+        (provisioned.status.unwrap(), provisioned.status_reason.clone().unwrap(), provisioned.serves)
+    };
+    assert_eq!(shown("a"), (ResourceStatus::Ready, "changed outside: workersMax 3 → 9".into(), true));
+    assert_eq!(shown("b"), (ResourceStatus::Failed, "its endpoint is gone".into(), false));
+    assert_eq!(verbs(&provider), ["create"; 2]);
+    // Wanting something else is no drift.
+    rig.want(&[("a", 3), ("b", 2)]);
+    rig.until("b ready", |served| status(served, "b") == Some(ResourceStatus::Ready)).await;
+}
+
+#[tokio::test]
+async fn a_step_that_hangs_holds_up_nobody_else() {
+    let sim = Arc::new(SimProvider::default());
+    let provider = GatedProvider::new(sim.clone());
+    let rig = Rig::start(Arc::new(MemoryStore::default()), provider.clone()).await;
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    provider.writes.close();
+    rig.want(&[("a", 1), ("slow", 1)]);
+    eventually("the create on its way", || provider.writes.arrived() == 1).await;
+    provider.writes.open_for_who_comes();
+    rig.want(&[("a", 1), ("slow", 1), ("b", 1)]);
+    rig.until("b ready", |served| status(served, "b") == Some(ResourceStatus::Ready)).await;
+    assert_eq!(status(&rig.handle.served(), "slow"), Some(ResourceStatus::Provisioning));
+    sim.set_unhealthy(&name("a"), "ImportError: x");
+    rig.until("a seen degraded meanwhile", |served| status(served, "a") == Some(ResourceStatus::Degraded))
+        .await;
+    provider.writes.open();
+    rig.until("slow ready", |served| status(served, "slow") == Some(ResourceStatus::Ready)).await;
+    assert_eq!(sim.endpoints().len(), 3);
+}
+
+#[tokio::test]
+async fn volumes_are_made_once_and_before_what_mounts_them() {
+    let (rig, _, provider) = Rig::simulated().await;
+    let mut wanted = manifest(&[("a", 1), ("b", 1), ("c", 1)]);
+    for text in ["a", "b"] {
+        let resource = wanted.resources.get_mut(text).unwrap();
+        let volume =
+            VolumeSpec { id: None, name: Some("models".into()), size_gb: Some(10), datacenter: None };
+        resource.spec.volumes = vec![volume];
+        resource.config_hash = resource.compute_config_hash().unwrap();
+    }
+    rig.handle.set_desired(Desired { manifest: Arc::new(wanted), environment: Environment::new() });
+    rig.until_ready().await;
+    assert_eq!(provider.calls()["volume"], 1, "the provider refuses to mount one that was never made");
+}
+
+#[tokio::test]
+async fn a_child_that_says_it_is_a_mothership_is_refused() {
+    let (rig, store, provider) = Rig::simulated().await;
+    let variables = BTreeMap::from([("FLASH_IS_MOTHERSHIP".to_owned(), Secret::new("True"))]);
+    let environment = BTreeMap::from([(name("a"), variables)]);
+    rig.handle.set_desired(Desired { manifest: Arc::new(manifest(&[("a", 1), ("b", 1)])), environment });
+    rig.until("b ready", |served| status(served, "b") == Some(ResourceStatus::Ready)).await;
+    let served = rig.until("a refused", |served| status(served, "a") == Some(ResourceStatus::Failed)).await;
+    assert_eq!(served.provisioned("a").unwrap().status_code, Some(Code::ChildIsMothership));
+    assert_eq!(provider.endpoints().len(), 1);
+    assert_eq!(store.snapshot(&scope()).await.unwrap().records[&name("a")].attempts, 1, "not tried again");
+}
+
+#[tokio::test]
+async fn a_plan_is_applied_exactly_or_not_at_all() {
+    let (rig, store, provider) = Rig::simulated().await;
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    let wanted = |resources: &[(&str, u32)]| Desired {
+        manifest: Arc::new(manifest(resources)),
+        environment: Environment::new(),
+    };
+    let plan = |desired: &Desired| {
+        let (manifest, store, provider) = (desired.manifest.clone(), store.clone(), provider.clone());
+        async move {
+            let inventory = flash_providers::Provider::inventory(&*provider, &scope()).await.unwrap();
+            let policy = flash_plan::Policy {
+                scope: scope(),
+                own_resource: None,
+                in_place: vec![],
+                drift: Drift::Repair,
+            };
+            flash_plan::plan(&manifest, &store.snapshot(&scope()).await.unwrap(), &inventory, &policy)
+        }
+    };
+    let next = wanted(&[("a", 2), ("b", 1)]);
+    let good = plan(&next).await;
+    let stale = good.clone();
+    assert_eq!(rig.handle.apply(next.clone(), good).await, Ok(2), "the generation");
+    rig.until_ready().await;
+    eventually("the old one deleted", || provider.endpoints().len() == 2).await;
+    let before = (provider.writes(), store.snapshot(&scope()).await.unwrap());
+    let ApplyRefusal::Moved(why) = rig.handle.apply(next, stale).await.unwrap_err() else {
+        panic!("applied")
+    };
+    assert!(why.iter().any(|why| why.contains("the state has serial")), "{why:?}");
+    let wish = wanted(&[("c", 1)]);
+    let mut tampered = plan(&wish).await;
+    tampered.steps.retain(|step| step.action != flash_plan::Action::Delete);
+    let ApplyRefusal::Moved(why) = rig.handle.apply(wish, tampered).await.unwrap_err() else {
+        panic!("applied")
+    };
+    assert!(why.iter().any(|why| why.contains("now: - delete a")), "{why:?}");
+    let after = (provider.writes(), store.snapshot(&scope()).await.unwrap());
+    assert_eq!(before, after, "a refused plan changes nothing");
+    assert!(rig.handle.served().provisioned("a").is_some(), "what was wanted before still is");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_is_shown_and_started_again() {
+    let (rig, _, provider) = Rig::simulated().await;
+    rig.want(&[("a", 1)]);
+    rig.until_ready().await;
+    provider.set_silent(&name("a"), true);
+    rig.until("degraded", |served| status(served, "a") == Some(ResourceStatus::Degraded)).await;
+    eventually("started again", || verbs(&provider).contains(&"update")).await;
+    provider.set_silent(&name("a"), false);
+    rig.until_ready().await;
+    assert_eq!(provider.endpoints().len(), 1);
 }

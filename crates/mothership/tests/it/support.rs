@@ -31,13 +31,19 @@ impl Rig {
         provider: Arc<dyn Provider>,
         lease: LeaseSettings,
     ) -> Self {
-        let mothership = front()
-            .reconcile(ReconcileSettings {
-                period: Duration::from_millis(50),
-                ..ReconcileSettings::new(scope(), store, provider, lease)
-            })
-            .await
-            .unwrap();
+        Self::start_with(store, provider, |settings| settings.lease = lease).await
+    }
+
+    pub(crate) async fn start_with(
+        store: Arc<dyn Store>,
+        provider: Arc<dyn Provider>,
+        adjust: impl FnOnce(&mut ReconcileSettings),
+    ) -> Self {
+        let lease = LeaseSettings::new("a test").unwrap();
+        let mut settings = ReconcileSettings::new(scope(), store, provider, lease);
+        settings.period = Duration::from_millis(50);
+        adjust(&mut settings);
+        let mothership = front().reconcile(settings).await.unwrap();
         Self { handle: mothership.handle(), mothership }
     }
 
