@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub(crate) const USAGE: &str = "\
-usage: flash-bench [serve|scan] --flash FILE --python FILE --benches DIR --work DIR [--rounds N] [--seconds N] [--starts N]
+usage: flash-bench [serve|scan|reconcile] --flash FILE --python FILE --benches DIR --work DIR [--rounds N] [--seconds N] [--starts N]
 
   serve            only starts and load
   scan             only reading and building projects
+  reconcile        only what a mothership does
   --flash FILE     the binary that is measured
   --python FILE    interpreter that has benches/requirements.txt, for the peers
   --benches DIR    this package's folder
@@ -26,6 +27,12 @@ pub(crate) enum Mode {
     Baseline {
         port: u16,
     },
+    /// Be the mothership that is measured, on this port, with a provider that takes this long, and this state.
+    Mothership {
+        port: u16,
+        latency: Duration,
+        state: PathBuf,
+    },
     Bench(Args),
 }
 
@@ -33,6 +40,7 @@ pub(crate) enum Mode {
 pub(crate) enum Part {
     Serve,
     Scan,
+    Reconcile,
 }
 
 impl Part {
@@ -40,6 +48,7 @@ impl Part {
         match word {
             "serve" => Some(Self::Serve),
             "scan" => Some(Self::Scan),
+            "reconcile" => Some(Self::Reconcile),
             _ => None,
         }
     }
@@ -88,6 +97,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Mode> {
             "baseline" => {
                 return Ok(Mode::Baseline { port: value.parse().context("baseline needs a port")? });
             }
+            "mothership" => return mothership(&value),
             "--flash" => flash = Some(PathBuf::from(value)),
             "--python" => python = Some(PathBuf::from(value)),
             "--benches" => benches = Some(PathBuf::from(value)),
@@ -108,6 +118,15 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Mode> {
         round_time: Duration::from_secs(seconds as u64),
         starts,
     }))
+}
+
+/// `PORT:MILLISECONDS:STATE`.
+fn mothership(value: &str) -> Result<Mode> {
+    let mut parts = value.splitn(3, ':');
+    let mut next = || parts.next().with_context(|| format!("{value}: PORT:MILLISECONDS:STATE is needed"));
+    let port = next()?.parse()?;
+    let latency = Duration::from_millis(next()?.parse()?);
+    Ok(Mode::Mothership { port, latency, state: PathBuf::from(next()?) })
 }
 
 fn number(name: &str, value: &str, max: usize) -> Result<usize> {

@@ -16,6 +16,7 @@ mod http;
 mod load;
 mod memory;
 mod peers;
+mod reconcile;
 mod scan;
 mod server;
 mod startup;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Mode::Baseline { port } => block_on(baseline::serve(port)),
+        Mode::Mothership { port, latency, state } => reconcile::mothership::serve(port, latency, &state),
         Mode::Bench(args) => block_on(run_until_interrupted(&args)),
     };
     match outcome {
@@ -79,6 +81,9 @@ async fn run(args: &Args) -> Result<()> {
     }
     if args.measures(Part::Scan) {
         table::print_scan(&scan::measure(args)?);
+    }
+    if args.measures(Part::Reconcile) {
+        table::print_reconcile(&reconcile::measure(args).await?);
     }
     Ok(())
 }

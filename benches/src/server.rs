@@ -28,11 +28,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(name: &str, mut command: Command, port: u16, log: PathBuf) -> Result<Self> {
-        let output = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let started = Instant::now();
-        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    pub(crate) fn start(name: &str, command: Command, port: u16, log: PathBuf) -> Result<Self> {
+        let (started, child) = spawn(name, command, &log)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Ok(Self { name: name.to_owned(), child, log, address, started, descendants: Vec::new() })
     }
@@ -56,6 +53,15 @@ impl Server {
                 self.descendants.push(process);
             }
         }
+    }
+
+    /// Kills it and nothing of what it started, and starts it again.
+    pub(crate) fn crash(&mut self, again: Command) -> Result<()> {
+        self.note_descendants();
+        self.child.kill()?;
+        self.child.wait()?;
+        (self.started, self.child) = spawn(&self.name, again, &self.log)?;
+        Ok(())
     }
 
     /// Asks it to end. An error if it does not within the limit, or leaves processes behind.
@@ -115,6 +121,13 @@ impl Drop for Server {
             }
         }
     }
+}
+
+fn spawn(name: &str, mut command: Command, log: &Path) -> Result<(Instant, Child)> {
+    let output = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    let started = Instant::now();
+    Ok((started, command.spawn().with_context(|| format!("cannot start {name}"))?))
 }
 
 /// A port that was free a moment ago.

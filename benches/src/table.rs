@@ -9,6 +9,7 @@ use crate::args::Args;
 use crate::generate::Needed;
 use crate::load::{CONNECTIONS, Load};
 use crate::peers::Peer;
+use crate::reconcile::{Answer, CHILDREN, PROVISIONED, Reconcile, UNCHANGED};
 use crate::scan::{BUILT, LARGEST, Scan, Tree};
 use crate::startup::Startup;
 
@@ -21,6 +22,14 @@ const SCAN_GOAL_RATIO: f64 = 50.0;
 const SCAN_GOAL_MB: f64 = 100.0;
 const BUILD_GOAL_MS: f64 = 300.0;
 const REBUILD_GOAL_MS: f64 = 100.0;
+const PROVISION_GOAL_SECONDS: f64 = 3.5;
+const CALLS_GOAL: f64 = 2.05;
+const PING_P99_GOAL_MS: f64 = 2.0;
+const UNCHANGED_GOAL_MS: f64 = 150.0;
+const MANIFEST_GOAL: f64 = 10_000.0;
+const NOT_MODIFIED_GOAL: f64 = 20_000.0;
+const RSS_GOAL_MB: f64 = 60.0;
+const CRASH_GOAL_SECONDS: f64 = 2.0;
 
 pub(crate) fn print_machine(args: &Args) -> Result<()> {
     println!("{} cores; {}; medians.\n", thread::available_parallelism()?, versions(args)?);
@@ -130,6 +139,77 @@ fn print_startup(startup: &Startup) {
     row(&["exec → every endpoint ready", &ms(startup.flash_ready_ms), "", "", ""]);
 }
 
+/// The reference's figures are those of an earlier run elsewhere, not of this one.
+pub(crate) fn print_reconcile(measured: &Reconcile) {
+    let children = thousands(PROVISIONED as f64);
+    println!("| a mothership, 50 ms a provider call | flash | beside it | reference, seen before | goal | |");
+    println!("|---|---:|---:|---:|---:|---|");
+    row(&[
+        &format!("{children} new queue children → all ready"),
+        &seconds(measured.provision_seconds),
+        &format!("{} one after the other", seconds(measured.sequential_seconds)),
+        "129 s",
+        &format!("≤ {}", seconds(PROVISION_GOAL_SECONDS)),
+        verdict(measured.provision_seconds <= PROVISION_GOAL_SECONDS),
+    ]);
+    row(&[
+        "… calls a child",
+        &format!("{:.3}", measured.calls_per_child),
+        "",
+        "2.0",
+        &format!("≤ {CALLS_GOAL}"),
+        verdict(measured.calls_per_child <= CALLS_GOAL),
+    ]);
+    row(&[
+        "… `/ping` meanwhile, p99",
+        &format!("{:.2} ms", measured.ping_p99_ms),
+        "",
+        "stalls of 2.1 s",
+        &format!("≤ {} ms", PING_P99_GOAL_MS),
+        verdict(measured.ping_p99_ms <= PING_P99_GOAL_MS),
+    ]);
+    let unchanged = format!("{} and {} calls", ms(measured.unchanged_ms), measured.unchanged_calls);
+    row(&[
+        &format!("a round over {} unchanged, calls beside the one listing", thousands(UNCHANGED as f64)),
+        &unchanged,
+        "",
+        "",
+        &format!("≤ {}, 0", ms(UNCHANGED_GOAL_MS)),
+        verdict(measured.unchanged_ms <= UNCHANGED_GOAL_MS && measured.unchanged_calls == 0),
+    ]);
+    for (answer, rate) in &measured.reads {
+        let goal = match answer {
+            Answer::NotModified => NOT_MODIFIED_GOAL,
+            Answer::Compressed | Answer::Plain => MANIFEST_GOAL,
+        };
+        row(&[
+            &format!("{} of {children} resources, 16 connections", answer.label()),
+            &format!("{}/s", thousands(*rate)),
+            "",
+            "50–90/s",
+            &format!("≥ {}/s", thousands(goal)),
+            verdict(*rate >= goal),
+        ]);
+    }
+    row(&[
+        &format!("memory with {} resources", thousands(UNCHANGED as f64)),
+        &mb(measured.rss_mb),
+        "",
+        "",
+        &format!("≤ {RSS_GOAL_MB:.0} MB"),
+        measured.rss_mb.map_or("", |rss| verdict(rss <= RSS_GOAL_MB)),
+    ]);
+    row(&[
+        &format!("`kill -9`, then start → {CHILDREN} local children known and ready"),
+        &seconds(measured.crash_seconds),
+        "",
+        "",
+        &format!("≤ {}", seconds(CRASH_GOAL_SECONDS)),
+        verdict(measured.crash_seconds <= CRASH_GOAL_SECONDS),
+    ]);
+    println!();
+}
+
 fn print_load(load: &[Load]) {
     println!("| connections | server | requests/s | ratio | p50 | p99 | ratio | goal ≥ 4×, ≤ 1/3 |");
     println!("|---:|---|---:|---:|---:|---:|---:|---|");
@@ -171,6 +251,10 @@ fn verdict(met: bool) -> &'static str {
 
 fn ms(value: f64) -> String {
     format!("{value:.1} ms")
+}
+
+fn seconds(value: f64) -> String {
+    format!("{value:.2} s")
 }
 
 fn us(value: f64) -> String {

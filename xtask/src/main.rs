@@ -23,7 +23,8 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [lint|rust|python]        format, lints, Rust tests, SDK tests; or one part of them
-  bench [serve|scan] [OPTIONS]   release build, then the benchmark against its peers, or one part of it (--help)
+  bench [serve|scan|reconcile] [OPTIONS]
+                                 release build, then the benchmark against its peers, or one part of it (--help)
 ";
 
 fn main() -> ExitCode {

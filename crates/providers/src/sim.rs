@@ -75,6 +75,11 @@ impl SimProvider {
         self.changes.send_modify(|count| *count += 1);
     }
 
+    /// Something happened, says the provider.
+    pub fn nudge(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
     /// Endpoints of this resource do not answer at all.
     pub fn set_silent(&self, resource: &ResourceName, silent: bool) {
         let mut world = self.world();

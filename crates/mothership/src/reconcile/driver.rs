@@ -109,6 +109,7 @@ impl Driver {
                 alarm.mark_unchanged();
                 next = match self.round(&caller, &monitor, &mut term).await {
                     Ok(()) => {
+                        self.recorder.tell(Event::Round { took: now.elapsed() });
                         rounds.clear();
                         Instant::now() + self.settings.period
                     }

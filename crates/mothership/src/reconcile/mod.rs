@@ -19,6 +19,7 @@ mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flash_model::{Manifest, ResourceName, ResourceStatus, Secret};
 
@@ -48,4 +49,6 @@ pub enum Event {
     Step { resource: ResourceName, line: String },
     /// A round could not be completed; the next one tries again.
     Trouble { message: String },
+    /// A round was completed: what is wanted, recorded and there was compared, and steps were begun.
+    Round { took: Duration },
 }

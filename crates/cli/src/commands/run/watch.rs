@@ -84,6 +84,7 @@ impl Watch {
             Event::Status { resource, status, reason: None } => format!("{resource} {status}"),
             Event::Step { line, .. } => line.clone(),
             Event::Trouble { message } => format!("trouble: {message}"),
+            Event::Round { .. } => return,
         };
         self.printer.notice(format_args!("{:8.2}s  {line}", self.started.elapsed().as_secs_f64()));
     }

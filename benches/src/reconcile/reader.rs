@@ -1,0 +1,139 @@
+//! Whoever asks a mothership while it works.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+const PING_PAUSE: Duration = Duration::from_millis(1);
+const CALL_MAX: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Compressed,
+    Plain,
+    NotModified,
+}
+
+impl Answer {
+    pub(super) const ALL: [Self; 3] = [Self::Compressed, Self::Plain, Self::NotModified];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Compressed => "`/manifest`, gzip",
+            Self::Plain => "`/manifest`, not compressed",
+            Self::NotModified => "`/manifest`, 304",
+        }
+    }
+}
+
+pub(super) struct Pings {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<Vec<f64>>>,
+}
+
+/// One connection that asks again and again, with a pause; milliseconds of each answer.
+pub(super) fn pings(address: SocketAddr) -> Pings {
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(async move {
+        let mut sender = connect(address).await?;
+        let mut took_ms = Vec::new();
+        while !*stopped.borrow() {
+            let sent = Instant::now();
+            let (status, _, _) = get(&mut sender, address, "/ping", &[]).await?;
+            took_ms.push(sent.elapsed().as_secs_f64() * 1e3);
+            if status != StatusCode::OK {
+                bail!("/ping answered {status}");
+            }
+            tokio::time::sleep(PING_PAUSE).await;
+        }
+        Ok(took_ms)
+    });
+    Pings { stop, task }
+}
+
+impl Pings {
+    pub(super) async fn stop(self) -> Result<Vec<f64>> {
+        self.stop.send_replace(true);
+        self.task.await?
+    }
+}
+
+/// Answers in a second.
+pub(super) async fn rate(address: SocketAddr, answer: Answer, readers: usize, time: Duration) -> Result<f64> {
+    let mut sender = connect(address).await?;
+    let (_, etag, _) = get(&mut sender, address, "/manifest", &[]).await?;
+    let etag = etag.context("/manifest has no ETag")?;
+    let begun = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..readers {
+        let (mut sender, etag) = (connect(address).await?, etag.clone());
+        tasks.spawn(async move {
+            let (headers, expected) = match answer {
+                Answer::Compressed => (vec![(header::ACCEPT_ENCODING, "gzip".to_owned())], StatusCode::OK),
+                Answer::Plain => (vec![], StatusCode::OK),
+                Answer::NotModified => (vec![(header::IF_NONE_MATCH, etag)], StatusCode::NOT_MODIFIED),
+            };
+            let mut count = 0_u64;
+            while begun.elapsed() < time {
+                let (status, _, body) = get(&mut sender, address, "/manifest", &headers).await?;
+                if status != expected || (status == StatusCode::OK && body == 0) {
+                    bail!("/manifest answered {status} with {body} bytes");
+                }
+                count += 1;
+            }
+            Ok(count)
+        });
+    }
+    let mut count = 0;
+    while let Some(counted) = tasks.join_next().await {
+        count += counted??;
+    }
+    Ok(count as f64 / begun.elapsed().as_secs_f64())
+}
+
+async fn connect(address: SocketAddr) -> Result<SendRequest<Empty<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends when the sender is dropped; an error of it is one of the call that it interrupts.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// Status, ETag and length of the body, which is read to its end.
+async fn get(
+    sender: &mut SendRequest<Empty<Bytes>>,
+    address: SocketAddr,
+    path: &str,
+    headers: &[(header::HeaderName, String)],
+) -> Result<(StatusCode, Option<String>, usize)> {
+    let mut request = Request::get(path).header(header::HOST, address.to_string());
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Empty::new())?;
+    tokio::time::timeout(CALL_MAX, async {
+        sender.ready().await?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let etag =
+            response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let mut body = response.into_body();
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            length += frame?.data_ref().map_or(0, Bytes::len);
+        }
+        Ok((status, etag, length))
+    })
+    .await
+    .with_context(|| format!("no answer in {CALL_MAX:?}"))?
+}
