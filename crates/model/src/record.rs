@@ -97,6 +97,9 @@ pub struct ResourceRecord {
     /// Hash of the desired version whose endpoint did not become healthy, so that the earlier one goes on serving.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<String>,
+    /// Whether its endpoint has been ready since it was made or last changed.
+    #[serde(default)]
+    pub proven: bool,
     /// Attempts since the last success.
     pub attempts: u32,
     /// Milliseconds since the Unix epoch.
@@ -120,6 +123,7 @@ impl ResourceRecord {
             status_since_ms: 0,
             intent: None,
             rejected: None,
+            proven: false,
             attempts: 0,
             updated_at_ms: 0,
             version: 0,
@@ -130,7 +134,7 @@ impl ResourceRecord {
     pub fn serves(&self) -> bool {
         let is_good = match self.status {
             ResourceStatus::Ready | ResourceStatus::Degraded => true,
-            ResourceStatus::Failed => self.rejected.is_some(),
+            ResourceStatus::Failed => self.rejected.is_some() && self.proven,
             ResourceStatus::Pending | ResourceStatus::Provisioning | ResourceStatus::Removing => false,
         };
         is_good && self.endpoint_id.is_some()

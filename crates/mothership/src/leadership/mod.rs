@@ -87,6 +87,8 @@ impl Leadership {
             if self.is_over() {
                 break Ok(());
             }
+            // What comes from here on is a new wish.
+            self.wishes.listen();
             let asked_at = Instant::now();
             let acquired = tokio::select! {
                 biased;

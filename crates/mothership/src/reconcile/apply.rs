@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flash_model::{
-    Applied, Code, Existence, Health, IdempotencyKey, Intent, IntentAction, ObservedEndpoint, Owner,
-    Resource, ResourceName, ResourceRecord, ResourceStatus, Retry, Secret, VolumeSpec,
+    Applied, Code, Existence, Health, IdempotencyKey, Intent, IntentAction, ObservedEndpoint, ObservedPhase,
+    Owner, Resource, ResourceName, ResourceRecord, ResourceStatus, Retry, Secret, VolumeSpec,
 };
 use flash_plan::rollout::{ROLLOUT_ATTEMPTS_MAX, Verdict, Warming};
 use flash_plan::{Action, Reason, Step};
@@ -111,8 +111,7 @@ impl Applier {
             Action::Forget => self.forget(step, &record).await,
             Action::Adopt => self.adopt(step, &mut record).await,
             Action::Create => self.create(step, &mut record).await,
-            Action::Update => self.update(step, &mut record).await,
-            Action::Replace => self.replace(step, &mut record).await,
+            Action::Update | Action::Replace => self.change(step, &mut record).await,
             Action::Delete => self.delete(step, &mut record).await,
         };
         if let Err(Error::Provider(flash_providers::Error::Fenced { .. })) = &result {
@@ -157,6 +156,28 @@ impl Applier {
         self.settle(record, &endpoint, desired).await
     }
 
+    /// What we applied already may only look different in a listing that lags behind: then it is asked for by its id.
+    async fn change(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
+        let desired = desired(step)?;
+        let is_applied =
+            record.applied.as_ref().is_some_and(|applied| applied.config_hash == desired.config_hash);
+        if let Some(id) = step.endpoint_id.as_ref().filter(|_| is_applied)
+            && !step.reasons.contains(&Reason::Unresponsive)
+        {
+            match self.caller.call(self.caller.provider.find(id)).await? {
+                Existence::Present(now) if is_as_wanted(&now, desired) => {
+                    return self.settle(record, &now, desired).await;
+                }
+                Existence::Present(_) => {}
+                Existence::Absent | Existence::Unknown => return Ok(Outcome::UnderWay),
+            }
+        }
+        match step.action {
+            Action::Replace => self.replace(step, record).await,
+            _ => self.update(step, record).await,
+        }
+    }
+
     async fn update(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let desired = desired(step)?;
         let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
@@ -196,7 +217,7 @@ impl Applier {
             None => Ok(Outcome::UnderWay),
             Some(Ok(())) => {
                 let old = step.endpoint_id.as_ref().filter(|old| **old != successor.endpoint_id);
-                self.settle_as(record, &successor, desired, &Health::Ready).await?;
+                self.settle_as(record, &successor, desired, Some(&Health::Ready)).await?;
                 if let Some(old) = old {
                     sleep(ROUTE_GRACE).await;
                     self.caller.call(self.caller.provider.delete(old, &self.mandate)).await?;
@@ -221,7 +242,7 @@ impl Applier {
         let (begun, mut warming, mut pause) = (Instant::now(), Warming::default(), SOON);
         let mut wishes = self.wishes.clone();
         loop {
-            let health = self.monitor.ask(successor).await;
+            let health = self.monitor.ask(successor).await.unwrap_or(Health::Starting);
             match warming.judge(&health, begun.elapsed()) {
                 Verdict::Accept => return Some(Ok(())),
                 Verdict::Reject { reason } => return Some(Err(reason)),
@@ -277,6 +298,7 @@ impl Applier {
         key: &IdempotencyKey,
     ) -> Result<(), Error> {
         record.intent = Some(intent(action, desired, key));
+        record.proven = false;
         record.status = ResourceStatus::Provisioning;
         record.status_reason = None;
         record.status_code = None;
@@ -292,7 +314,7 @@ impl Applier {
         desired: &Resource,
     ) -> Result<Outcome, Error> {
         let health = self.monitor.ask(endpoint).await;
-        self.settle_as(record, endpoint, desired, &health).await
+        self.settle_as(record, endpoint, desired, health.as_ref()).await
     }
 
     async fn settle_as(
@@ -300,7 +322,7 @@ impl Applier {
         record: &mut ResourceRecord,
         endpoint: &ObservedEndpoint,
         desired: &Resource,
-        health: &Health,
+        health: Option<&Health>,
     ) -> Result<Outcome, Error> {
         record.endpoint_id = Some(endpoint.endpoint_id.clone());
         record.endpoint_url.clone_from(&endpoint.url);
@@ -310,7 +332,8 @@ impl Applier {
         record.status_reason = None;
         record.status_code = None;
         record.status = ResourceStatus::Provisioning;
-        if *health == Health::Ready {
+        record.proven = health == Some(&Health::Ready);
+        if record.proven {
             record.status = ResourceStatus::Ready;
             record.attempts = 0;
         }
@@ -353,6 +376,12 @@ impl Volumes {
         let known = format!("{:?} {:?} {:?}", volume.id, volume.name, volume.datacenter);
         Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(known).or_default())
     }
+}
+
+fn is_as_wanted(endpoint: &ObservedEndpoint, desired: &Resource) -> bool {
+    endpoint.phase == ObservedPhase::Running
+        && endpoint.config_hash == desired.config_hash
+        && endpoint.spec.as_ref().is_none_or(|spec| **spec == desired.spec)
 }
 
 fn fail(record: &mut ResourceRecord, error: &Error) {

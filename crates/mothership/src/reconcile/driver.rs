@@ -62,8 +62,8 @@ struct Term<'a> {
     current: Option<Arc<Desired>>,
     /// Whether the wish has been looked at since it came.
     is_heard: bool,
-    /// Whether the records of earlier terms are served.
-    is_serving: bool,
+    /// Whether endpoints of earlier terms were told where their mothership is.
+    has_greeted: bool,
     steps: Steps,
     backoff: Backoff<ResourceName>,
     volumes: Volumes,
@@ -91,7 +91,7 @@ impl Driver {
             wishes,
             current: None,
             is_heard: false,
-            is_serving: false,
+            has_greeted: false,
             steps: Steps::new(busy),
             backoff: Backoff::default(),
             volumes: Volumes::default(),
@@ -165,11 +165,13 @@ impl Driver {
         let Some(desired) = term.current.clone() else { return Ok(()) };
         let listed = self.settings.provider.inventory(&self.recorder.scope);
         let (state, inventory) = tokio::join!(self.recorder.snapshot(), caller.call(listed));
-        let (state, mut inventory) = (state?, inventory?);
-        if !term.is_serving {
-            self.recorder.discovery.replace(None, &state.records);
+        let ((state, is_news), mut inventory) = (state?, inventory?);
+        if is_news {
+            self.recorder.serve(&state, &inventory);
+        }
+        if !term.has_greeted {
             self.greet(caller, monitor, term, &desired, &state, &inventory);
-            term.is_serving = true;
+            term.has_greeted = true;
         }
         let silent = monitor.unresponsive();
         for endpoint in &mut inventory.endpoints {

@@ -3,6 +3,7 @@
 //! raises an alarm.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ const IDLE_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 struct Watched {
+    /// Drawn anew whenever an endpoint was made or changed: an answer to an earlier question says nothing of it.
+    era: u64,
     endpoint: ObservedEndpoint,
     due: Instant,
     pause: Duration,
@@ -44,8 +47,15 @@ struct Watched {
 #[derive(Debug)]
 struct Shared {
     watched: Mutex<BTreeMap<ResourceName, Watched>>,
+    eras: AtomicU64,
     changed: Notify,
     alarm: watch::Sender<u64>,
+}
+
+struct Question {
+    name: ResourceName,
+    era: u64,
+    endpoint: ObservedEndpoint,
 }
 
 /// What asks, and with what.
@@ -80,6 +90,7 @@ impl Monitor {
     pub(super) fn start(asker: Asker) -> Self {
         let shared = Arc::new(Shared {
             watched: Mutex::default(),
+            eras: AtomicU64::new(0),
             changed: Notify::new(),
             alarm: watch::Sender::new(0),
         });
@@ -120,9 +131,9 @@ impl Monitor {
             let is_steady = matches!(record.status, ResourceStatus::Ready | ResourceStatus::Degraded);
             let spread = self.asker.period.mul_f64(self.asker.jitter.next());
             let due = now + if is_steady { spread } else { Duration::ZERO };
-            let entry = watched.entry(name.clone()).or_insert_with(|| Watched::new(endpoint, due));
+            let entry = watched.entry(name.clone()).or_insert_with(|| self.shared.watch(endpoint, due));
             if entry.endpoint.url != endpoint.url {
-                *entry = Watched::new(endpoint, now);
+                *entry = self.shared.watch(endpoint, now);
             }
         }
         drop(watched);
@@ -130,12 +141,17 @@ impl Monitor {
     }
 
     /// Watches an endpoint that was just made or changed, and that answered this.
-    pub(super) fn watch(&self, resource: &ResourceName, endpoint: &ObservedEndpoint, health: &Health) {
+    pub(super) fn watch(
+        &self,
+        resource: &ResourceName,
+        endpoint: &ObservedEndpoint,
+        health: Option<&Health>,
+    ) {
         let pause = match health {
-            Health::Ready => self.asker.period,
+            Some(Health::Ready) => self.asker.period,
             _ => SOON,
         };
-        let watched = Watched::new(endpoint, Instant::now() + pause);
+        let watched = self.shared.watch(endpoint, Instant::now() + pause);
         self.shared.watched().insert(resource.clone(), watched);
         self.shared.changed.notify_one();
     }
@@ -144,33 +160,33 @@ impl Monitor {
         self.shared.watched().remove(resource);
     }
 
-    /// Asks one endpoint, now.
-    pub(super) async fn ask(&self, endpoint: &ObservedEndpoint) -> Health {
+    /// Asks one endpoint, now. None if it could not be asked.
+    pub(super) async fn ask(&self, endpoint: &ObservedEndpoint) -> Option<Health> {
         self.asker.ask(endpoint).await
     }
 }
 
-impl Watched {
-    fn new(endpoint: &ObservedEndpoint, due: Instant) -> Self {
-        let endpoint = ObservedEndpoint { spec: None, ..endpoint.clone() };
-        Self { endpoint, due, pause: SOON, misses: 0, asking: false }
-    }
-}
-
 impl Shared {
+    fn watch(&self, endpoint: &ObservedEndpoint, due: Instant) -> Watched {
+        let era = self.eras.fetch_add(1, Ordering::Relaxed);
+        let endpoint = ObservedEndpoint { spec: None, ..endpoint.clone() };
+        Watched { era, endpoint, due, pause: SOON, misses: 0, asking: false }
+    }
+
     fn watched(&self) -> MutexGuard<'_, BTreeMap<ResourceName, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes those that are due, `at_most`, and says when the next one is.
-    fn due(&self, at_most: usize) -> (Vec<(ResourceName, ObservedEndpoint)>, Instant) {
+    fn due(&self, at_most: usize) -> (Vec<Question>, Instant) {
         let now = Instant::now();
         let mut next = now + IDLE_PAUSE;
         let mut due = Vec::new();
         for (name, watched) in self.watched().iter_mut().filter(|(_, watched)| !watched.asking) {
             if watched.due <= now && due.len() < at_most {
                 watched.asking = true;
-                due.push((name.clone(), watched.endpoint.clone()));
+                let (name, endpoint) = (name.clone(), watched.endpoint.clone());
+                due.push(Question { name, era: watched.era, endpoint });
             } else {
                 next = next.min(watched.due);
             }
@@ -183,11 +199,11 @@ async fn run(shared: Arc<Shared>, asker: Asker) {
     let mut checks = JoinSet::new();
     loop {
         let (due, next) = shared.due(PARALLEL_CHECKS_MAX - checks.len());
-        for (name, endpoint) in due {
+        for question in due {
             let (shared, asker) = (Arc::clone(&shared), asker.clone());
             checks.spawn(async move {
-                let health = asker.ask(&endpoint).await;
-                note(&shared, &asker, &name, &endpoint, &health).await;
+                let health = asker.ask(&question.endpoint).await;
+                note(&shared, &asker, &question, health.as_ref()).await;
             });
         }
         let is_full = checks.len() >= PARALLEL_CHECKS_MAX;
@@ -200,32 +216,27 @@ async fn run(shared: Arc<Shared>, asker: Asker) {
     }
 }
 
-async fn note(
-    shared: &Shared,
-    asker: &Asker,
-    name: &ResourceName,
-    endpoint: &ObservedEndpoint,
-    health: &Health,
-) {
+async fn note(shared: &Shared, asker: &Asker, question: &Question, health: Option<&Health>) {
     let misses = {
         let mut watched = shared.watched();
-        let Some(watched) =
-            watched.get_mut(name).filter(|watched| watched.endpoint.endpoint_id == endpoint.endpoint_id)
+        let Some(watched) = watched.get_mut(&question.name).filter(|watched| watched.era == question.era)
         else {
             return;
         };
         watched.asking = false;
-        watched.misses = match health {
-            Health::Unreachable { .. } => watched.misses + 1,
-            _ => 0,
-        };
+        match health {
+            Some(Health::Unreachable { .. }) => watched.misses += 1,
+            Some(_) => watched.misses = 0,
+            // Who could not ask knows nothing.
+            None => {}
+        }
         let pause = match health {
-            Health::Ready | Health::Unhealthy { .. } => {
+            Some(Health::Ready | Health::Unhealthy { .. }) => {
                 watched.pause = SOON;
                 asker.period
             }
-            Health::Unreachable { .. } => MISSED_PAUSE.min(asker.period),
-            Health::Starting => {
+            Some(Health::Unreachable { .. }) | None => MISSED_PAUSE.min(asker.period),
+            Some(Health::Starting) => {
                 watched.pause = (watched.pause * 3 / 2).min(SOON_MAX);
                 watched.pause
             }
@@ -233,23 +244,31 @@ async fn note(
         watched.due = Instant::now() + pause;
         watched.misses
     };
-    asker.record(name, endpoint, health, misses).await;
+    let Some(health) = health else { return };
+    asker.record(question, health, misses).await;
     if misses > 0 && rollout::is_unresponsive(misses) {
         shared.alarm.send_modify(|count| *count += 1);
     }
 }
 
 impl Asker {
-    async fn ask(&self, endpoint: &ObservedEndpoint) -> Health {
-        let unreachable = |reason| Health::Unreachable { reason };
+    /// An error says that it could not be asked, which is nothing about the endpoint.
+    async fn ask(&self, endpoint: &ObservedEndpoint) -> Option<Health> {
         match timeout(CHECK_TIMEOUT, self.provider.health(endpoint)).await {
-            Ok(Ok(health)) => health,
-            Ok(Err(error)) => unreachable(chain(&error)),
-            Err(_) => unreachable(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
+            Ok(Ok(health)) => Some(health),
+            Ok(Err(error)) => {
+                tracing::debug!(endpoint_id = %endpoint.endpoint_id, error = %chain(&error), "health not asked");
+                None
+            }
+            Err(_) => {
+                let reason = format!("no answer within {} s", CHECK_TIMEOUT.as_secs());
+                Some(Health::Unreachable { reason })
+            }
         }
     }
 
-    async fn record(&self, name: &ResourceName, endpoint: &ObservedEndpoint, health: &Health, misses: u32) {
+    async fn record(&self, question: &Question, health: &Health, misses: u32) {
+        let Question { name, endpoint, .. } = question;
         if self.busy.has(name) {
             return;
         }
@@ -269,6 +288,9 @@ impl Asker {
         };
         if endpoint.url.is_some() {
             next.endpoint_url.clone_from(&endpoint.url);
+        }
+        if *health == Health::Ready {
+            next.proven = true;
         }
         if next.status == ResourceStatus::Ready {
             next.attempts = 0;

@@ -1,8 +1,12 @@
 //! The one way state is written: stored under our lease's fence and by compare-and-swap first, then served.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flash_model::{EventKind, Manifest, ResourceName, ResourceRecord, Scope, StateSnapshot};
+use flash_model::{
+    EndpointId, EventKind, Inventory, Manifest, ObservedPhase, ResourceName, ResourceRecord, ResourceStatus,
+    Scope, StateSnapshot,
+};
 use tokio::sync::broadcast;
 
 use super::{Event, Ledger};
@@ -23,12 +27,13 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// What is stored now.
-    pub(super) async fn snapshot(&self) -> Result<Arc<StateSnapshot>, store::Error> {
+    /// What is stored now, and whether it had to be read: then it may be news, as an answer to one of our own writes may
+    /// have been lost.
+    pub(super) async fn snapshot(&self) -> Result<(Arc<StateSnapshot>, bool), store::Error> {
         let pulse = self.store.pulse(&self.scope).await?;
         match self.ledger.at(pulse.serial) {
-            Some(known) => Ok(known),
-            None => Ok(self.ledger.keep(self.store.snapshot(&self.scope).await?)),
+            Some(known) => Ok((known, false)),
+            None => Ok((self.ledger.keep(self.store.snapshot(&self.scope).await?), true)),
         }
     }
 
@@ -75,10 +80,28 @@ impl Recorder {
         let StoredManifest { generation, .. } = self.heed(written)?;
         self.discovery.set_manifest(Arc::clone(manifest), generation);
         if before != Some(generation) {
-            self.ledger.forget();
+            self.ledger.doubt();
             self.journal.note(EventKind::GenerationApplied, None, format!("generation {generation}"));
         }
         Ok(generation)
+    }
+
+    /// Serves what is stored, as far as it still holds: a record may say that an endpoint is ready whose process ended
+    /// while nobody looked.
+    pub(super) fn serve(&self, state: &StateSnapshot, inventory: &Inventory) {
+        let stopped: BTreeSet<&EndpointId> = inventory
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.phase == ObservedPhase::Stopped)
+            .map(|endpoint| &endpoint.endpoint_id)
+            .collect();
+        let mut records = state.records.clone();
+        for record in records.values_mut().filter(|record| record.serves()) {
+            if record.endpoint_id.as_ref().is_some_and(|id| stopped.contains(id)) {
+                record.status = ResourceStatus::Provisioning;
+            }
+        }
+        self.discovery.replace(None, &records);
     }
 
     /// Nobody listening is no error.
@@ -89,7 +112,7 @@ impl Recorder {
     /// A write that was refused for its fence says that somebody else leads; one that failed may have been carried out.
     fn heed<T>(&self, written: Result<T, store::Error>) -> Result<T, store::Error> {
         if let Err(error) = &written {
-            self.ledger.forget();
+            self.ledger.doubt();
             if error.is_fenced() {
                 self.term.lose();
             }

@@ -73,6 +73,11 @@ impl Wishes {
         self.receiver.has_changed().is_err()
     }
 
+    /// Subscribers from here on hear of later wishes only.
+    pub(crate) fn listen(&mut self) {
+        self.receiver.mark_unchanged();
+    }
+
     pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Wish>> {
         self.receiver.clone()
     }
