@@ -77,9 +77,9 @@ async fn want(handle: &Handle, manifest: Manifest) -> Result<()> {
     handle.set_desired(Desired { manifest: Arc::new(manifest), environment: Environment::new() });
     let mut served = handle.subscribe();
     let all_ready = served.wait_for(|served| {
-        let provisioned = served.all_provisioned();
+        let mut provisioned = served.all_provisioned();
         let is_ready = |status| status == Some(ResourceStatus::Ready);
-        provisioned.len() == count && provisioned.values().all(|provisioned| is_ready(provisioned.status))
+        provisioned.len() == count && provisioned.all(|(_, provisioned)| is_ready(provisioned.status))
     });
     tokio::time::timeout(READY_MAX, all_ready).await.context("not every resource became ready")??;
     Ok(())

@@ -13,6 +13,54 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// SHA-256 of [`canonical_json`] of an object, taken field by field: a large document is never held as one. Fields come in
+/// the order of their names.
+#[derive(Debug)]
+pub(crate) struct ObjectDigest {
+    hash: Sha256,
+    is_empty: bool,
+}
+
+impl ObjectDigest {
+    pub(crate) fn new() -> Self {
+        Self { hash: Sha256::new_with_prefix(b"{"), is_empty: true }
+    }
+
+    pub(crate) fn field<T: Serialize>(&mut self, name: &str, value: &T) -> Result<(), serde_json::Error> {
+        self.name(name)?;
+        self.hash.update(canonical_json(value)?);
+        Ok(())
+    }
+
+    /// An object of which each entry is canonical by itself.
+    pub(crate) fn entries<'a, K: AsRef<str> + 'a, V: Serialize + 'a>(
+        &mut self,
+        name: &str,
+        entries: impl IntoIterator<Item = (&'a K, &'a V)>,
+    ) -> Result<(), serde_json::Error> {
+        self.name(name)?;
+        self.hash.update(b"{");
+        for (index, (key, value)) in entries.into_iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            self.hash.update(format!("{comma}{}:", serde_json::to_string(key.as_ref())?));
+            self.hash.update(canonical_json(value)?);
+        }
+        self.hash.update(b"}");
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> String {
+        self.hash.update(b"}");
+        self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn name(&mut self, name: &str) -> Result<(), serde_json::Error> {
+        let comma = if std::mem::take(&mut self.is_empty) { "" } else { "," };
+        self.hash.update(format!("{comma}{}:", serde_json::to_string(name)?));
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

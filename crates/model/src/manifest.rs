@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::canonical::ObjectDigest;
 use crate::{
     Code, EndpointId, Function, FunctionName, ResourceName, ResourceRecord, ResourceSpec, ResourceStatus,
     canonical_json, sha256_hex,
@@ -153,14 +154,35 @@ impl Manifest {
         Ok(serde_json::to_string_pretty(&value)? + "\n")
     }
 
+    /// SHA-256 of the canonical JSON.
+    pub fn digest(&self) -> Result<String, serde_json::Error> {
+        let mut digest = ObjectDigest::new();
+        digest.entries("function_registry", &self.function_registry)?;
+        digest.field("generated_at", &self.generated_at)?;
+        if let Some(generation) = &self.generation {
+            digest.field("generation", generation)?;
+        }
+        digest.field("project_name", &self.project_name)?;
+        digest.entries("resources", &self.resources)?;
+        if !self.routes.is_empty() {
+            digest.entries("routes", &self.routes)?;
+        }
+        digest.field("version", &self.version)?;
+        Ok(digest.finish())
+    }
+
     /// The manifest with this one resource, as a child endpoint is given it.
     pub fn for_resource(&self, name: &ResourceName) -> Option<Self> {
         let resource = self.resources.get(name)?.clone();
         let mut manifest = Self::empty(self.project_name.clone());
         manifest.generated_at.clone_from(&self.generated_at);
-        manifest.function_registry =
-            self.function_registry.iter().filter(|(_, owner)| *owner == name).map(clone_pair).collect();
-        manifest.routes = self.routes.iter().filter(|(owner, _)| *owner == name).map(clone_pair).collect();
+        let functions = resource.functions.iter().map(|function| &function.name);
+        manifest.function_registry = functions
+            .filter_map(|function| self.function_registry.get_key_value(function))
+            .filter(|(_, owner)| *owner == name)
+            .map(clone_pair)
+            .collect();
+        manifest.routes = self.routes.get_key_value(name).map(clone_pair).into_iter().collect();
         manifest.resources.insert(name.clone(), resource);
         Some(manifest)
     }

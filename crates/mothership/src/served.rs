@@ -1,17 +1,15 @@
 //! One version of what `/manifest` answers.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
-use flash_model::{FunctionName, Manifest, Provisioned, Resource, ResourceName, RouteTable, sha256_hex};
+use flash_model::{FunctionName, Manifest, Provisioned, Resource, ResourceName, RouteTable};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
-const ETAG_DIGITS: usize = 16;
 /// Fast and small enough: manifests repeat themselves a lot.
 const GZIP_LEVEL: u32 = 4;
 
@@ -21,33 +19,23 @@ const GZIP_LEVEL: u32 = 4;
 pub struct Served {
     desired: Arc<Manifest>,
     generation: Option<u64>,
-    /// Of every resource of the manifest.
-    provisioned: BTreeMap<ResourceName, Provisioned>,
-    /// Of resources that are not in the manifest any more and are not gone yet.
-    removing: BTreeMap<ResourceName, Provisioned>,
-    /// Quoted, as HTTP wants it.
+    /// Of every resource that has a record, also of those that are not in the manifest any more.
+    recorded: BTreeMap<ResourceName, Arc<Provisioned>>,
     pub(crate) etag: String,
     json: OnceLock<Bytes>,
     gzip: OnceLock<Bytes>,
 }
 
 impl Served {
+    /// `digest` stands for all of it.
     pub(crate) fn new(
         desired: Arc<Manifest>,
         generation: Option<u64>,
-        recorded: &BTreeMap<ResourceName, Provisioned>,
+        recorded: BTreeMap<ResourceName, Arc<Provisioned>>,
+        digest: u128,
     ) -> Self {
-        let of = |name| recorded.get(name).cloned().unwrap_or_else(|| Provisioned::of(None));
-        let provisioned: BTreeMap<_, _> =
-            desired.resources.keys().map(|name| (name.clone(), of(name))).collect();
-        let removing: BTreeMap<_, _> = recorded
-            .iter()
-            .filter(|(name, _)| !desired.resources.contains_key(*name))
-            .map(|(name, provisioned)| (name.clone(), provisioned.clone()))
-            .collect();
-        let etag = etag(&desired, generation, &provisioned, &removing);
-        let (json, gzip) = (OnceLock::new(), OnceLock::new());
-        Self { desired, generation, provisioned, removing, etag, json, gzip }
+        let etag = format!("\"{digest:032x}\"");
+        Self { desired, generation, recorded, etag, json: OnceLock::new(), gzip: OnceLock::new() }
     }
 
     /// The desired state, without what was provisioned.
@@ -62,11 +50,18 @@ impl Served {
 
     /// None for a resource that the manifest does not have.
     pub fn provisioned(&self, resource: &str) -> Option<&Provisioned> {
-        self.provisioned.get(resource)
+        self.desired.resources.contains_key(resource).then(|| self.recorded(resource))
     }
 
-    pub fn all_provisioned(&self) -> &BTreeMap<ResourceName, Provisioned> {
-        &self.provisioned
+    /// Of every resource of the manifest.
+    pub fn all_provisioned(&self) -> impl ExactSizeIterator<Item = (&ResourceName, &Provisioned)> {
+        self.desired.resources.keys().map(|name| (name, self.recorded(name.as_str())))
+    }
+
+    /// Pending, where there is no record.
+    fn recorded(&self, resource: &str) -> &Provisioned {
+        static PENDING: LazyLock<Provisioned> = LazyLock::new(|| Provisioned::of(None));
+        self.recorded.get(resource).map_or(&PENDING, |provisioned| &**provisioned)
     }
 
     /// Quoted, as HTTP wants it.
@@ -79,7 +74,7 @@ impl Served {
         let mut manifest = Manifest::clone(&self.desired);
         manifest.generation = self.generation;
         for (name, resource) in &mut manifest.resources {
-            resource.provisioned = self.provisioned.get(name).cloned().unwrap_or_default();
+            resource.provisioned = self.recorded(name.as_str()).clone();
         }
         manifest
     }
@@ -113,17 +108,17 @@ impl Served {
             let is_it = |provisioned: &Provisioned| {
                 provisioned.endpoint_id.as_ref().is_some_and(|id| id.as_str() == endpoint)
             };
-            let (name, _) = self.provisioned.iter().find(|(_, provisioned)| is_it(provisioned))?;
+            let (name, _) = self.recorded.iter().find(|(_, provisioned)| is_it(provisioned))?;
             self.desired.resources.get_key_value(name)
         })
     }
 
     fn document(&self) -> Document<'_> {
-        let resources = self
-            .desired
-            .resources
-            .iter()
-            .map(|(name, resource)| (name, Entry { resource, provisioned: self.provisioned.get(name) }));
+        let resources =
+            self.desired.resources.iter().map(|(name, resource)| {
+                (name, Entry { resource, provisioned: self.recorded(name.as_str()) })
+            });
+        let removing = self.recorded.iter().filter(|(name, _)| !self.desired.resources.contains_key(*name));
         Document {
             version: &self.desired.version,
             generated_at: &self.desired.generated_at,
@@ -132,26 +127,9 @@ impl Served {
             function_registry: &self.desired.function_registry,
             routes: &self.desired.routes,
             generation: self.generation,
-            removing: &self.removing,
+            removing: removing.map(|(name, provisioned)| (name, &**provisioned)).collect(),
         }
     }
-}
-
-/// Changes with everything that whoever reads the manifest may want to know, and is the same wherever it is served.
-fn etag(
-    desired: &Manifest,
-    generation: Option<u64>,
-    provisioned: &BTreeMap<ResourceName, Provisioned>,
-    removing: &BTreeMap<ResourceName, Provisioned>,
-) -> String {
-    let mut text = format!("{}\n{generation:?}\n", desired.project_name);
-    for (name, resource) in &desired.resources {
-        let _ = writeln!(text, "{name} {} {:?}", resource.config_hash, provisioned.get(name));
-    }
-    for (name, provisioned) in removing {
-        let _ = writeln!(text, "-{name} {provisioned:?}");
-    }
-    format!("\"{}\"", &sha256_hex(text.as_bytes())[..ETAG_DIGITS])
 }
 
 /// As [`Manifest`], borrowed.
@@ -167,7 +145,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    removing: &'a BTreeMap<ResourceName, Provisioned>,
+    removing: BTreeMap<&'a ResourceName, &'a Provisioned>,
 }
 
 #[derive(Serialize)]
@@ -175,7 +153,7 @@ struct Entry<'a> {
     #[serde(flatten)]
     resource: &'a Resource,
     #[serde(flatten)]
-    provisioned: Option<&'a Provisioned>,
+    provisioned: &'a Provisioned,
 }
 
 #[cfg(test)]
@@ -185,17 +163,14 @@ mod tests {
 
     use super::*;
 
-    fn having(status: ResourceStatus) -> Provisioned {
-        Provisioned { status: Some(status), ..Provisioned::default() }
-    }
-
     #[test]
     fn the_document_is_the_merged_manifest_and_names_what_is_being_removed() {
+        let having = |status| Arc::new(Provisioned { status: Some(status), ..Provisioned::default() });
         let recorded = BTreeMap::from([
             (name("a"), having(ResourceStatus::Ready)),
             (name("gone"), having(ResourceStatus::Removing)),
         ]);
-        let served = Served::new(Arc::new(manifest(&[("a", 1), ("b", 2)])), Some(7), &recorded);
+        let served = Served::new(Arc::new(manifest(&[("a", 1), ("b", 2)])), Some(7), recorded, 1);
         let read = Manifest::from_json(std::str::from_utf8(&served.json()).unwrap()).unwrap();
         assert_eq!(read, served.manifest());
         assert_eq!(read.generation, Some(7));
@@ -204,20 +179,9 @@ mod tests {
         let document: serde_json::Value = serde_json::from_slice(&served.json()).unwrap();
         assert_eq!(document["removing"]["gone"]["status"], "removing");
         let mut unpacked = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&served.gzip()[..]), &mut unpacked)
-            .unwrap();
+        let packed = served.gzip();
+        let mut unpacking = flate2::read::GzDecoder::new(&packed[..]);
+        std::io::Read::read_to_end(&mut unpacking, &mut unpacked).unwrap();
         assert_eq!(unpacked, served.json());
-    }
-
-    #[test]
-    fn the_etag_moves_with_manifest_and_status() {
-        let served = |workers, status| {
-            let recorded = BTreeMap::from([(name("a"), having(status))]);
-            Served::new(Arc::new(manifest(&[("a", workers)])), Some(1), &recorded).etag
-        };
-        let first = served(1, ResourceStatus::Ready);
-        assert_eq!(first, served(1, ResourceStatus::Ready));
-        assert_ne!(first, served(2, ResourceStatus::Ready));
-        assert_ne!(first, served(1, ResourceStatus::Degraded));
     }
 }

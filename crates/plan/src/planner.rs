@@ -231,7 +231,10 @@ fn drift(record: Option<&ResourceRecord>, endpoint: &ObservedEndpoint, desired: 
     let Some(applied) = applied.filter(|_| record.endpoint_id.as_ref() == Some(&endpoint.endpoint_id)) else {
         return Vec::new();
     };
-    let fields = endpoint.spec.as_ref().map_or_else(Vec::new, |spec| field_changes(&applied.spec, spec));
+    let fields = match &endpoint.spec {
+        Some(spec) if **spec != applied.spec => field_changes(&applied.spec, spec),
+        _ => Vec::new(),
+    };
     match fields.is_empty() {
         false => fields.into_iter().map(Reason::Drifted).collect(),
         true if endpoint.config_hash != applied.config_hash => vec![Reason::ChangedOutside],

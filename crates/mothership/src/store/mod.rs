@@ -18,8 +18,7 @@ use std::pin::Pin;
 
 use flash_model::{
     AppName, EnvironmentName, Generation, Happening, InvalidName, Lease, LeaseRequest, LeaseState,
-    LoggedEvent, Manifest, MothershipId, ResourceName, ResourceRecord, Scope, StateSnapshot, canonical_json,
-    sha256_hex,
+    LoggedEvent, Manifest, MothershipId, ResourceName, ResourceRecord, Scope, StateSnapshot,
 };
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -157,7 +156,7 @@ fn stored_scope(app: String, environment: String) -> Result<Scope, Error> {
 }
 
 fn manifest_hash(manifest: &Manifest) -> Result<String, Error> {
-    Ok(sha256_hex(canonical_json(manifest)?.as_bytes()))
+    Ok(manifest.digest()?)
 }
 
 /// The databases' integers are signed; ours count from zero and never come near the limit.

@@ -573,3 +573,13 @@ async fn sqlite_keeps_what_it_answered_however_many_write_at_once() {
         snapshot.records.keys().map(ToString::to_string).filter(|name| !name.starts_with("gone")).collect();
     assert_eq!(kept, answered);
 }
+
+#[test]
+fn a_manifests_hash_is_that_of_its_canonical_json() {
+    let mut one = manifest(&[("a", 1), ("b", 2)]);
+    one.generation = Some(3);
+    one.routes.insert(name("b"), [("GET /x".to_owned(), FunctionName::new("b").unwrap())].into());
+    for manifest in [Manifest::empty("shop"), manifest(&[("a", 1)]), one] {
+        assert_eq!(manifest.digest().unwrap(), sha256_hex(canonical_json(&manifest).unwrap().as_bytes()));
+    }
+}

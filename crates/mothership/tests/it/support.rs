@@ -62,7 +62,9 @@ impl Rig {
         let mut served = self.handle.subscribe();
         match tokio::time::timeout(DEADLINE, served.wait_for(condition)).await {
             Ok(served) => served.unwrap().clone(),
-            Err(_) => panic!("never {what}: {:#?}", self.handle.served().all_provisioned()),
+            Err(_) => {
+                panic!("never {what}: {:#?}", self.handle.served().all_provisioned().collect::<Vec<_>>())
+            }
         }
     }
 
@@ -83,9 +85,8 @@ impl Rig {
 
     pub(crate) async fn until_ready(&self) -> Arc<Served> {
         self.until("all ready", |served| {
-            let mut statuses = served.all_provisioned().values().map(|provisioned| provisioned.status);
-            !served.all_provisioned().is_empty()
-                && statuses.all(|status| status == Some(ResourceStatus::Ready))
+            let mut statuses = served.all_provisioned().map(|(_, provisioned)| provisioned.status);
+            served.all_provisioned().len() > 0 && statuses.all(|status| status == Some(ResourceStatus::Ready))
         })
         .await
     }

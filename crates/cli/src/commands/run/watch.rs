@@ -94,6 +94,6 @@ fn is_settled(served: &Served) -> bool {
     let settled = |status| {
         matches!(status, Some(ResourceStatus::Ready | ResourceStatus::Failed | ResourceStatus::Degraded))
     };
-    let mut statuses = served.all_provisioned().values().map(|provisioned| provisioned.status);
-    !served.all_provisioned().is_empty() && statuses.all(settled)
+    let mut statuses = served.all_provisioned().map(|(_, provisioned)| provisioned.status);
+    served.all_provisioned().len() > 0 && statuses.all(settled)
 }
