@@ -22,3 +22,8 @@ pub const ENDPOINT_DIR: &str = "FLASH_ENDPOINT_DIR";
 pub const HOST: &str = "FLASH_HOST";
 /// 0 = any free port.
 pub const PORT: &str = "FLASH_PORT";
+
+/// Where a mothership keeps its state, which may name a password, and the token for it. Taken out of the environment of
+/// whatever it starts.
+pub const STATE_URL: &str = "FLASH_STATE_URL";
+pub const STATE_TOKEN: &str = "FLASH_STATE_TOKEN";

@@ -20,6 +20,8 @@ pub enum EventKind {
     LeaseLost,
     LeaseReleased,
     LeaseDropped,
+    /// A backup was put in the place of the state.
+    StateRestored,
     /// A manifest became the desired state.
     GenerationApplied,
     /// A step of a plan was begun.
@@ -37,6 +39,7 @@ impl fmt::Display for EventKind {
             Self::LeaseLost => "lease lost",
             Self::LeaseReleased => "lease released",
             Self::LeaseDropped => "lease dropped",
+            Self::StateRestored => "state restored",
             Self::GenerationApplied => "generation applied",
             Self::StepBegun => "step begun",
             Self::StepDone => "step done",

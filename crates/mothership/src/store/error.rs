@@ -42,6 +42,10 @@ pub enum Error {
     NotEmpty { scope: Scope, records: u64 },
     #[error("the State Manager did not do what it was asked")]
     Remote(#[source] Box<flash_client::Error>),
+    #[error("the file is not a backup of a state: {reason}")]
+    Unrestorable { reason: String },
+    #[error("{scope} is in use: {} holds its lease ({})", lease.holder, lease.purpose)]
+    InUse { scope: Scope, lease: Box<Lease> },
     #[error("the state database's thread cannot be started")]
     Thread(#[source] std::io::Error),
     #[error("the state database's thread has ended")]

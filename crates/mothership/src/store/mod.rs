@@ -27,7 +27,7 @@ pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 pub use remote::RemoteStore;
-pub use sqlite::SqliteStore;
+pub use sqlite::{Restored, SqliteStore};
 
 /// A boxed future, so that stores can be used as `dyn Store`.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

@@ -582,4 +582,90 @@ fn a_manifests_hash_is_that_of_its_canonical_json() {
     for manifest in [Manifest::empty("shop"), manifest(&[("a", 1)]), one] {
         assert_eq!(manifest.digest().unwrap(), sha256_hex(canonical_json(&manifest).unwrap().as_bytes()));
     }
+#[tokio::test]
+async fn a_restored_state_keeps_its_lineage_and_refuses_whoever_led_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, backup) = (folder.path().join("state.sqlite"), folder.path().join("backup"));
+    let me = holder("me");
+    let store = SqliteStore::open(&path).unwrap();
+    let with = Fixture { store: Arc::new(store.clone()), clock: None };
+    let born = MothershipId::new("ms-1").unwrap();
+    with.store.lineage(&scope(), born.clone()).await.unwrap();
+    let old = with.acquire("a").await.unwrap().fence;
+    let kept = with.put(old, record("kept"), 0).await.unwrap();
+    store.backup(&backup).await.unwrap();
+    with.put(old, record("later"), 0).await.unwrap();
+
+    let refused = SqliteStore::restore(&backup, &path, &me);
+    assert!(matches!(&refused, Err(Error::InUse { lease, .. }) if lease.fence == old), "{refused:?}");
+    with.store.lease(&scope(), LeaseRequest::Release { holder: holder("a"), fence: old }).await.unwrap();
+    let later = with.acquire("b").await.unwrap().fence;
+    with.store.lease(&scope(), LeaseRequest::Release { holder: holder("b"), fence: later }).await.unwrap();
+
+    let restored = SqliteStore::restore(&backup, &path, &me).unwrap();
+    assert_eq!(restored.scopes, [scope()]);
+    // The same open file, read through a handle that was there before.
+    let snapshot = with.store.snapshot(&scope()).await.unwrap();
+    assert_eq!(snapshot.lineage, Some(born));
+    assert_eq!(snapshot.records, [(name("kept"), kept.clone())].into());
+    for fence in [old, later] {
+        let refused = with.put(fence, kept.clone(), 1).await;
+        assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+    }
+    let new = with.acquire("a").await.unwrap().fence;
+    assert!(new > later && new > 1_000_000_000_000, "{new}");
+    let events = with.store.events(&scope(), 0, 10).await.unwrap();
+    assert_eq!(events.last().unwrap().happening.what, EventKind::StateRestored);
+    let before = SqliteStore::open(&restored.replaced.unwrap()).unwrap();
+    assert_eq!(before.snapshot(&scope()).await.unwrap().records.len(), 2, "what was there is kept");
+
+    // A second time, from the first backup again, and to where nothing was.
+    with.store.lease(&scope(), LeaseRequest::Release { holder: holder("a"), fence: new }).await.unwrap();
+    SqliteStore::restore(&backup, &path, &me).unwrap();
+    assert!(with.acquire("c").await.unwrap().fence > new);
+    let elsewhere = folder.path().join("elsewhere");
+    assert_eq!(SqliteStore::restore(&backup, &elsewhere, &me).unwrap().replaced, None);
+    let elsewhere = SqliteStore::open(&elsewhere).unwrap();
+    assert_eq!(elsewhere.snapshot(&scope()).await.unwrap().records[&name("kept")], kept);
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("restoring")), "{names:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_backup_is_not_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, backup) = (folder.path().join("state.sqlite"), folder.path().join("backup"));
+    let store = SqliteStore::open(&path).unwrap();
+    let with = Fixture { store: Arc::new(store.clone()), clock: None };
+    let fence = with.acquire("a").await.unwrap().fence;
+    for index in 0..100 {
+        with.put(fence, record(&format!("r{index}")), 0).await.unwrap();
+    }
+    store.backup(&backup).await.unwrap();
+    with.store.lease(&scope(), LeaseRequest::Release { holder: holder("a"), fence }).await.unwrap();
+    let before = with.store.snapshot(&scope()).await.unwrap();
+    let whole = std::fs::read(&backup).unwrap();
+    let mut damaged = whole.clone();
+    damaged[5_000..9_000].fill(0xff);
+    let other = folder.path().join("other");
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    for (what, bytes) in [
+        ("text", b"not a database".repeat(100)),
+        ("half", whole[..whole.len() / 2].to_vec()),
+        ("damaged", damaged),
+        ("another program's", std::fs::read(&other).unwrap()),
+        ("empty", vec![]),
+    ] {
+        std::fs::write(&backup, bytes).unwrap();
+        let refused = SqliteStore::restore(&backup, &path, &holder("me"));
+        assert!(matches!(refused, Err(Error::Unrestorable { .. })), "{what}: {refused:?}");
+    }
+    let refused = SqliteStore::restore(&folder.path().join("missing"), &path, &holder("me"));
+    assert!(matches!(refused, Err(Error::Unrestorable { .. })), "{refused:?}");
+    std::fs::write(&backup, &whole).unwrap();
+    rusqlite::Connection::open(&backup).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let refused = SqliteStore::restore(&backup, &path, &holder("me"));
+    assert!(matches!(refused, Err(Error::Schema { found: 99, .. })), "{refused:?}");
+    assert_eq!(with.store.snapshot(&scope()).await.unwrap(), before);
 }

@@ -86,6 +86,8 @@ fn command(
         .arg("serve")
         .current_dir(&settings.import_root)
         .env_remove(names::HOST)
+        .env_remove(names::STATE_URL)
+        .env_remove(names::STATE_TOKEN)
         .envs(request.environment.iter().map(|(name, value)| (name, value.expose())))
         .env(names::RESOURCE_NAME, request.owner.resource.as_str())
         .env(names::ENDPOINT_ID, endpoint_id.as_str())

@@ -9,6 +9,7 @@
 mod backup;
 mod database;
 mod migrate;
+mod restore;
 mod scoped;
 mod thread;
 
@@ -16,12 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flash_model::{
-    Generation, Happening, Lease, LeaseRequest, LoggedEvent, Manifest, MothershipId, ResourceName,
+    Generation, Happening, HolderId, Lease, LeaseRequest, LoggedEvent, Manifest, MothershipId, ResourceName,
     ResourceRecord, Scope, StateSnapshot,
 };
 use rusqlite::Connection;
 
 use self::database::Database;
+pub use self::restore::Restored;
 use self::scoped::Scoped;
 use self::thread::{Reader, Writer};
 use super::{Clock, Error, Pending, Pulse, Store, StoredManifest, SystemClock};
@@ -68,6 +70,12 @@ impl SqliteStore {
             }
             Access::Inline(database) => backup::copy(&lock(database).connection, &to),
         }
+    }
+
+    /// Puts a backup in the place of the state at `to`, or makes it if there is none. What was there is kept beside it.
+    /// Refused while anybody leads. Others may have the file open, and find the restored state in it. Blocks.
+    pub fn restore(backup: &Path, to: &Path, who: &HolderId) -> Result<Restored, Error> {
+        restore::restore(backup, to, who, SystemClock.now_ms())
     }
 
     /// Off the async threads, together with what else waits to be written.
