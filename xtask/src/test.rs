@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 use crate::{postgres, python_env};
 
 /// What is off unless asked for is checked and tested all the same.
-const FEATURES: [&str; 2] = ["--features", "flash-mothership/postgres"];
+const FEATURES: [&str; 2] = ["--features", "flash-mothership/postgres,flash-cli/postgres"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use flash_artifact::requirements::Excluded;
 use flash_artifact::size::ByteSize;
 use flash_artifact::{Include, Platform, PythonVersion};
+use flash_model::{AppName, EnvironmentName, Scope, Secret};
 
 /// Runs Python functions as endpoints that scale, call each other and stay up.
 #[derive(Debug, Parser)]
@@ -28,6 +29,9 @@ pub(crate) enum Command {
     Call(CallArgs),
     /// Show what is running
     Status(StatusArgs),
+    /// Look after what motherships know: who leads, what was applied, what happened, backups
+    #[command(subcommand)]
+    State(StateCommand),
     /// Explain an error code
     Explain(ExplainArgs),
     /// Serve one endpoint (started by a mothership, told by the environment who it is)
@@ -49,6 +53,8 @@ pub(crate) struct RunArgs {
     /// Python interpreter for the workers
     #[arg(long, env = "FLASH_PYTHON")]
     pub(crate) python: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
     /// Leave running endpoints as they are when files change
     #[arg(long)]
     pub(crate) no_reload: bool,
@@ -134,6 +140,119 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
 }
 
+/// Where the state lies.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StateUrlArgs {
+    /// Where the state lies: sqlite:PATH, http://HOST:PORT or postgres://…; default: in the project
+    #[arg(long = "state", env = "FLASH_STATE_URL", hide_env_values = true, value_name = "URL", value_parser = secret)]
+    pub(crate) url: Option<Secret>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateCommand {
+    /// Serve the state to motherships of other machines, until Ctrl+C
+    Serve(StateServeArgs),
+    /// Show who leads, since when and what for
+    Lease(StateLeaseArgs),
+    /// Write a copy of the state to a new file
+    Backup(StateBackupArgs),
+    /// Put a backup in the place of the state
+    Restore(StateRestoreArgs),
+    /// List the manifests that were applied, the newest first
+    Generations(StateReadArgs),
+    /// Show what happened, the oldest first
+    Events(StateEventsArgs),
+}
+
+/// Which state a command is about.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StateArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Another app and environment than the project's
+    #[arg(long, value_name = "APP/ENVIRONMENT", value_parser = scope)]
+    pub(crate) scope: Option<Scope>,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StateServeArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_parser = host)]
+    pub(crate) host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, short, default_value_t = 8889)]
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StateLeaseArgs {
+    #[command(flatten)]
+    pub(crate) of: StateArgs,
+    /// Clear away a lease that has expired
+    #[arg(long)]
+    pub(crate) drop: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StateBackupArgs {
+    /// Where the copy goes; nothing is overwritten
+    pub(crate) file: PathBuf,
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StateRestoreArgs {
+    /// What `flash state backup` wrote
+    pub(crate) file: PathBuf,
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StateReadArgs {
+    #[command(flatten)]
+    pub(crate) of: StateArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StateEventsArgs {
+    #[command(flatten)]
+    pub(crate) of: StateArgs,
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Go on with what happens from now, until Ctrl+C
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
     /// An error code, e.g. FL107
@@ -152,6 +271,20 @@ fn included(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// What is typed is not shown again, so it is not checked here.
+#[expect(clippy::unnecessary_wraps, reason = "this is what clap takes")]
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    let (app, environment) = text.split_once('/').ok_or("write it as APP/ENVIRONMENT")?;
+    Ok(Scope {
+        app: AppName::new(app).map_err(|error| error.to_string())?,
+        environment: EnvironmentName::new(environment).map_err(|error| error.to_string())?,
+    })
 }
 
 fn host(text: &str) -> Result<IpAddr, String> {

@@ -12,6 +12,9 @@ pub(crate) const ENVS_DIR: &str = "FLASH_ENVS_DIR";
 /// Where packed Python packages are kept instead of the project's `.flash/packages`.
 pub(crate) const PACKAGES_DIR: &str = "FLASH_PACKAGES_DIR";
 
+/// Secret: token of the State Manager that `FLASH_STATE_URL` names, or that `flash state serve` is to ask for.
+pub(crate) const STATE_TOKEN: &str = flash_model::child_environment::STATE_TOKEN;
+
 /// A variable that is set and not empty, if it is Unicode.
 pub(crate) fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

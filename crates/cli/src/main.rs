@@ -10,6 +10,7 @@ mod error;
 mod printer;
 mod project;
 mod run_dir;
+mod state_store;
 mod view;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn dispatch(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::Manifest(args) => commands::manifest::manifest(&args, printer),
         Command::Call(args) => commands::call::call(&args, printer),
         Command::Status(args) => commands::status::status(&args, printer),
+        Command::State(command) => commands::state::state(&command, printer),
         Command::Explain(args) => commands::explain::explain(&args, printer),
     }
 }

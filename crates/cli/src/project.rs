@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use flash_artifact::{Include, Selection};
-use flash_model::{AppName, Code, Diagnostic, Manifest};
+use flash_model::{AppName, Code, Diagnostic, EnvironmentName, Manifest, Scope};
 use flash_scan::{Scan, SourceTree, unfound_diagnostics};
 
 use crate::error::Failure;
 use crate::printer::Printer;
 use crate::view;
+
+/// What `flash run` calls the environment it serves.
+const ENVIRONMENT: &str = "dev";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
@@ -51,6 +54,13 @@ impl Project {
         AppName::new(label.trim_start_matches(['-', '.']))
             .or_else(|_| AppName::new("app"))
             .unwrap_or_else(|_| unreachable!("`app` is a label"))
+    }
+
+    /// What its mothership on this machine acts for.
+    pub(crate) fn scope(&self) -> Scope {
+        let environment =
+            EnvironmentName::new(ENVIRONMENT).unwrap_or_else(|_| unreachable!("`dev` is a label"));
+        Scope { app: self.app(), environment }
     }
 
     pub(crate) fn select(&self) -> Result<Selection, Failure> {

@@ -147,21 +147,13 @@ impl RunDir {
         }
     }
 
-    /// The token of this project's development environment: 256 random bits, made once, readable by its owner only.
+    /// The token of this project's development environment, made once.
     pub(crate) fn token(&self) -> Result<Secret, Failure> {
-        let path = self.root.join("run/token");
-        let failed =
-            |error: &dyn std::error::Error| Failure::because("the project's token cannot be made", error);
-        match fs::read_to_string(&path) {
-            Ok(token) if token.trim().len() == 2 * TOKEN_BYTES => return Ok(Secret::new(token.trim())),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
-            _ => {}
-        }
-        let mut bytes = [0; TOKEN_BYTES];
-        getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
-        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        write_private(&path, token.as_bytes()).map_err(|error| failed(&error))?;
-        Ok(Secret::new(token))
+        token(&self.token_path())
+    }
+
+    pub(crate) fn token_path(&self) -> PathBuf {
+        self.root.join("run/token")
     }
 
     pub(crate) fn announce(&self, announcement: &MothershipAnnouncement) -> Result<(), Failure> {
@@ -186,6 +178,23 @@ impl RunDir {
     fn announcement_path(&self) -> PathBuf {
         self.root.join("run/mothership.json")
     }
+}
+
+/// The token in the file, made if there is none: 256 random bits, readable by its owner only.
+pub(crate) fn token(path: &Path) -> Result<Secret, Failure> {
+    let failed = |error: &dyn std::error::Error| {
+        Failure::because(format!("the token at {} cannot be made", path.display()), error)
+    };
+    match fs::read_to_string(path) {
+        Ok(token) if token.trim().len() == 2 * TOKEN_BYTES => return Ok(Secret::new(token.trim())),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
+        _ => {}
+    }
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    write_private(path, token.as_bytes()).map_err(|error| failed(&error))?;
+    Ok(Secret::new(token))
 }
 
 /// Somebody who only looks whether a mothership runs holds the lock for a moment too.

@@ -8,6 +8,7 @@ mod interrupts;
 pub(crate) mod manifest;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod state;
 pub(crate) mod status;
 
 use std::path::Path;

@@ -5,9 +5,10 @@ pub(crate) mod curl;
 pub(crate) mod diagnostics;
 pub(crate) mod environment;
 pub(crate) mod resources;
+pub(crate) mod time;
 
 /// A table's lines without the padding that the library puts around every cell.
-fn lines(table: &comfy_table::Table) -> String {
+pub(crate) fn lines(table: &comfy_table::Table) -> String {
     let lines: Vec<String> =
         table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
     lines.join("\n")

@@ -7,5 +7,6 @@ mod layering;
 mod refuse;
 mod reload;
 mod snapshots;
+mod state;
 mod support;
 mod survive;

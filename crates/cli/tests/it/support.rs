@@ -59,6 +59,7 @@ impl Project {
 pub(crate) fn flash(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flash"));
     command.current_dir(directory).env_remove("FLASH_PORT").env_remove("FLASH_HOST").env("NO_COLOR", "1");
+    command.env_remove("FLASH_STATE_URL").env_remove("FLASH_STATE_TOKEN");
     command.env("FLASH_ENVS_DIR", shared_environments());
     command
 }

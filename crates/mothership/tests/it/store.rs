@@ -1,5 +1,6 @@
 //! One suite, run against every store.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -446,6 +447,10 @@ async fn sqlite_survives_being_reopened_and_refuses_a_newer_schema() {
     let with = Fixture { store: Arc::new(SqliteStore::open(&path).unwrap()), clock: None };
     let lease = with.acquire("a").await.unwrap();
     let written = with.put(lease.fence, record("a"), 0).await.unwrap();
+    for file in ["state.sqlite", "state.sqlite-wal"] {
+        let mode = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file} is its owner's only");
+    }
     drop(with);
     let again = SqliteStore::open(&path).unwrap();
     assert_eq!(again.snapshot(&scope()).await.unwrap().records[&name("a")], written);

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flash_model::wire::MothershipAnnouncement;
-use flash_model::{Code, EnvironmentName, ResourceName, Scope, Secret};
-use flash_mothership::store::SqliteStore;
-use flash_mothership::{Desired, Front, FrontSettings, LeaseSettings, Mothership, ReconcileSettings};
+use flash_model::{Code, ResourceName, Secret};
+use flash_mothership::{
+    Desired, Front, FrontSettings, LeaseSettings, Mothership, ReconcileSettings, StartError,
+};
 use flash_providers::LocalProvider;
 use flash_providers::local::python::Cancel;
 use flash_scan::Scan;
@@ -24,9 +25,8 @@ use crate::error::Failure;
 use crate::printer::Printer;
 use crate::project::{CodeFrom, Project};
 use crate::run_dir::RunDir;
+use crate::state_store::{StatePlace, refused};
 
-/// What `flash run` calls the environment it serves.
-const ENVIRONMENT: &str = "dev";
 /// A local process that died is noticed at once; this is for those that an earlier mothership started.
 const RECONCILE_PERIOD: Duration = Duration::from_secs(2);
 /// The project's lock file, which the state lies beside.
@@ -40,6 +40,7 @@ pub(crate) fn run(args: &RunArgs, printer: Printer) -> Result<(), Failure> {
     let project = Project::locate(&args.path)?;
     let run_dir = RunDir::of(&project.root);
     run_dir.create()?;
+    let state = StatePlace::of(&args.state, &run_dir)?;
     let _lock = run_dir.lock()?;
     let token = run_dir.token()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &RunArgs, printer: Printer) -> Result<(), Failure> {
         let front =
             Front::open(FrontSettings { project_name: project.name.clone(), listener, token: token.clone() })
                 .map_err(|error| Failure::because("the server cannot be started", &error))?;
-        Session { args, project, run_dir: run_dir.clone(), token, printer, started }.run(front).await
+        Session { args, project, run_dir: run_dir.clone(), state, token, printer, started }.run(front).await
     });
     // A package installation that was interrupted must not be waited for.
     runtime.shutdown_background();
@@ -64,6 +65,7 @@ struct Session<'a> {
     args: &'a RunArgs,
     project: Project,
     run_dir: RunDir,
+    state: StatePlace,
     token: Secret,
     printer: Printer,
     started: Instant,
@@ -174,29 +176,21 @@ impl Session<'_> {
     }
 
     async fn reconcile(&self, front: Front, provider: LocalProvider) -> Result<Mothership, Failure> {
-        let path = self.run_dir.state_path();
-        let store = blocking(move || {
-            SqliteStore::open(&path).map_err(|error| {
-                Failure::because(format!("the state at {} cannot be opened", path.display()), &error)
-                    .code(Code::StoreFailed)
-            })
-        })
-        .await?;
-        let environment =
-            EnvironmentName::new(ENVIRONMENT).map_err(|error| Failure::because("internal name", &error))?;
-        // We hold the project's lock, so whoever led from under it before is dead and need not be waited for.
-        let lease = LeaseSettings::new("flash run")
-            .map_err(|error| Failure::because("no randomness on this machine", &error))?
-            .seat(LEASE_SEAT);
-        let scope = Scope { app: self.project.app(), environment };
+        let mut lease = LeaseSettings::new("flash run")
+            .map_err(|error| Failure::because("no randomness on this machine", &error))?;
+        if self.state.is_the_projects_own() {
+            // We hold the project's lock, so whoever led from under it before is dead and need not be waited for.
+            lease = lease.seat(LEASE_SEAT);
+        }
+        let store = self.state.open().await?;
         let settings = ReconcileSettings {
             period: RECONCILE_PERIOD,
-            ..ReconcileSettings::new(scope, Arc::new(store), Arc::new(provider), lease)
+            ..ReconcileSettings::new(self.project.scope(), store, Arc::new(provider), lease)
         };
-        let mothership = front
-            .reconcile(settings)
-            .await
-            .map_err(|error| Failure::because("the mothership cannot be started", &error))?;
+        let mothership = front.reconcile(settings).await.map_err(|error| match error {
+            StartError::Store(error) => refused("the state cannot be read", &error),
+            error => Failure::because("the mothership cannot be started", &error),
+        })?;
         let handle = mothership.handle();
         self.run_dir.announce(&MothershipAnnouncement {
             mothership_id: handle.mothership_id().clone(),

@@ -9,9 +9,8 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::Error;
-use super::database::BUSY_TIMEOUT;
+use super::database::{BUSY_TIMEOUT, OWNER_ONLY};
 
-const OWNER_ONLY: u32 = 0o600;
 /// In one step: what is copied is one moment's state, however much is written meanwhile.
 const ALL_PAGES: std::ffi::c_int = -1;
 

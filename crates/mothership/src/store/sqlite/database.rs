@@ -1,6 +1,8 @@
 //! One connection, and the ways to run work in a transaction of it. Knows no threads and waits for nobody but another
 //! process that writes.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use super::scoped::Scoped;
 use crate::store::{Clock, Error};
 
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const OWNER_ONLY: u32 = 0o600;
 /// Of prepared statements: more than there are.
 const STATEMENTS_CACHED_MAX: usize = 64;
 
@@ -29,8 +32,10 @@ pub(super) trait Operation {
 }
 
 impl Database {
-    /// Makes the file and its tables if needed.
+    /// Makes the file, readable by its owner only, and its tables if needed.
     pub(super) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        // SQLite gives the files beside it the same mode. Why it cannot be made, if so, SQLite says as well.
+        let _ = File::options().write(true).create_new(true).mode(OWNER_ONLY).open(path);
         let mut database = Self::open_again(path, clock)?;
         migrate::migrate(&mut database.connection)?;
         Ok(database)
