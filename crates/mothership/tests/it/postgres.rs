@@ -195,7 +195,7 @@ async fn one_that_is_stopped_inside_a_transaction_does_not_keep_others_out() {
     tokio::pin!(stopped);
     while !client.query(free, &[]).await.unwrap().is_empty() {
         let polled = tokio::time::timeout(Duration::ZERO, &mut stopped).await;
-        assert!(polled.is_err(), "it was through before it could be stopped");
+        assert!(polled.is_err(), "it was through before it could be stopped: {polled:?}");
     }
     let lease = fixtures[1].acquire("b").await.unwrap();
     assert_eq!(lease.fence, 2);
