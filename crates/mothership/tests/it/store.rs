@@ -587,6 +587,8 @@ fn a_manifests_hash_is_that_of_its_canonical_json() {
     for manifest in [Manifest::empty("shop"), manifest(&[("a", 1)]), one] {
         assert_eq!(manifest.digest().unwrap(), sha256_hex(canonical_json(&manifest).unwrap().as_bytes()));
     }
+}
+
 #[tokio::test]
 async fn a_restored_state_keeps_its_lineage_and_refuses_whoever_led_before() {
     let folder = tempfile::tempdir().unwrap();
