@@ -2,6 +2,7 @@
 //! `docs/state.md`.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,8 @@ use flash_model::{
 use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serialize;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::transport::{Answer, Request, base, segment};
 use crate::{Error, Transport};
@@ -25,6 +27,11 @@ use crate::{Error, Transport};
 const TRY_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one call, all tries and the pauses between them. Shorter than a lease lasts.
 const CALL_TIMEOUT: Duration = Duration::from_secs(12);
+/// Calls under way at the same time: more would only wait for each other on the other side, each with a connection of
+/// its own. Leases do not wait here.
+const CALLS_MAX: usize = 64;
+/// For those before in the queue.
+const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first pause is up to this long, every further one up to twice as long as the one before.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
@@ -47,6 +54,7 @@ pub struct StateManager {
     transport: Transport,
     url: String,
     token: Secret,
+    turns: Arc<Semaphore>,
 }
 
 /// A request, ready to be made any number of times.
@@ -57,11 +65,14 @@ struct Call {
     headers: HeaderMap,
     body: Option<Bytes>,
     repeatable: bool,
+    /// Does not wait for its turn.
+    urgent: bool,
 }
 
 impl StateManager {
     pub fn new(url: impl Into<String>, token: Secret) -> Self {
-        Self { transport: Transport::new(), url: base(url), token }
+        let turns = Arc::new(Semaphore::new(CALLS_MAX));
+        Self { transport: Transport::new(), url: base(url), token, turns }
     }
 
     pub fn url(&self) -> &str {
@@ -147,6 +158,7 @@ impl StateManager {
         let repeatable = !matches!(request, LeaseRequest::Release { .. });
         let mut call = Call::of(Method::POST, scope, "/lease").json(&LeaseAction::from(request));
         call.repeatable = repeatable;
+        call.urgent = true;
         Ok(self.success(call).await?.json::<LeaseResponse>("a lease")?.lease)
     }
 
@@ -164,19 +176,28 @@ impl StateManager {
         Ok(self.success(call).await?.json::<EventsResponse>("an event log")?.events)
     }
 
+    /// Nothing was sent before it, so another try can do no harm.
+    async fn turn(&self, call: &Call) -> Result<SemaphorePermit<'_>, Error> {
+        match timeout(TURN_TIMEOUT, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Error::Timeout { url: format!("{}{}", self.url, call.path), repeatable: true }),
+        }
+    }
+
     async fn success(&self, call: Call) -> Result<Answer, Error> {
         self.send(call).await?.success()
     }
 
     /// Until it is answered with something that another try would not change, or its time is over.
     async fn send(&self, call: Call) -> Result<Answer, Error> {
+        let _turn = if call.urgent { None } else { Some(self.turn(&call).await?) };
         let deadline = Instant::now() + CALL_TIMEOUT;
         let mut longest = BACKOFF_FIRST;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = TRY_TIMEOUT.min(left);
+            let try_timeout = TRY_TIMEOUT.min(left);
             let url = format!("{}{}", self.url, call.path);
-            let request = call.request(url.clone(), &self.token, timeout);
+            let request = call.request(url.clone(), &self.token, try_timeout);
             let answered = match timeout_at(deadline, self.transport.send(request)).await {
                 Ok(answered) => answered,
                 Err(_) => Err(Error::Timeout { url, repeatable: call.repeatable }),
@@ -203,7 +224,7 @@ impl StateManager {
 impl Call {
     fn new(method: Method, path: String) -> Self {
         let repeatable = method != Method::POST;
-        Self { method, path, headers: HeaderMap::new(), body: None, repeatable }
+        Self { method, path, headers: HeaderMap::new(), body: None, repeatable, urgent: false }
     }
 
     fn of(method: Method, scope: &Scope, path: &str) -> Self {

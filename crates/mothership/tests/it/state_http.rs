@@ -511,3 +511,30 @@ async fn a_wrong_token_is_not_tried_again_and_never_shown() {
     assert_eq!(refused.retry(), Retry::Never, "{refused:?}");
     assert!(!format!("{refused:?}").contains("wr0ng"));
 }
+
+/// Bounded on the client's side: each with a connection of its own would be as many time-outs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_writes_at_once_are_all_answered_and_none_is_made_twice() {
+    const WRITES: u64 = 1_000;
+    let with = Alone::start();
+    let remote = Arc::new(RemoteStore::new(with.server.url(), Secret::new(TOKEN)));
+    let acquire = LeaseRequest::Acquire {
+        holder: HolderId::new("me").unwrap(),
+        purpose: "a test".into(),
+        seat: None,
+        term_ms: 600_000,
+    };
+    let fence = remote.lease(&scope(), acquire).await.unwrap().unwrap().fence;
+    let mut writes = tokio::task::JoinSet::new();
+    for index in 0..WRITES {
+        let remote = Arc::clone(&remote);
+        writes.spawn(async move {
+            let record = ResourceRecord::new(name(&format!("r{index}")), "sim");
+            remote.put(&scope(), fence, record, 0).await
+        });
+    }
+    for written in writes.join_all().await {
+        assert_eq!(written.unwrap().version, 1);
+    }
+    assert_eq!(with.store.snapshot(&scope()).await.unwrap().serial, WRITES);
+}
