@@ -8,5 +8,6 @@ mod refuse;
 mod reload;
 mod snapshots;
 mod state;
+mod storm;
 mod support;
 mod survive;
