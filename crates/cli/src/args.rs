@@ -1,5 +1,7 @@
 //! The command line as typed.
 
+mod reconcile;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use flash_artifact::requirements::Excluded;
 use flash_artifact::size::ByteSize;
 use flash_artifact::{Include, Platform, PythonVersion};
 use flash_model::{AppName, EnvironmentName, Scope, Secret};
+
+pub(crate) use self::reconcile::PlanArgs;
 
 /// Runs Python functions as endpoints that scale, call each other and stay up.
 #[derive(Debug, Parser)]
@@ -21,6 +25,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run a project on this machine: provision every endpoint it names and serve calls until Ctrl+C
     Run(RunArgs),
+    /// Show what applying the project would do, and do nothing
+    Plan(PlanArgs),
     /// Write the manifest and the artifact to the project's .flash folder
     Build(BuildArgs),
     /// Print the project's manifest as JSON

@@ -27,11 +27,11 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let printer = Printer::new();
     match std::panic::catch_unwind(|| dispatch(args.command, printer)) {
-        Ok(Ok(())) if printer.is_data_lost() => {
+        Ok(Ok(_)) if printer.is_data_lost() => {
             printer.error(None, "standard output cannot be written; what it holds is incomplete");
             ExitCode::FAILURE
         }
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(code)) => code,
         Ok(Err(failure)) => {
             failure.print(printer);
             ExitCode::FAILURE
@@ -43,8 +43,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, printer: Printer) -> Result<(), Failure> {
+/// Most commands succeed or fail; some have more to say.
+fn dispatch(command: Command, printer: Printer) -> Result<ExitCode, Failure> {
     match command {
+        Command::Plan(args) => return commands::plan::plan(&args, printer),
         Command::Run(args) => commands::run::run(&args, printer),
         Command::Serve => commands::serve::serve(printer),
         Command::Build(args) => commands::build::build(&args, printer),
@@ -54,4 +56,5 @@ fn dispatch(command: Command, printer: Printer) -> Result<(), Failure> {
         Command::State(command) => commands::state::state(&command, printer),
         Command::Explain(args) => commands::explain::explain(&args, printer),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

@@ -134,18 +134,24 @@ impl Manifest {
     /// Tolerant of unknown fields, exact about the ones it needs.
     pub fn from_json(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = serde_json::from_str(text)?;
-        if manifest.version != MANIFEST_VERSION {
-            return Err(ManifestError::Version { found: manifest.version });
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// What its types do not say.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        if self.version != MANIFEST_VERSION {
+            return Err(ManifestError::Version { found: self.version.clone() });
         }
-        for (function, resource) in &manifest.function_registry {
-            if !manifest.resources.contains_key(resource) {
+        for (function, resource) in &self.function_registry {
+            if !self.resources.contains_key(resource) {
                 return Err(ManifestError::DanglingFunction {
                     function: function.clone(),
                     resource: resource.clone(),
                 });
             }
         }
-        Ok(manifest)
+        Ok(())
     }
 
     /// Two-space indented, keys sorted, newline at the end.

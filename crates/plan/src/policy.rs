@@ -1,9 +1,11 @@
 //! What planning may touch.
 
 use flash_model::{EndpointKind, ResourceName, Scope};
+use serde::{Deserialize, Serialize};
 
 /// What to do about endpoints that somebody else changed or deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Drift {
     /// Bring them back to what was applied.
     #[default]

@@ -6,6 +6,8 @@ pub(crate) mod explain;
 mod installing;
 mod interrupts;
 pub(crate) mod manifest;
+pub(crate) mod plan;
+mod planning;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod state;

@@ -4,6 +4,7 @@
 mod build;
 mod examples;
 mod layering;
+mod plan;
 mod refuse;
 mod reload;
 mod snapshots;

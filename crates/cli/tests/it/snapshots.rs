@@ -9,6 +9,7 @@ fn help_of_every_command() {
     let cases: &[(&str, &[&str])] = &[
         ("help", &["--help"]),
         ("help-run", &["run", "--help"]),
+        ("help-plan", &["plan", "--help"]),
         ("help-build", &["build", "--help"]),
         ("help-manifest", &["manifest", "--help"]),
         ("help-call", &["call", "--help"]),

@@ -75,10 +75,16 @@ pub(crate) struct Running {
 impl Running {
     /// Returns once every resource is ready or has failed.
     pub(crate) fn start(project: &Project, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(project, &[], environment)
+    }
+
+    /// With further options of `flash run`.
+    pub(crate) fn start_with(project: &Project, options: &[&str], environment: &[(&str, &str)]) -> Self {
         let root = project.root();
         let log = |name: &str| fs::File::create(root.parent().unwrap().join(name)).unwrap();
         let child = flash(&root)
             .args(["run", ".", "--port", "0"])
+            .args(options)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log("stdout.txt"))

@@ -3,6 +3,7 @@
 use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use flash_model::wire::EndpointAnnouncement;
 use flash_model::{EndpointId, IdempotencyKey, Manifest, Owner};
@@ -69,6 +70,11 @@ impl Folder {
     pub(super) fn note_mothership(&self, url: &str) -> Result<(), Error> {
         let Some(record) = self.record()? else { return Ok(()) };
         self.write_json("request.json", &FolderRecord { mothership_url: Some(url.to_owned()), ..record })
+    }
+
+    /// When the endpoint's request was written, which every start does.
+    pub(super) fn written_at(&self) -> Option<SystemTime> {
+        fs::metadata(self.path.join("request.json")).ok()?.modified().ok()
     }
 
     pub(super) fn manifest(&self) -> Result<Option<Manifest>, Error> {

@@ -4,6 +4,7 @@
 //! life, so "does it run" is asked of the kernel and stale pid files or reused pids cannot mislead. A process outlives
 //! the mothership that started it; the next one finds it here.
 
+mod endpoints;
 mod fence;
 mod folder;
 mod process;
@@ -16,13 +17,14 @@ use std::time::Duration;
 use flash_artifact::requirements::{ProjectRequirements, RequirementSet};
 use flash_client::{Endpoint, Transport};
 use flash_model::{
-    Completeness, EndpointId, EndpointKind, Existence, Health, IdempotencyKey, Inventory, ObservedEndpoint,
-    ObservedPhase, Resource, ResourceName, Scope, VolumeSpec,
+    EndpointId, EndpointKind, Existence, Health, IdempotencyKey, Inventory, ObservedEndpoint, ObservedPhase,
+    Resource, ResourceName, Scope, VolumeSpec,
 };
 use tokio::sync::watch;
 
-use self::fence::Fences;
-use self::folder::{Folder, FolderRecord};
+pub use self::endpoints::LocalEndpoints;
+use self::endpoints::observe;
+use self::folder::FolderRecord;
 use self::python::Environments;
 use crate::Error;
 use crate::provider::{EndpointRequest, Limits, Mandate, Pending, Provider};
@@ -52,7 +54,7 @@ pub struct LocalSettings {
 #[derive(Debug)]
 pub struct LocalProvider {
     settings: Arc<LocalSettings>,
-    fences: Fences,
+    endpoints: LocalEndpoints,
     transport: Transport,
     changes: watch::Sender<u64>,
 }
@@ -60,7 +62,7 @@ pub struct LocalProvider {
 impl LocalProvider {
     pub fn new(settings: LocalSettings) -> Self {
         Self {
-            fences: Fences::beside(&settings.endpoints_dir),
+            endpoints: LocalEndpoints::new(&settings.endpoints_dir),
             settings: Arc::new(settings),
             transport: Transport::new(),
             changes: watch::Sender::new(0),
@@ -81,39 +83,6 @@ impl LocalProvider {
         ["/dev/nvidia0", "/proc/driver/nvidia/version"].iter().any(|path| std::path::Path::new(path).exists())
     }
 
-    fn folder(&self, endpoint_id: &EndpointId) -> Folder {
-        Folder::new(self.settings.endpoints_dir.join(endpoint_id.as_str()))
-    }
-
-    /// A folder that says nothing of its owner refuses nobody.
-    fn claim_owned(&self, folder: &Folder, mandate: &Mandate) -> Result<(), Error> {
-        match folder.record()? {
-            Some(record) => self.fences.claim(&record.owner.scope, mandate),
-            None => Ok(()),
-        }
-    }
-
-    fn existing(&self, endpoint_id: &EndpointId) -> Result<Folder, Error> {
-        let folder = self.folder(endpoint_id);
-        if folder.exists() { Ok(folder) } else { Err(Error::NoEndpoint { endpoint_id: endpoint_id.clone() }) }
-    }
-
-    fn observe_all(&self, wanted: impl Fn(&ObservedEndpoint) -> bool) -> Result<Inventory, Error> {
-        let mut inventory = Inventory { completeness: Completeness::Complete, endpoints: Vec::new() };
-        for folder in Folder::all(&self.settings.endpoints_dir)? {
-            match observe(&folder) {
-                Ok(endpoint) => inventory.endpoints.extend(endpoint.filter(&wanted)),
-                // One folder that cannot be understood makes only itself unknown.
-                Err(error) => {
-                    let path = folder.path().display();
-                    tracing::warn!(%error, "{path} cannot be read; remove the folder if it is of no use");
-                    inventory.completeness = Completeness::Partial;
-                }
-            }
-        }
-        Ok(inventory)
-    }
-
     /// What may take long or fail is done before anything that runs is stopped.
     async fn python_for(&self, request: &EndpointRequest) -> Result<PathBuf, Error> {
         let requirements = self.requirement_set(request.resource()?);
@@ -127,7 +96,7 @@ impl LocalProvider {
         request: &EndpointRequest,
         python: &Path,
     ) -> Result<ObservedEndpoint, Error> {
-        let folder = self.folder(endpoint_id);
+        let folder = self.endpoints.folder(endpoint_id);
         let resource = request.resource()?;
         folder.write(
             &FolderRecord {
@@ -157,7 +126,7 @@ impl Provider for LocalProvider {
 
     /// The queue's jobs lie in the endpoint's folder.
     fn in_place(&self) -> &'static [EndpointKind] {
-        &[EndpointKind::Queue]
+        LocalEndpoints::IN_PLACE
     }
 
     fn limits(&self) -> Limits {
@@ -170,25 +139,15 @@ impl Provider for LocalProvider {
     }
 
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {
-        Box::pin(async move { self.observe_all(|endpoint| endpoint.owner.scope == *scope) })
+        Box::pin(async move { self.endpoints.inventory(scope) })
     }
 
     fn inventory_of_all(&self) -> Pending<'_, Inventory> {
-        Box::pin(async move { self.observe_all(|_| true) })
+        Box::pin(async move { self.endpoints.inventory_of_all() })
     }
 
     fn find<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, Existence> {
-        Box::pin(async move {
-            let folder = self.folder(endpoint_id);
-            Ok(match observe(&folder) {
-                Ok(Some(endpoint)) => Existence::Present(Box::new(endpoint)),
-                Ok(None) => Existence::Absent,
-                Err(error) => {
-                    tracing::warn!(%error, "{} cannot be read", folder.path().display());
-                    Existence::Unknown
-                }
-            })
-        })
+        Box::pin(async move { Ok(self.endpoints.find(endpoint_id)) })
     }
 
     /// Endpoints of this machine see its folders as they are; there is nothing to make.
@@ -199,15 +158,15 @@ impl Provider for LocalProvider {
     fn create<'a>(&'a self, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
             let endpoint_id = endpoint_id(&request.owner.resource, &request.idempotency_key);
-            self.fences.claim(&request.owner.scope, &request.mandate)?;
-            if let Some(endpoint) = observe(&self.folder(&endpoint_id))?
+            self.endpoints.claim(&request.owner.scope, &request.mandate)?;
+            if let Some(endpoint) = observe(&self.endpoints.folder(&endpoint_id))?
                 && endpoint.phase == ObservedPhase::Running
                 && endpoint.url.is_some()
             {
                 return Ok(endpoint);
             }
             let python = self.python_for(request).await?;
-            self.fences.claim(&request.owner.scope, &request.mandate)?;
+            self.endpoints.claim(&request.owner.scope, &request.mandate)?;
             self.start(&endpoint_id, request, &python).await
         })
     }
@@ -218,10 +177,10 @@ impl Provider for LocalProvider {
         request: &'a EndpointRequest,
     ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
-            let folder = self.existing(endpoint_id)?;
-            self.fences.claim(&request.owner.scope, &request.mandate)?;
+            let folder = self.endpoints.existing(endpoint_id)?;
+            self.endpoints.claim(&request.owner.scope, &request.mandate)?;
             let python = self.python_for(request).await?;
-            self.fences.claim(&request.owner.scope, &request.mandate)?;
+            self.endpoints.claim(&request.owner.scope, &request.mandate)?;
             process::stop(&folder, endpoint_id).await?;
             self.start(endpoint_id, request, &python).await
         })
@@ -234,8 +193,8 @@ impl Provider for LocalProvider {
     ) -> Pending<'a, ObservedEndpoint> {
         Box::pin(async move {
             let no_endpoint = || Error::NoEndpoint { endpoint_id: endpoint_id.clone() };
-            let folder = self.existing(endpoint_id)?;
-            self.fences.claim(&request.owner.scope, &request.mandate)?;
+            let folder = self.endpoints.existing(endpoint_id)?;
+            self.endpoints.claim(&request.owner.scope, &request.mandate)?;
             let endpoint = observe(&folder)?.ok_or_else(no_endpoint)?;
             let url = endpoint.url.clone().ok_or_else(no_endpoint)?;
             let child = Endpoint::with_transport(self.transport.clone(), &url, Some(request.token.clone()));
@@ -251,22 +210,14 @@ impl Provider for LocalProvider {
 
     fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
         Box::pin(async move {
-            let folder = self.existing(endpoint_id)?;
-            self.claim_owned(&folder, mandate)?;
+            let folder = self.endpoints.existing(endpoint_id)?;
+            self.endpoints.claim_owned(&folder, mandate)?;
             process::stop(&folder, endpoint_id).await
         })
     }
 
     fn delete<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
-        Box::pin(async move {
-            let folder = self.folder(endpoint_id);
-            if folder.exists() {
-                self.claim_owned(&folder, mandate)?;
-                process::stop(&folder, endpoint_id).await?;
-                folder.remove()?;
-            }
-            Ok(())
-        })
+        Box::pin(self.endpoints.delete(endpoint_id, mandate))
     }
 
     fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health> {
@@ -279,23 +230,6 @@ impl Provider for LocalProvider {
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
-}
-
-/// What a folder says, and what the kernel says about the process in it. `None` for folders that were never finished.
-fn observe(folder: &Folder) -> Result<Option<ObservedEndpoint>, Error> {
-    let Some(record) = folder.record()? else { return Ok(None) };
-    let running = folder.is_locked()?;
-    let spec = folder.manifest()?.and_then(|mut manifest| manifest.resources.remove(&record.owner.resource));
-    Ok(Some(ObservedEndpoint {
-        endpoint_id: record.endpoint_id,
-        owner: record.owner,
-        idempotency_key: record.idempotency_key,
-        config_hash: record.config_hash,
-        phase: if running { ObservedPhase::Running } else { ObservedPhase::Stopped },
-        url: if running { folder.announcement()?.map(|announcement| announcement.url) } else { None },
-        spec: spec.map(|resource| Box::new(resource.spec)),
-        mothership_url: record.mothership_url,
-    }))
 }
 
 /// Follows from resource and key, so that a repeated create finds the first one's folder.

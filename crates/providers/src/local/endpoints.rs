@@ -1,0 +1,123 @@
+//! The endpoints of one run directory, without what it takes to start one.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use flash_model::{
+    Completeness, EndpointId, EndpointKind, Existence, Inventory, ObservedEndpoint, ObservedPhase, Scope,
+};
+
+use super::fence::Fences;
+use super::folder::Folder;
+use super::process;
+use crate::Error;
+use crate::provider::Mandate;
+
+/// Whoever only looks, or removes, needs no Python: all of [`LocalProvider`](super::LocalProvider) that works without.
+#[derive(Debug, Clone)]
+pub struct LocalEndpoints {
+    dir: PathBuf,
+    fences: Fences,
+}
+
+impl LocalEndpoints {
+    /// The queue's jobs lie in the endpoint's folder.
+    pub const IN_PLACE: &'static [EndpointKind] = &[EndpointKind::Queue];
+
+    /// `dir` holds one folder per endpoint. It need not exist, and is not made.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), fences: Fences::beside(dir) }
+    }
+
+    /// Everything that carries the tag of `scope`.
+    pub fn inventory(&self, scope: &Scope) -> Result<Inventory, Error> {
+        self.observe_all(|endpoint| endpoint.owner.scope == *scope)
+    }
+
+    /// Everything that carries a tag of ours, of whatever app and environment.
+    pub fn inventory_of_all(&self) -> Result<Inventory, Error> {
+        self.observe_all(|_| true)
+    }
+
+    pub fn find(&self, endpoint_id: &EndpointId) -> Existence {
+        let folder = self.folder(endpoint_id);
+        match observe(&folder) {
+            Ok(Some(endpoint)) => Existence::Present(Box::new(endpoint)),
+            Ok(None) => Existence::Absent,
+            Err(error) => {
+                tracing::warn!(%error, "{} cannot be read", folder.path().display());
+                Existence::Unknown
+            }
+        }
+    }
+
+    /// When it was last started, as far as the disk says.
+    pub fn started_at(&self, endpoint_id: &EndpointId) -> Option<SystemTime> {
+        self.folder(endpoint_id).written_at()
+    }
+
+    /// Stops its process and removes it with its queue. Removing what does not exist is success.
+    pub async fn delete(&self, endpoint_id: &EndpointId, mandate: &Mandate) -> Result<(), Error> {
+        let folder = self.folder(endpoint_id);
+        if folder.exists() {
+            self.claim_owned(&folder, mandate)?;
+            process::stop(&folder, endpoint_id).await?;
+            folder.remove()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn folder(&self, endpoint_id: &EndpointId) -> Folder {
+        Folder::new(self.dir.join(endpoint_id.as_str()))
+    }
+
+    pub(super) fn existing(&self, endpoint_id: &EndpointId) -> Result<Folder, Error> {
+        let folder = self.folder(endpoint_id);
+        if folder.exists() { Ok(folder) } else { Err(Error::NoEndpoint { endpoint_id: endpoint_id.clone() }) }
+    }
+
+    pub(super) fn claim(&self, scope: &Scope, mandate: &Mandate) -> Result<(), Error> {
+        self.fences.claim(scope, mandate)
+    }
+
+    /// A folder that says nothing of its owner refuses nobody.
+    pub(super) fn claim_owned(&self, folder: &Folder, mandate: &Mandate) -> Result<(), Error> {
+        match folder.record()? {
+            Some(record) => self.claim(&record.owner.scope, mandate),
+            None => Ok(()),
+        }
+    }
+
+    fn observe_all(&self, wanted: impl Fn(&ObservedEndpoint) -> bool) -> Result<Inventory, Error> {
+        let mut inventory = Inventory { completeness: Completeness::Complete, endpoints: Vec::new() };
+        for folder in Folder::all(&self.dir)? {
+            match observe(&folder) {
+                Ok(endpoint) => inventory.endpoints.extend(endpoint.filter(&wanted)),
+                // One folder that cannot be understood makes only itself unknown.
+                Err(error) => {
+                    let path = folder.path().display();
+                    tracing::warn!(%error, "{path} cannot be read; remove the folder if it is of no use");
+                    inventory.completeness = Completeness::Partial;
+                }
+            }
+        }
+        Ok(inventory)
+    }
+}
+
+/// What a folder says, and what the kernel says about the process in it. `None` for folders that were never finished.
+pub(super) fn observe(folder: &Folder) -> Result<Option<ObservedEndpoint>, Error> {
+    let Some(record) = folder.record()? else { return Ok(None) };
+    let running = folder.is_locked()?;
+    let spec = folder.manifest()?.and_then(|mut manifest| manifest.resources.remove(&record.owner.resource));
+    Ok(Some(ObservedEndpoint {
+        endpoint_id: record.endpoint_id,
+        owner: record.owner,
+        idempotency_key: record.idempotency_key,
+        config_hash: record.config_hash,
+        phase: if running { ObservedPhase::Running } else { ObservedPhase::Stopped },
+        url: if running { folder.announcement()?.map(|announcement| announcement.url) } else { None },
+        spec: spec.map(|resource| Box::new(resource.spec)),
+        mothership_url: record.mothership_url,
+    }))
+}
