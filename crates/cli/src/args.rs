@@ -11,7 +11,7 @@ use flash_artifact::size::ByteSize;
 use flash_artifact::{Include, Platform, PythonVersion};
 use flash_model::{AppName, EnvironmentName, Scope, Secret};
 
-pub(crate) use self::reconcile::PlanArgs;
+pub(crate) use self::reconcile::{PlanArgs, WatchArgs};
 
 /// Runs Python functions as endpoints that scale, call each other and stay up.
 #[derive(Debug, Parser)]
@@ -64,6 +64,8 @@ pub(crate) struct RunArgs {
     /// Leave running endpoints as they are when files change
     #[arg(long)]
     pub(crate) no_reload: bool,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
     /// What happens anyway; accepted for those who are used to typing it
     #[arg(long, hide = true, conflicts_with = "no_reload")]
     pub(crate) reload: bool,

@@ -103,6 +103,13 @@ codes! {
     StateNotFound = "FL407", "no such state";
     StateUrl = "FL408", "state URL cannot be used";
     NotRestored = "FL409", "state not restored";
+    InvalidPlanFile = "FL410", "plan file cannot be used";
+    NotConverged = "FL411", "not everything became ready";
+    CodeIsAnother = "FL412", "generation had other code";
+    UnknownGeneration = "FL413", "no such generation";
+    InsideEndpoint = "FL414", "mothership inside an endpoint";
+    NoConsent = "FL415", "deletion without consent";
+    TestFailed = "FL416", "endpoint did not pass the test";
     ChildIsMothership = "FL420", "endpoint that would be a mothership";
     Drifted = "FL421", "endpoint changed by somebody else";
 }

@@ -1,6 +1,7 @@
 //! Of the commands that plan, apply and watch over endpoints.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flash_mothership::Drift;
 
@@ -18,15 +19,26 @@ pub(crate) struct PlanArgs {
     /// Exit with 3 if there is something to do
     #[arg(long)]
     pub(crate) exit_code: bool,
-    #[command(flatten)]
-    pub(crate) drift: DriftArgs,
+    /// What happens to endpoints that somebody else changed: repair or report
+    #[arg(long, default_value = "repair", value_name = "WHAT", value_parser = drift)]
+    pub(crate) drift: Drift,
 }
 
+/// How a mothership looks after what runs.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct DriftArgs {
+pub(crate) struct WatchArgs {
     /// What happens to endpoints that somebody else changed: repair or report
-    #[arg(long = "drift", default_value = "repair", value_name = "WHAT", value_parser = drift)]
-    pub(crate) policy: Drift,
+    #[arg(long, default_value = "repair", value_name = "WHAT", value_parser = drift)]
+    pub(crate) drift: Drift,
+    /// Look at what exists at least this often
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    period: u32,
+}
+
+impl WatchArgs {
+    pub(crate) fn period(&self) -> Duration {
+        Duration::from_secs(self.period.into())
+    }
 }
 
 fn drift(text: &str) -> Result<Drift, String> {

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod boot;
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod explain;

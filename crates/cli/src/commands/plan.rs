@@ -24,7 +24,7 @@ pub(crate) fn plan(args: &PlanArgs, printer: Printer) -> Result<ExitCode, Failur
     let scan = project.scan(&project.select()?, CodeFrom::Folder, printer)?;
     let (run_dir, scope) = (RunDir::of(&project.root), project.scope());
     let observed = block_on(Observed::of(&run_dir, &scope))?;
-    let file = observed.plan(scope, args.drift.policy, scan.manifest);
+    let file = observed.plan(scope, args.drift, scan.manifest);
     let json = file.to_json();
     let json = json.map_err(|error| Failure::because("the plan cannot be written as JSON", &error))?;
     if args.json {

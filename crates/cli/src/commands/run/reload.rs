@@ -11,7 +11,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{blocking, desired};
+use super::super::boot::{blocking, desired};
 use crate::error::Failure;
 use crate::printer::Printer;
 use crate::project::{CodeFrom, Project};

@@ -10,22 +10,12 @@ use flash_providers::local::python::{Cancel, Environments, interpreter};
 use flash_scan::Scan;
 
 use super::super::installing::{self, Job};
-use super::blocking;
-use crate::args::RunArgs;
+use super::{Boot, blocking};
 use crate::error::Failure;
 use crate::printer::Printer;
-use crate::project::Project;
-use crate::run_dir::RunDir;
 
-pub(super) async fn provider(
-    args: &RunArgs,
-    project: &Project,
-    run_dir: &RunDir,
-    printer: Printer,
-    scan: &Scan,
-    cancel: Cancel,
-) -> Result<LocalProvider, Failure> {
-    let (python, project, run_dir) = (args.python.clone(), project.clone(), run_dir.clone());
+pub(super) async fn provider(boot: &Boot, scan: &Scan, cancel: Cancel) -> Result<LocalProvider, Failure> {
+    let Boot { project, run_dir, python, printer } = boot.clone();
     let envs_dir = crate::environment::path(crate::environment::ENVS_DIR);
     let resources: Vec<_> = scan.manifest.resources.values().cloned().collect();
     blocking(move || {
