@@ -11,7 +11,7 @@ use flash_artifact::size::ByteSize;
 use flash_artifact::{Include, Platform, PythonVersion};
 use flash_model::{AppName, EnvironmentName, Scope, Secret};
 
-pub(crate) use self::reconcile::{PlanArgs, WatchArgs};
+pub(crate) use self::reconcile::{ApplyArgs, MothershipArgs, PlanArgs, RollbackArgs, WatchArgs};
 
 /// Runs Python functions as endpoints that scale, call each other and stay up.
 #[derive(Debug, Parser)]
@@ -27,6 +27,12 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show what applying the project would do, and do nothing
     Plan(PlanArgs),
+    /// Do exactly what a plan file says, or nothing
+    Apply(ApplyArgs),
+    /// Apply an earlier generation's specifications again
+    Rollback(RollbackArgs),
+    /// Serve what was applied, and take over when whoever leads is gone
+    Mothership(MothershipArgs),
     /// Write the manifest and the artifact to the project's .flash folder
     Build(BuildArgs),
     /// Print the project's manifest as JSON

@@ -47,6 +47,9 @@ fn main() -> ExitCode {
 fn dispatch(command: Command, printer: Printer) -> Result<ExitCode, Failure> {
     match command {
         Command::Plan(args) => return commands::plan::plan(&args, printer),
+        Command::Apply(args) => commands::apply::apply(&args, printer),
+        Command::Rollback(args) => commands::rollback::rollback(&args, printer),
+        Command::Mothership(args) => commands::mothership::mothership(&args, printer),
         Command::Run(args) => commands::run::run(&args, printer),
         Command::Serve => commands::serve::serve(printer),
         Command::Build(args) => commands::build::build(&args, printer),

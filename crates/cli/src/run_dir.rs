@@ -29,20 +29,41 @@ pub(crate) struct Lock {
     _file: File,
 }
 
+/// An announcement that is withdrawn when dropped.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    _file: File,
+    path: PathBuf,
+}
+
 impl RunDir {
     pub(crate) fn of(project_root: &Path) -> Self {
         Self { root: project_root.join(".flash") }
     }
 
-    /// The nearest one with a running mothership, from `start` upward. An announcement is believed only while the lock
-    /// is held: after a crash somebody else may listen on that port, and would be sent our token.
+    /// Of the nearest project with a running mothership, from `start` upward.
     pub(crate) fn find_running(start: &Path) -> Option<MothershipAnnouncement> {
-        start.ancestors().map(Self::of).find(Self::is_locked)?.announcement()
+        start.ancestors().find_map(|folder| Self::of(folder).running().into_iter().next())
+    }
+
+    /// Motherships of this project that run: the one that holds the lock, then those that only joined. An announcement is
+    /// believed only while its lock is held: after a crash somebody else may listen on that port, and would be sent our
+    /// token.
+    pub(crate) fn running(&self) -> Vec<MothershipAnnouncement> {
+        let holder = if self.is_locked() { self.announcement() } else { None };
+        let entries = fs::read_dir(self.joined_dir()).into_iter().flatten().flatten();
+        let mut joined: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        joined.sort();
+        let read = |path: PathBuf| {
+            let is_json = path.extension().is_some_and(|extension| extension == "json");
+            let held = is_json && is_held(&path);
+            held.then(|| serde_json::from_slice(&fs::read(&path).ok()?).ok()).flatten()
+        };
+        holder.into_iter().chain(joined.into_iter().filter_map(read)).collect()
     }
 
     fn is_locked(&self) -> bool {
-        let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        File::open(self.lock_path()).is_ok_and(held)
+        is_held(&self.lock_path())
     }
 
     /// Makes the folders, out of git's sight.
@@ -167,6 +188,36 @@ impl RunDir {
         let _ = fs::remove_file(self.announcement_path());
     }
 
+    /// Announces a mothership beside others, for as long as the result is held. What dead ones left goes.
+    pub(crate) fn join(&self, announcement: &MothershipAnnouncement) -> Result<Joined, Failure> {
+        let failed =
+            |error: &dyn std::error::Error| Failure::because("the mothership cannot be announced", error);
+        let dir = self.joined_dir();
+        fs::create_dir_all(&dir).map_err(|error| failed(&error))?;
+        for entry in fs::read_dir(&dir).map_err(|error| failed(&error))?.flatten() {
+            let is_json = entry.path().extension().is_some_and(|extension| extension == "json");
+            if is_json && !is_held(&entry.path()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let bytes = serde_json::to_vec_pretty(announcement).map_err(|error| failed(&error))?;
+        let path = dir.join(format!("{}.json", announcement.pid));
+        let lock = || -> io::Result<File> {
+            // Locked before it has its name, so that nobody takes it for a dead one's.
+            let temporary = path.with_extension("joining");
+            write_private(&temporary, &bytes)?;
+            let file = File::open(&temporary)?;
+            file.try_lock().map_err(io::Error::from)?;
+            fs::rename(&temporary, &path)?;
+            Ok(file)
+        };
+        Ok(Joined { _file: lock().map_err(|error| failed(&error))?, path: path.clone() })
+    }
+
+    fn joined_dir(&self) -> PathBuf {
+        self.root.join("run/motherships")
+    }
+
     fn announcement(&self) -> Option<MothershipAnnouncement> {
         serde_json::from_slice(&fs::read(self.announcement_path()).ok()?).ok()
     }
@@ -195,6 +246,17 @@ pub(crate) fn token(path: &Path) -> Result<Secret, Failure> {
     let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     write_private(path, token.as_bytes()).map_err(|error| failed(&error))?;
     Ok(Secret::new(token))
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn is_held(path: &Path) -> bool {
+    let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    File::open(path).is_ok_and(held)
 }
 
 /// Somebody who only looks whether a mothership runs holds the lock for a moment too.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use flash_model::wire::MOTHERSHIP_CALL_PATH;
-use flash_model::{Manifest, Secret};
+use flash_model::wire::{APPLY_PATH, MOTHERSHIP_CALL_PATH, RESOURCES_PATH, ROLLBACK_PATH, RollbackRequest};
+use flash_model::{Manifest, Outcome, Secret};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::Value;
@@ -14,6 +14,8 @@ use crate::{Error, Transport};
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Beyond the asked-for wait.
 const MANIFEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a plan to be compared and written down, beyond the asked-for wait.
+const STEER_TIMEOUT: Duration = Duration::from_secs(90);
 /// A call is bounded by the endpoint's own execution time-out; this only ends what nobody waits for any more.
 const CALL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -83,6 +85,30 @@ impl Mothership {
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.body = Some(kwargs.to_string().into());
         self.transport.send(request).await?.success()?.json("JSON")
+    }
+
+    /// Has exactly the plan of a plan file applied, and gives back what had become of it after `wait`.
+    pub async fn apply(&self, plan_file: String, wait: Duration) -> Result<Outcome, Error> {
+        self.steer(APPLY_PATH, plan_file, wait).await
+    }
+
+    /// Has an earlier generation applied as a new one, and gives back what had become of it after `wait`.
+    pub async fn rollback(&self, generation: u64, wait: Duration) -> Result<Outcome, Error> {
+        let body = serde_json::to_string(&RollbackRequest { generation }).unwrap_or_default();
+        self.steer(ROLLBACK_PATH, body, wait).await
+    }
+
+    /// Of every resource whether it is as the applied manifest wants it.
+    pub async fn resources(&self) -> Result<Outcome, Error> {
+        self.send(Method::GET, RESOURCES_PATH, MANIFEST_TIMEOUT).await?.success()?.json("an outcome")
+    }
+
+    async fn steer(&self, path: &str, body: String, wait: Duration) -> Result<Outcome, Error> {
+        let path = format!("{path}?wait={}", wait.as_secs());
+        let mut request = self.request(Method::POST, &path, STEER_TIMEOUT + wait);
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = Some(body.into());
+        self.transport.send(request).await?.success()?.json("an outcome")
     }
 
     async fn send(&self, method: Method, path: &str, timeout: Duration) -> Result<Answer, Error> {

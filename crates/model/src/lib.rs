@@ -20,6 +20,7 @@ pub mod lease;
 mod manifest;
 pub mod openapi;
 mod origin;
+mod outcome;
 mod record;
 mod resource;
 mod retry;
@@ -41,6 +42,7 @@ pub use inventory::{Completeness, Existence, Health, Inventory, ObservedEndpoint
 pub use lease::{Lease, LeaseRefusal, LeaseRequest, LeaseState};
 pub use manifest::{DEFAULT_GENERATED_AT, MANIFEST_VERSION, Manifest, ManifestError, Provisioned, Resource};
 pub use origin::Provenance;
+pub use outcome::{End, OUTCOME_FAILED_FOR_MS, Outcome, ResourceOutcome};
 pub use record::{Applied, Intent, IntentAction, ResourceRecord, ResourceStatus, StateSnapshot};
 pub use resource::{EndpointKind, Hardware, ResourceSpec, Scaler, ScalerType, VolumeSpec};
 pub use retry::Retry;

@@ -159,9 +159,11 @@ impl Front {
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let discovery = Discovery::new(&project_name);
-        let (stop, mut stopped) = watch::channel(Ending::None);
-        let stopped = async move { drop(stopped.wait_for(|ending| *ending != Ending::None).await) };
-        let http = http::State::new(discovery.clone(), token.clone(), address.ip().is_loopback());
+        let (stop, stopped) = watch::channel(Ending::None);
+        let is_loopback = address.ip().is_loopback();
+        let http = http::State::new(discovery.clone(), token.clone(), is_loopback, stopped.clone());
+        let mut ending = stopped;
+        let stopped = async move { drop(ending.wait_for(|ending| *ending != Ending::None).await) };
         let server = tokio::spawn(http::serve(listener, http::router(http.clone()), stopped));
         Ok(Self { http, discovery, token, url: local_url(address), stop, server })
     }

@@ -4,6 +4,7 @@ use flash_model::{Manifest, ManifestError, MothershipId, ResourceName, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::planner::idempotency_key;
 use crate::{Drift, Plan};
 
 /// What the field `format` says of every plan file.
@@ -91,6 +92,24 @@ impl PlanFile {
             }
         }
         Ok(file)
+    }
+
+    /// The plan as it would have been made in the state `lineage`. One that was made before there was a state belongs to
+    /// whichever is made first; any other belongs to its own, and is None in another.
+    pub fn plan_in(&self, lineage: &MothershipId) -> Option<Plan> {
+        let mut plan = self.plan.clone();
+        if self.lineage.as_ref().is_some_and(|own| own != lineage) {
+            return None;
+        }
+        if self.lineage.is_none() {
+            let serial = plan.state_serial;
+            for step in plan.steps.iter_mut().filter(|step| step.idempotency_key.is_some()) {
+                let Some(desired) = &step.desired else { continue };
+                step.idempotency_key =
+                    Some(idempotency_key(&self.scope, Some(lineage), serial, &step.resource, desired));
+            }
+        }
+        Some(plan)
     }
 
     /// Two-space indented, keys sorted, newline at the end.

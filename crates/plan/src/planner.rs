@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use flash_model::{
-    Completeness, IdempotencyKey, IntentAction, Inventory, Manifest, ObservedEndpoint, ObservedPhase,
-    Resource, ResourceName, ResourceRecord, StateSnapshot, sha256_hex,
+    Completeness, IdempotencyKey, IntentAction, Inventory, Manifest, MothershipId, ObservedEndpoint,
+    ObservedPhase, Resource, ResourceName, ResourceRecord, Scope, StateSnapshot, sha256_hex,
 };
 
 use crate::{Action, Deferred, Drift, Plan, Policy, Reason, Step, field_changes, order};
@@ -188,15 +188,24 @@ impl Planner<'_> {
         self.deferred.push(Deferred { resource: resource.clone(), why: why.to_owned() });
     }
 
-    /// Made from what was planned from, so that planning stays pure and a repeated plan repeats its keys. No later state
-    /// has the same serial, so a key is never used again: what arrives late for an earlier one cannot hit a later endpoint.
     fn idempotency_key(&self, name: &ResourceName, desired: &Resource) -> IdempotencyKey {
-        let lineage = self.state.lineage.as_ref().map_or("", |lineage| lineage.as_str());
-        let (scope, serial) = (&self.policy.scope, self.state.serial);
-        let digest =
-            sha256_hex(format!("{scope}\n{lineage}\n{serial}\n{name}\n{}", desired.config_hash).as_bytes());
-        IdempotencyKey::new(&digest[..32]).unwrap_or_else(|_| unreachable!("32 hex digits are a key"))
+        idempotency_key(&self.policy.scope, self.state.lineage.as_ref(), self.state.serial, name, desired)
     }
+}
+
+/// Made from what was planned from, so that planning stays pure and a repeated plan repeats its keys. No later state
+/// has the same serial, so a key is never used again: what arrives late for an earlier one cannot hit a later endpoint.
+pub(crate) fn idempotency_key(
+    scope: &Scope,
+    lineage: Option<&MothershipId>,
+    serial: u64,
+    name: &ResourceName,
+    desired: &Resource,
+) -> IdempotencyKey {
+    let lineage = lineage.map_or("", |lineage| lineage.as_str());
+    let digest =
+        sha256_hex(format!("{scope}\n{lineage}\n{serial}\n{name}\n{}", desired.config_hash).as_bytes());
+    IdempotencyKey::new(&digest[..32]).unwrap_or_else(|_| unreachable!("32 hex digits are a key"))
 }
 
 /// Takes the endpoint that stands for the resource out of what was observed: the recorded one and no other; where none

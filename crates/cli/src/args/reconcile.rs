@@ -1,9 +1,12 @@
 //! Of the commands that plan, apply and watch over endpoints.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use flash_mothership::Drift;
+
+use super::host;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PlanArgs {
@@ -22,6 +25,77 @@ pub(crate) struct PlanArgs {
     /// What happens to endpoints that somebody else changed: repair or report
     #[arg(long, default_value = "repair", value_name = "WHAT", value_parser = drift)]
     pub(crate) drift: Drift,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ApplyArgs {
+    /// The plan file, as `flash plan -o FILE` wrote it
+    pub(crate) file: PathBuf,
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Python interpreter for the workers
+    #[arg(long, env = "FLASH_PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RollbackArgs {
+    /// The generation to go back to; default: the one before
+    #[arg(value_name = "GENERATION")]
+    first: Option<String>,
+    /// The project's folder; default: the one you are in
+    #[arg(value_name = "PATH")]
+    second: Option<PathBuf>,
+    /// Show the generations that there are instead
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Python interpreter for the workers
+    #[arg(long, env = "FLASH_PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    /// Print the outcome, or the list, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl RollbackArgs {
+    /// The generation and the folder. A single argument that is no number is a folder; `./3` is one too.
+    pub(crate) fn target(&self) -> (Option<u64>, PathBuf) {
+        let number = self.first.as_ref().and_then(|first| first.parse().ok());
+        let path = match (&self.first, &self.second) {
+            (_, Some(path)) => path.clone(),
+            (Some(first), None) if number.is_none() => first.into(),
+            _ => PathBuf::from("."),
+        };
+        (number, path)
+    }
+
+    /// What stands where a number is to be.
+    pub(crate) fn misplaced(&self) -> Option<&str> {
+        let first = self.first.as_deref()?;
+        (self.second.is_some() && first.parse::<u64>().is_err()).then_some(first)
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MothershipArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Address to listen on
+    #[arg(long, env = "FLASH_HOST", default_value = "127.0.0.1", value_parser = host)]
+    pub(crate) host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, short, env = "FLASH_PORT", default_value_t = 8888)]
+    pub(crate) port: u16,
+    /// Python interpreter for the workers
+    #[arg(long, env = "FLASH_PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
 }
 
 /// How a mothership looks after what runs.

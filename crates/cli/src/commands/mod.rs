@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod apply;
 mod boot;
 pub(crate) mod build;
 pub(crate) mod call;
@@ -7,12 +8,15 @@ pub(crate) mod explain;
 mod installing;
 mod interrupts;
 pub(crate) mod manifest;
+pub(crate) mod mothership;
 pub(crate) mod plan;
 mod planning;
+pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod state;
 pub(crate) mod status;
+mod steering;
 
 use std::path::Path;
 

@@ -4,6 +4,8 @@ pub(crate) mod build;
 pub(crate) mod curl;
 pub(crate) mod diagnostics;
 pub(crate) mod environment;
+pub(crate) mod generations;
+pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod resources;
 pub(crate) mod time;

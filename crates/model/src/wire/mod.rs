@@ -3,6 +3,7 @@
 mod identity;
 mod job;
 mod problem;
+mod rollback;
 mod state;
 
 pub use identity::{EndpointAnnouncement, IdentityResponse, MothershipAnnouncement, MothershipRequest};
@@ -13,6 +14,7 @@ pub use state::{
     LeaseAction, LeaseResponse, LineageRequest, LineageResponse, PatchStatus, PulseResponse,
     ResourceDocument, ResourcePatch, STATE_PATH, ScopesResponse, StateDocument, StateRefusal,
 };
+pub use rollback::RollbackRequest;
 
 /// Body of a binary call: a pickle with its out-of-band buffers. Accepted from token holders only.
 pub const PICKLE_CONTENT_TYPE: &str = "application/vnd.flash.pickle";
@@ -28,3 +30,15 @@ pub const CHILD_IDENTITY_PATH: &str = "/_flash/identity";
 
 /// `PUT`: tells an endpoint where its mothership is now. Accepted from token holders.
 pub const CHILD_MOTHERSHIP_PATH: &str = "/_flash/mothership";
+
+/// `POST`, body a plan file: does exactly that. Accepted from token holders.
+pub const APPLY_PATH: &str = "/api/v1/apply";
+
+/// `POST`, body a [`RollbackRequest`]: applies an earlier generation as a new one. Accepted from token holders.
+pub const ROLLBACK_PATH: &str = "/api/v1/rollback";
+
+/// `GET`: an [`crate::Outcome`] of the applied generation.
+pub const RESOURCES_PATH: &str = "/api/v1/resources";
+
+/// `GET`: the event log, as server-sent events.
+pub const EVENTS_PATH: &str = "/api/v1/events";

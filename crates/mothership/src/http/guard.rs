@@ -24,9 +24,7 @@ fn check(state: &State, request: &Request) -> Result<(), Refusal> {
     let is_open = request.uri().path() == "/ping";
     let is_pickle = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PICKLE_CONTENT_TYPE.as_bytes()));
     if (is_pickle || !state.is_loopback) && !is_open && !state.token.authorizes(header(AUTHORIZATION)) {
-        let problem = Problem::new(Code::Unauthorized, 401, "this request needs the project's token");
-        let hint = "send `Authorization: Bearer <token>`; the token is in .flash/run/mothership.json";
-        return Err(Refusal::from(problem.hint(hint)));
+        return Err(token_needed().into());
     }
     Ok(())
 }
@@ -46,4 +44,10 @@ pub(super) fn check_provenance(is_loopback: bool, request: &Request) -> Result<(
         return Err(Refusal::from(problem.hint("use http://127.0.0.1 or http://localhost")));
     }
     Ok(())
+    Ok(())
+}
+
+pub(super) fn token_needed() -> Problem {
+    Problem::new(Code::Unauthorized, 401, "this request needs the project's token")
+        .hint("send `Authorization: Bearer <token>`; the token is in .flash/run/mothership.json")
 }

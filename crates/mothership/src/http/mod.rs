@@ -1,26 +1,34 @@
 //! The HTTP API of a mothership, and the front door to its endpoints.
 
+mod apply;
 mod calls;
+mod events;
 mod front_door;
 mod guard;
 mod health;
 mod manifest;
 mod pass_on;
 mod problem;
+mod resources;
+mod rollback;
 pub(crate) mod state;
 
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware;
 use axum::routing::{any, get, post};
 use flash_client::Forwarder;
 use flash_model::{Code, Secret, wire};
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 
 use self::state::StateApi;
 use crate::discovery::Discovery;
-use crate::service::Handle;
+use crate::service::{Ending, Handle};
 
 /// Shared by all handlers.
 #[derive(Debug, Clone)]
@@ -35,13 +43,29 @@ pub(crate) struct Inner {
     state_api: StateApi,
     /// None until the project is known.
     handle: OnceLock<Handle>,
+    /// Readers of the event log, a bounded number.
+    subscribers: Arc<Semaphore>,
+    stopped: watch::Receiver<Ending>,
 }
 
 impl State {
-    pub(crate) fn new(discovery: Discovery, token: Secret, is_loopback: bool) -> Self {
+    pub(crate) fn new(
+        discovery: Discovery,
+        token: Secret,
+        is_loopback: bool,
+        stopped: watch::Receiver<Ending>,
+    ) -> Self {
         let (forwarder, state_api) = (Forwarder::new(), StateApi::new(token.clone()));
-        let handle = OnceLock::new();
-        Self(Arc::new(Inner { discovery, token, is_loopback, forwarder, state_api, handle }))
+        Self(Arc::new(Inner {
+            discovery,
+            token,
+            is_loopback,
+            forwarder,
+            state_api,
+            handle: OnceLock::new(),
+            subscribers: Arc::new(Semaphore::new(events::SUBSCRIBERS_MAX)),
+            stopped,
+        }))
     }
 
     /// From here on requests may steer the mothership, and read and write its state.
@@ -51,13 +75,20 @@ impl State {
     }
 
     /// The mothership behind the front, once it has been started.
-    #[expect(dead_code, reason = "for the handlers of /api/v1 that steer")]
     fn mothership(&self) -> Result<&Handle, problem::Refusal> {
         self.0.handle.get().ok_or_else(|| {
             wire::Problem::new(Code::NotReady, 503, "the project is still being read")
                 .hint("try again in a moment")
                 .into()
         })
+    }
+
+    /// For what changes the world: the token is needed on loopback too.
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), problem::Refusal> {
+        if self.0.token.authorizes(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)) {
+            return Ok(());
+        }
+        Err(guard::token_needed().into())
     }
 }
 
@@ -73,6 +104,13 @@ pub(crate) fn router(state: State) -> Router {
         .route("/ping", get(health::ping))
         .route("/manifest", get(manifest::get))
         .route(&format!("{}/{{function}}", wire::MOTHERSHIP_CALL_PATH), post(calls::call))
+        .route(
+            wire::APPLY_PATH,
+            post(apply::apply).layer(DefaultBodyLimit::max(flash_plan::PLAN_FILE_BYTES_MAX)),
+        )
+        .route(wire::ROLLBACK_PATH, post(rollback::rollback))
+        .route(wire::RESOURCES_PATH, get(resources::get))
+        .route(wire::EVENTS_PATH, get(events::get))
         .route("/lb/{endpoint}", any(front_door::root))
         .route("/lb/{endpoint}/{*path}", any(front_door::load_balanced))
         .route("/v2/{endpoint}/{*path}", any(front_door::queue))

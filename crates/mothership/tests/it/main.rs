@@ -9,5 +9,6 @@ mod leadership;
 mod postgres;
 mod reconcile;
 mod state_http;
+mod steer;
 mod store;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 
+use flash_model::MothershipId;
 use flash_plan::{Drift, PlanFile, PlanFileError};
 use flash_testkit::{name, resource, scope};
 use serde_json::{Value, json};
@@ -76,4 +77,19 @@ fn what_is_not_a_plan_file_says_what_is_wrong() {
     }
     let long = " ".repeat(flash_plan::PLAN_FILE_BYTES_MAX + 1);
     assert!(matches!(PlanFile::from_json(&long), Err(PlanFileError::TooLong { .. })));
+}
+
+#[test]
+fn a_plan_from_before_there_was_a_state_is_the_plan_of_the_first_one_and_any_other_of_its_own_only() {
+    let mut world = World::new();
+    world.want("api", resource(3, "a"));
+    let before = PlanFile::new(scope(), None, Drift::Repair, world.manifest.clone(), world.plan());
+    let lineage = MothershipId::new("ms-1").unwrap();
+    world.state.lineage = Some(lineage.clone());
+    assert_ne!(before.plan, world.plan(), "keys are made from the lineage");
+    assert_eq!(before.plan_in(&lineage), Some(world.plan()));
+    let own =
+        PlanFile::new(scope(), Some(lineage.clone()), Drift::Repair, world.manifest.clone(), world.plan());
+    assert_eq!(own.plan_in(&lineage), Some(world.plan()));
+    assert_eq!(own.plan_in(&MothershipId::new("ms-2").unwrap()), None);
 }

@@ -3,6 +3,7 @@
 
 mod convergence;
 mod file;
+mod outcome;
 mod rollout;
 mod transcripts;
 mod world;

@@ -26,6 +26,9 @@ use crate::run_dir::RunDir;
 
 pub(super) use desired::{desired, source};
 
+/// The project's lock file, which the state lies beside.
+pub(super) const LEASE_SEAT: &str = "mothership.lock";
+
 #[derive(Debug, Clone)]
 pub(super) struct Boot {
     pub(super) project: Project,

@@ -18,8 +18,6 @@ use crate::args::RunArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
 
-/// The project's lock file, which the state lies beside.
-const LEASE_SEAT: &str = "mothership.lock";
 /// For installers to end once they are told to.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -128,7 +126,7 @@ impl Session<'_> {
         // We hold the project's lock, so whoever led from under it before is dead and need not be waited for.
         let lease = LeaseSettings::new("flash run")
             .map_err(|error| Failure::because("no randomness on this machine", &error))?
-            .seat(LEASE_SEAT);
+            .seat(boot::LEASE_SEAT);
         let settings = ReconcileSettings {
             period: self.args.watch.period(),
             drift: self.args.watch.drift,

@@ -8,6 +8,7 @@ use flash_mothership::{Event, Handle, Served};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::super::mothership::described;
 use crate::printer::Printer;
 use crate::view;
 
@@ -77,15 +78,7 @@ impl Watch {
     }
 
     fn log(&self, event: &Event) {
-        let line = match event {
-            Event::Status { resource, status, reason: Some(reason) } => {
-                format!("{resource} {status}: {reason}")
-            }
-            Event::Status { resource, status, reason: None } => format!("{resource} {status}"),
-            Event::Step { line, .. } => line.clone(),
-            Event::Trouble { message } => format!("trouble: {message}"),
-            Event::Round { .. } => return,
-        };
+        let Some(line) = described(event) else { return };
         self.printer.notice(format_args!("{:8.2}s  {line}", self.started.elapsed().as_secs_f64()));
     }
 }

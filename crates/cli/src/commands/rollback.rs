@@ -1,0 +1,109 @@
+//! `flash rollback [GENERATION] [PATH] [--list]`: an earlier generation's specifications, as a new generation.
+
+
+use flash_model::{Code, Generation, Manifest};
+use flash_mothership::Drift;
+use flash_mothership::store::{SqliteStore, Store};
+use serde_json::json;
+
+use super::block_on;
+use super::boot::Boot;
+use super::planning::{self, Observed};
+use super::steering::{Change, carry_out};
+use crate::args::RollbackArgs;
+use crate::error::Failure;
+use crate::printer::Printer;
+use crate::project::CodeFrom;
+use crate::view;
+
+const LIST_HINT: &str = "`flash rollback --list` shows what there is";
+
+pub(crate) fn rollback(args: &RollbackArgs, printer: Printer) -> Result<(), Failure> {
+    super::log("error", printer);
+    if let Some(text) = args.misplaced() {
+        return Err(Failure::coded(Code::UnknownGeneration, format!("{text:?} is not the number of a generation"))
+            .hint(LIST_HINT));
+    }
+    let (generation, path) = args.target();
+    let boot = Boot::new(&path, args.python.clone(), printer)?;
+    let scope = boot.project.scope();
+    let store = planning::recorded(&boot.run_dir)?;
+    let generations = match &store {
+        Some(store) => {
+            block_on(async { store.generations(&scope).await.map_err(|error| unreadable(&error)) })?
+        }
+        None => Vec::new(),
+    };
+    if args.list {
+        list(&scope.to_string(), &generations, args.json, printer);
+        return Ok(());
+    }
+    let (Some(store), Some(now)) = (&store, generations.first()) else {
+        return Err(Failure::coded(Code::UnknownGeneration, format!("nothing was ever applied to {scope}"))
+            .hint("`flash run` applies the project"));
+    };
+    let number = match generation {
+        Some(number) if number == now.number => {
+            let what = format!("generation {number} is what is applied now");
+            return Err(Failure::coded(Code::UnknownGeneration, what).hint(LIST_HINT));
+        }
+        Some(number) => number,
+        None => generations.get(1).map(|before| before.number).ok_or_else(|| {
+            let what = format!("there is no generation before {}", now.number);
+            Failure::coded(Code::UnknownGeneration, what)
+        })?,
+    };
+    let manifest = manifest(store, &boot, number)?;
+    let scan = boot.project.scan(&boot.project.select()?, CodeFrom::Folder, printer)?;
+    check_code(number, &manifest, &scan.manifest)?;
+    let observed = block_on(Observed::of(&boot.run_dir, &scope))?;
+    let file = observed.plan(scope, Drift::Repair, manifest);
+    printer.notice(format_args!("back to generation {number}, in {}\n", view::plan::text(&file)));
+    let change = Change { file, rollback: Some(number), purpose: "flash rollback" };
+    carry_out(&boot, &scan, &change, args.json)?;
+    printer.notice(
+        "the project's files still say otherwise: their next change, or `flash run`, applies them again",
+    );
+    Ok(())
+}
+
+fn manifest(store: &SqliteStore, boot: &Boot, number: u64) -> Result<Manifest, Failure> {
+    let scope = boot.project.scope();
+    let stored =
+        block_on(async { store.generation(&scope, number).await.map_err(|error| unreadable(&error)) })?;
+    stored.map(|stored| stored.manifest).ok_or_else(|| {
+        let what = format!("there is no generation {number}, or it is too old");
+        Failure::coded(Code::UnknownGeneration, what).hint(LIST_HINT)
+    })
+}
+
+/// Endpoints run the project's files as they are: only what the specifications say can be brought back.
+fn check_code(number: u64, wanted: &Manifest, files: &Manifest) -> Result<(), Failure> {
+    let differing = wanted.resources.iter().filter_map(|(name, resource)| match files.resources.get(name) {
+        None => Some(format!("{name} (not in the files any more)")),
+        Some(now) if now.code_digest != resource.code_digest => Some(name.to_string()),
+        Some(_) => None,
+    });
+    let names: Vec<String> = differing.collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let what = format!("generation {number} had other code than the files have now: {}", names.join(", "));
+    Err(Failure::coded(Code::CodeIsAnother, what).hint(
+        "check out the files of that time: a project that runs applies them at once, else `flash plan` shows what they change",
+    ))
+}
+
+fn list(scope: &str, generations: &[Generation], as_json: bool, printer: Printer) {
+    if as_json {
+        printer.data(format_args!("{:#}", json!({"scope": scope, "generations": generations})));
+    } else if generations.is_empty() {
+        printer.data(format_args!("nothing was applied to {scope}"));
+    } else {
+        printer.data(view::generations::table(generations));
+    }
+}
+
+fn unreadable(error: &dyn std::error::Error) -> Failure {
+    Failure::because("the history of generations cannot be read", error).code(Code::StoreFailed)
+}
