@@ -11,7 +11,9 @@ use flash_artifact::size::ByteSize;
 use flash_artifact::{Include, Platform, PythonVersion};
 use flash_model::{AppName, EnvironmentName, Scope, Secret};
 
-pub(crate) use self::reconcile::{ApplyArgs, MothershipArgs, PlanArgs, RollbackArgs, WatchArgs};
+pub(crate) use self::reconcile::{
+    ApplyArgs, MothershipArgs, OrphansArgs, PlanArgs, RollbackArgs, TestMothershipArgs, WatchArgs,
+};
 
 /// Runs Python functions as endpoints that scale, call each other and stay up.
 #[derive(Debug, Parser)]
@@ -33,6 +35,11 @@ pub(crate) enum Command {
     Rollback(RollbackArgs),
     /// Serve what was applied, and take over when whoever leads is gone
     Mothership(MothershipArgs),
+    /// Start everything in a throw-away environment, call every function, and remove it all
+    TestMothership(TestMothershipArgs),
+    /// Endpoints that no record names
+    #[command(hide = true)]
+    Orphans(OrphansArgs),
     /// Write the manifest and the artifact to the project's .flash folder
     Build(BuildArgs),
     /// Print the project's manifest as JSON

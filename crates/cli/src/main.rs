@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod environment;
 mod error;
+mod example_call;
 mod printer;
 mod project;
 mod run_dir;
@@ -50,6 +51,8 @@ fn dispatch(command: Command, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Apply(args) => commands::apply::apply(&args, printer),
         Command::Rollback(args) => commands::rollback::rollback(&args, printer),
         Command::Mothership(args) => commands::mothership::mothership(&args, printer),
+        Command::TestMothership(args) => commands::test_mothership::test_mothership(&args, printer),
+        Command::Orphans(args) => commands::orphans::orphans(&args, printer),
         Command::Run(args) => commands::run::run(&args, printer),
         Command::Serve => commands::serve::serve(printer),
         Command::Build(args) => commands::build::build(&args, printer),

@@ -50,6 +50,18 @@ impl Printer {
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 
+    /// What a person at the terminal answers, on one line. None if nobody is there.
+    pub(crate) fn ask(self, question: &str) -> Option<String> {
+        if !self.terminal || !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let mut stderr = std::io::stderr();
+        write!(stderr, "{question}").and_then(|()| stderr.flush()).ok()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).ok()?;
+        Some(answer)
+    }
+
     /// `error: …`, or `error[FL204]: …`.
     pub(crate) fn error(self, code: Option<Code>, text: impl std::fmt::Display) {
         self.labelled("error", code, "\x1b[1;31m", text);

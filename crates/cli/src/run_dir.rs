@@ -21,6 +21,8 @@ const OWNER_ONLY_FOLDER: u32 = 0o700;
 #[derive(Debug, Clone)]
 pub(crate) struct RunDir {
     root: PathBuf,
+    /// State, token, lock and endpoints.
+    run: PathBuf,
 }
 
 /// Held until dropped.
@@ -38,7 +40,38 @@ pub(crate) struct Joined {
 
 impl RunDir {
     pub(crate) fn of(project_root: &Path) -> Self {
-        Self { root: project_root.join(".flash") }
+        let root = project_root.join(".flash");
+        Self { run: root.join("run"), root }
+    }
+
+    /// Beside the project's own, with a state, a token, a lock and endpoints of its own.
+    pub(crate) fn throw_away(&self, name: &str) -> Self {
+        Self { root: self.root.clone(), run: self.throw_away_dir().join(name) }
+    }
+
+    /// Names of those that exist.
+    pub(crate) fn thrown_away(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.throw_away_dir()).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn throw_away_dir(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// All of it but what is shared with others of the project.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        fs::remove_dir_all(&self.run)?;
+        // Goes with the last of them.
+        let _ = fs::remove_dir(self.throw_away_dir());
+        Ok(())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.run
     }
 
     /// Of the nearest project with a running mothership, from `start` upward.
@@ -71,9 +104,8 @@ impl RunDir {
         let make = || -> io::Result<()> {
             // Jobs, logs and state hold what users' functions were given: for their owner only.
             fs::create_dir_all(&self.root)?;
-            let run = self.root.join("run");
-            if !run.exists() {
-                std::fs::DirBuilder::new().mode(OWNER_ONLY_FOLDER).create(&run)?;
+            if !self.run.exists() {
+                std::fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY_FOLDER).create(&self.run)?;
             }
             let ignore = self.root.join(".gitignore");
             if !ignore.exists() {
@@ -128,7 +160,7 @@ impl RunDir {
     }
 
     pub(crate) fn state_path(&self) -> PathBuf {
-        self.root.join("run/state.sqlite")
+        self.run.join("state.sqlite")
     }
 
     pub(crate) fn environments_dir(&self) -> PathBuf {
@@ -140,7 +172,7 @@ impl RunDir {
     }
 
     pub(crate) fn endpoints_dir(&self) -> PathBuf {
-        self.root.join("run/endpoints")
+        self.run.join("endpoints")
     }
 
     /// Fails if another mothership of this project runs.
@@ -174,7 +206,7 @@ impl RunDir {
     }
 
     pub(crate) fn token_path(&self) -> PathBuf {
-        self.root.join("run/token")
+        self.run.join("token")
     }
 
     pub(crate) fn announce(&self, announcement: &MothershipAnnouncement) -> Result<(), Failure> {
@@ -215,7 +247,7 @@ impl RunDir {
     }
 
     fn joined_dir(&self) -> PathBuf {
-        self.root.join("run/motherships")
+        self.run.join("motherships")
     }
 
     fn announcement(&self) -> Option<MothershipAnnouncement> {
@@ -223,11 +255,11 @@ impl RunDir {
     }
 
     fn lock_path(&self) -> PathBuf {
-        self.root.join("run/mothership.lock")
+        self.run.join("mothership.lock")
     }
 
     fn announcement_path(&self) -> PathBuf {
-        self.root.join("run/mothership.json")
+        self.run.join("mothership.json")
     }
 }
 

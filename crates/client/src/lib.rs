@@ -18,6 +18,6 @@ mod transport;
 pub use endpoint::{Endpoint, Ping};
 pub use error::Error;
 pub use forward::{ForwardError, Forwarder, ShownHost};
-pub use mothership::{Fetched, Mothership};
+pub use mothership::{Fetched, Mothership, Reply};
 pub use state::StateManager;
 pub use transport::Transport;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use flash_model::wire::{APPLY_PATH, MOTHERSHIP_CALL_PATH, RESOURCES_PATH, ROLLBACK_PATH, RollbackRequest};
-use flash_model::{Manifest, Outcome, Secret};
+use bytes::Bytes;
+use flash_model::wire::{
+    APPLY_PATH, MOTHERSHIP_CALL_PATH, PROBLEM_CONTENT_TYPE, Problem, RESOURCES_PATH, ROLLBACK_PATH,
+    RollbackRequest,
+};
+use flash_model::{HttpMethod, Manifest, Outcome, Secret};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::Value;
@@ -32,6 +36,15 @@ pub struct Mothership {
 pub enum Fetched {
     NotModified,
     Document { manifest: Box<Manifest>, etag: Option<String> },
+}
+
+/// What came back, from an endpoint or from the mothership itself.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Bytes,
+    /// If the answer is one of Flash's own problem documents.
+    pub problem: Option<Problem>,
 }
 
 impl Mothership {
@@ -85,6 +98,33 @@ impl Mothership {
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.body = Some(kwargs.to_string().into());
         self.transport.send(request).await?.success()?.json("JSON")
+    }
+
+    /// Sends any request through the front door. Whatever the status, an answer is no error.
+    pub async fn ask(
+        &self,
+        method: HttpMethod,
+        path: &str,
+        body: Option<(&'static str, Vec<u8>)>,
+        timeout: Duration,
+    ) -> Result<Reply, Error> {
+        let method = match method {
+            HttpMethod::Get => Method::GET,
+            HttpMethod::Post => Method::POST,
+            HttpMethod::Put => Method::PUT,
+            HttpMethod::Patch => Method::PATCH,
+            HttpMethod::Delete => Method::DELETE,
+        };
+        let mut request = self.request(method, path, timeout);
+        if let Some((content_type, body)) = body {
+            request.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            request.body = Some(body.into());
+        }
+        let answer = self.transport.send(request).await?;
+        let is_problem =
+            answer.text_header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PROBLEM_CONTENT_TYPE));
+        let problem = if is_problem { serde_json::from_slice(&answer.body).ok() } else { None };
+        Ok(Reply { status: answer.status.as_u16(), body: answer.body, problem })
     }
 
     /// Has exactly the plan of a plan file applied, and gives back what had become of it after `wait`.

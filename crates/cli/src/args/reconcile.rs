@@ -98,6 +98,66 @@ pub(crate) struct MothershipArgs {
     pub(crate) watch: WatchArgs,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct OrphansArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Delete them with their queues, after asking
+    #[arg(long)]
+    pub(crate) delete: bool,
+    /// Answer yes
+    #[arg(long, requires = "delete")]
+    pub(crate) yes: bool,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TestMothershipArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Port to listen on meanwhile; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Python interpreter for the workers
+    #[arg(long, env = "FLASH_PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    /// Stop what was started, and leave its folders with the logs until the next test
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Nothing has to be built; accepted for those who are used to typing it
+    #[arg(long, hide = true)]
+    no_build: bool,
+    #[arg(long, hide = true)]
+    image: Option<String>,
+    #[arg(long, hide = true)]
+    endpoint_id: Option<String>,
+    #[arg(long, hide = true)]
+    build_dir: Option<String>,
+}
+
+impl TestMothershipArgs {
+    /// An option of another time, and what is there instead.
+    pub(crate) fn replaced(&self) -> Option<(&'static str, &'static str)> {
+        if self.image.is_some() {
+            return Some(("--image", "endpoints are processes of this machine, and no container is made"));
+        }
+        if self.endpoint_id.is_some() {
+            return Some((
+                "--endpoint-id",
+                "the test has an environment of its own, with a name that nobody has",
+            ));
+        }
+        if self.build_dir.is_some() {
+            return Some(("--build-dir", "the project's files are used as they are; name their folder"));
+        }
+        None
+    }
+}
+
 /// How a mothership looks after what runs.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct WatchArgs {

@@ -9,6 +9,7 @@ mod installing;
 mod interrupts;
 pub(crate) mod manifest;
 pub(crate) mod mothership;
+pub(crate) mod orphans;
 pub(crate) mod plan;
 mod planning;
 pub(crate) mod rollback;
@@ -17,6 +18,7 @@ pub(crate) mod serve;
 pub(crate) mod state;
 pub(crate) mod status;
 mod steering;
+pub(crate) mod test_mothership;
 
 use std::path::Path;
 

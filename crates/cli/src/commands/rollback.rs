@@ -1,6 +1,5 @@
 //! `flash rollback [GENERATION] [PATH] [--list]`: an earlier generation's specifications, as a new generation.
 
-
 use flash_model::{Code, Generation, Manifest};
 use flash_mothership::Drift;
 use flash_mothership::store::{SqliteStore, Store};
@@ -21,8 +20,11 @@ const LIST_HINT: &str = "`flash rollback --list` shows what there is";
 pub(crate) fn rollback(args: &RollbackArgs, printer: Printer) -> Result<(), Failure> {
     super::log("error", printer);
     if let Some(text) = args.misplaced() {
-        return Err(Failure::coded(Code::UnknownGeneration, format!("{text:?} is not the number of a generation"))
-            .hint(LIST_HINT));
+        return Err(Failure::coded(
+            Code::UnknownGeneration,
+            format!("{text:?} is not the number of a generation"),
+        )
+        .hint(LIST_HINT));
     }
     let (generation, path) = args.target();
     let boot = Boot::new(&path, args.python.clone(), printer)?;

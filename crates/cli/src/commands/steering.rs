@@ -38,12 +38,7 @@ pub(super) struct Change {
 }
 
 /// Gives back success only if every resource is as it was to be.
-pub(super) fn carry_out(
-    boot: &Boot,
-    scan: &Scan,
-    change: &Change,
-    as_json: bool,
-) -> Result<(), Failure> {
+pub(super) fn carry_out(boot: &Boot, scan: &Scan, change: &Change, as_json: bool) -> Result<(), Failure> {
     let runtime = boot::runtime()?;
     let result = runtime.block_on(async {
         match boot.run_dir.running().into_iter().next() {

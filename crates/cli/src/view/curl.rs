@@ -1,167 +1,34 @@
-//! A copy-pasteable `curl` line per callable function, with arguments made up from its signature.
+//! A copy-pasteable `curl` line per callable function.
 
-use std::collections::BTreeMap;
+use flash_model::{HttpMethod, Manifest};
+use serde_json::Value;
 
-use flash_model::{
-    EndpointKind, Function, HttpMethod, Manifest, Parameter, ParameterKind, Resource, ResourceName, openapi,
-};
-use serde_json::{Map, Value, json};
-
-use super::resources::front_url;
-
-/// The resource's own classes.
-type Schemas = BTreeMap<String, Value>;
+use crate::example_call::{self, Body, ExampleCall};
 
 pub(crate) fn lines(manifest: &Manifest, url: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (name, resource) in &manifest.resources {
-        if resource.spec.kind == EndpointKind::Asgi {
-            lines.push(format!("curl {}", front_url(name, resource, url)));
-        }
-        for function in &resource.functions {
-            lines.extend(line(name, resource, function, url));
-        }
-    }
-    lines
+    example_call::all(manifest).iter().map(|call| line(call, url)).collect()
 }
 
-/// `None` for what JSON cannot call: a class whose constructor needs arguments.
-fn line(name: &ResourceName, resource: &Resource, function: &Function, url: &str) -> Option<String> {
-    let base = front_url(name, resource, url);
-    match (&function.http_method, &function.http_path) {
-        (Some(method), Some(path)) => {
-            route(&base, *method, path, called(function)?, &resource.schemas).into()
+fn line(call: &ExampleCall, url: &str) -> String {
+    let method = call.method;
+    let url = format!("{url}{}", call.path);
+    match &call.body {
+        None => {
+            let url = if url.contains('?') { format!("'{url}'") } else { url };
+            if method == HttpMethod::Get { format!("curl {url}") } else { format!("curl -X {method} {url}") }
         }
-        _ => {
-            job(resource, function).map(|input| post(&format!("{base}/runsync"), &json!({ "input": input })))
+        Some(Body::Bytes(bytes)) => {
+            let kind = "Content-Type: application/octet-stream";
+            format!("curl -X {method} {url} -H '{kind}' --data-binary '{bytes}'")
         }
+        Some(Body::Json(body)) if method == HttpMethod::Post => format!("curl {}", post(&url, body)),
+        Some(Body::Json(body)) => format!("curl -X {method} {}", post(&url, body)),
     }
-}
-
-/// Parameters of what a route's request runs: the function, or the class's one method.
-fn called(function: &Function) -> Option<&[Parameter]> {
-    if !function.is_class {
-        return Some(&function.parameters);
-    }
-    match function.methods.as_slice() {
-        [method] if required(&function.parameters).next().is_none() => Some(&method.parameters),
-        _ => None,
-    }
-}
-
-fn route(base: &str, method: HttpMethod, path: &str, parameters: &[Parameter], schemas: &Schemas) -> String {
-    let mut path = path.to_owned();
-    let mut rest = Vec::new();
-    for parameter in named(parameters) {
-        let placeholders = [format!("{{{}}}", parameter.name), format!("{{{}:path}}", parameter.name)];
-        match placeholders.iter().find(|placeholder| path.contains(placeholder.as_str())) {
-            Some(placeholder) => {
-                path = path.replace(placeholder, text(&example(parameter, schemas)).as_str());
-            }
-            None if parameter.default.is_none() => rest.push(parameter),
-            None => {}
-        }
-    }
-    let url = format!("{base}{path}");
-    if matches!(method, HttpMethod::Get | HttpMethod::Delete) {
-        let query: Vec<String> = rest
-            .iter()
-            .flat_map(|parameter| match example(parameter, schemas) {
-                // A list is its name repeated.
-                Value::Array(items) => items.iter().map(|item| (&parameter.name, text(item))).collect(),
-                value => vec![(&parameter.name, text(&value))],
-            })
-            .map(|(name, value)| format!("{name}={}", encoded(&value)))
-            .collect();
-        let url = if query.is_empty() { url } else { format!("'{url}?{}'", query.join("&")) };
-        return if method == HttpMethod::Get {
-            format!("curl {url}")
-        } else {
-            format!("curl -X {method} {url}")
-        };
-    }
-    if let [alone] = rest.as_slice()
-        && alone.schema.as_ref().is_some_and(openapi::is_bytes)
-    {
-        let kind = "Content-Type: application/octet-stream";
-        return format!("curl -X {method} {url} -H '{kind}' --data-binary 'hello'");
-    }
-    let body = match rest.as_slice() {
-        [whole] if is_whole_body(whole, schemas) => example(whole, schemas),
-        fields => {
-            Value::Object(fields.iter().map(|field| (field.name.clone(), example(field, schemas))).collect())
-        }
-    };
-    let line = post(&url, &body);
-    if method == HttpMethod::Post { line } else { line.replacen("curl", &format!("curl -X {method}"), 1) }
-}
-
-fn job(resource: &Resource, function: &Function) -> Option<Value> {
-    let mut input = Map::new();
-    let parameters = if function.is_class {
-        if required(&function.parameters).next().is_some() {
-            return None;
-        }
-        let method = function.methods.first()?;
-        if function.methods.len() > 1 {
-            input.insert("method".to_owned(), json!(method.name));
-        }
-        &method.parameters
-    } else {
-        &function.parameters
-    };
-    let mut shown: Vec<&Parameter> = required(parameters).collect();
-    if shown.is_empty() {
-        // Where nothing is needed, one argument still shows how to give them.
-        shown.extend(named(parameters).next());
-    }
-    let arguments =
-        shown.into_iter().map(|parameter| (parameter.name.clone(), example(parameter, &resource.schemas)));
-    if resource.functions.len() > 1 {
-        input.insert("function_name".to_owned(), json!(function.name));
-        input.insert("kwargs".to_owned(), Value::Object(arguments.collect()));
-    } else {
-        input.extend(arguments);
-    }
-    if input.is_empty() {
-        input.insert("__empty".to_owned(), json!(true));
-    }
-    Some(Value::Object(input))
 }
 
 fn post(url: &str, body: &Value) -> String {
     let body = body.to_string().replace('\'', "'\\''");
-    format!("curl {url} -H 'Content-Type: application/json' -d '{body}'")
-}
-
-fn required(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
-    named(parameters).filter(|parameter| parameter.default.is_none())
-}
-
-fn named(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
-    parameters.iter().filter(|parameter| {
-        !matches!(parameter.kind, ParameterKind::VarPositional | ParameterKind::VarKeyword)
-    })
-}
-
-/// A value that the parameter takes; without an annotation a text.
-fn example(parameter: &Parameter, schemas: &Schemas) -> Value {
-    parameter.schema.as_ref().map_or_else(|| json!("hello"), |schema| openapi::example(schema, schemas))
-}
-
-fn is_whole_body(parameter: &Parameter, schemas: &Schemas) -> bool {
-    parameter.schema.as_ref().is_some_and(|schema| openapi::is_object(schema, schemas))
-}
-
-/// For a query: what is not plain is written as `%XX`.
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':');
-    let escaped = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(escaped).collect()
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    format!("{url} -H 'Content-Type: application/json' -d '{body}'")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod curl;
 pub(crate) mod diagnostics;
 pub(crate) mod environment;
 pub(crate) mod generations;
+pub(crate) mod orphans;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod resources;

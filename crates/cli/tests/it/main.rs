@@ -1,14 +1,19 @@
 //! The binary as a person uses it: real processes, real Python workers, real `kill -9`.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where")]
 
+mod apply;
 mod build;
 mod examples;
 mod layering;
+mod mothership;
+mod orphans;
 mod plan;
 mod refuse;
 mod reload;
+mod rollback;
 mod snapshots;
 mod state;
 mod storm;
 mod support;
 mod survive;
+mod test_mothership;

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method};
@@ -12,6 +13,8 @@ use serde_json::Value;
 
 /// Long enough for a first package installation on a slow machine; nothing waits for it to pass.
 const DEADLINE: Duration = Duration::from_secs(180);
+/// Processes of one test have names of their own.
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) struct Project {
     folder: tempfile::TempDir,
@@ -50,8 +53,34 @@ impl Project {
         flash(&self.root()).args(arguments).output().unwrap()
     }
 
+    /// Runs a command to its end: exit status, standard output and standard error.
+    pub(crate) fn shown<I: AsRef<OsStr>>(&self, arguments: &[I]) -> (i32, String, String) {
+        let output = self.flash(arguments);
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// Processes of this project's endpoints that are alive, by endpoint id.
+    pub(crate) fn endpoint_pids(&self) -> Vec<(String, u32)> {
+        endpoint_pids(&self.root().join(".flash/run/endpoints"))
+    }
+
+    /// Those of throw-away environments.
+    pub(crate) fn throw_away_pids(&self) -> Vec<(String, u32)> {
+        let folders = fs::read_dir(self.root().join(".flash/tmp")).into_iter().flatten().flatten();
+        folders.flat_map(|folder| endpoint_pids(&folder.path().join("endpoints"))).collect()
+    }
+
     pub(crate) fn run(&self) -> Running {
         Running::start(self, &[])
+    }
+}
+
+/// Endpoints outlive the commands that started them, but not the test.
+impl Drop for Project {
+    fn drop(&mut self) {
+        for (_, pid) in self.endpoint_pids().into_iter().chain(self.throw_away_pids()) {
+            signal(pid, Signal::KILL);
+        }
     }
 }
 
@@ -68,6 +97,7 @@ pub(crate) fn flash(directory: &Path) -> Command {
 pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) url: String,
+    name: String,
     root: PathBuf,
     http: Client,
 }
@@ -80,23 +110,39 @@ impl Running {
 
     /// With further options of `flash run`.
     pub(crate) fn start_with(project: &Project, options: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_as("run", project, options, environment)
+    }
+
+    /// A mothership by another command, which goes by that name here too.
+    pub(crate) fn start_as(
+        command: &str,
+        project: &Project,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let root = project.root();
-        let log = |name: &str| fs::File::create(root.parent().unwrap().join(name)).unwrap();
+        let name = format!("{command}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let log =
+            |kind: &str| fs::File::create(root.parent().unwrap().join(format!("{name}.{kind}"))).unwrap();
         let child = flash(&root)
-            .args(["run", ".", "--port", "0"])
+            .args([command, ".", "--port", "0"])
             .args(options)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
-            .stdout(log("stdout.txt"))
-            .stderr(log("stderr.txt"))
+            .stdout(log("stdout"))
+            .stderr(log("stderr"))
             .spawn()
             .unwrap();
-        let mut running = Self { child, url: String::new(), root, http: Client::new() };
+        let mut running = Self { child, url: String::new(), name, root, http: Client::new() };
         running.url = running.eventually("announced", |running| {
-            let announcement = fs::read(running.root.join(".flash/run/mothership.json")).ok()?;
-            let announcement: Value = serde_json::from_slice(&announcement).ok()?;
-            let ours = announcement["pid"] == running.child.id();
-            ours.then(|| announcement["url"].as_str().unwrap().to_owned())
+            assert!(running.child.try_wait().unwrap().is_none(), "ended: {}", running.stderr());
+            let pid = running.child.id();
+            let run = running.root.join(".flash/run");
+            let places = [run.join("mothership.json"), run.join(format!("motherships/{pid}.json"))];
+            places.iter().find_map(|place| {
+                let announcement: Value = serde_json::from_slice(&fs::read(place).ok()?).ok()?;
+                (announcement["pid"] == pid).then(|| announcement["url"].as_str().unwrap().to_owned())
+            })
         });
         running
     }
@@ -116,11 +162,11 @@ impl Running {
     }
 
     pub(crate) fn stdout(&self) -> String {
-        fs::read_to_string(self.root.parent().unwrap().join("stdout.txt")).unwrap()
+        fs::read_to_string(self.root.parent().unwrap().join(format!("{}.stdout", self.name))).unwrap()
     }
 
     pub(crate) fn stderr(&self) -> String {
-        fs::read_to_string(self.root.parent().unwrap().join("stderr.txt")).unwrap()
+        fs::read_to_string(self.root.parent().unwrap().join(format!("{}.stderr", self.name))).unwrap()
     }
 
     pub(crate) fn token(&self) -> String {
@@ -161,17 +207,7 @@ impl Running {
 
     /// Processes of this project's endpoints that are alive, by endpoint id.
     pub(crate) fn endpoint_pids(&self) -> Vec<(String, u32)> {
-        let folders = fs::read_dir(self.root.join(".flash/run/endpoints")).into_iter().flatten().flatten();
-        let mut pids: Vec<(String, u32)> = folders
-            .filter_map(|folder| {
-                let identity: Value =
-                    serde_json::from_slice(&fs::read(folder.path().join("endpoint.json")).ok()?).ok()?;
-                let pid = u32::try_from(identity["pid"].as_u64()?).ok()?;
-                is_alive(pid).then(|| (folder.file_name().to_string_lossy().into_owned(), pid))
-            })
-            .collect();
-        pids.sort();
-        pids
+        endpoint_pids(&self.root.join(".flash/run/endpoints"))
     }
 
     pub(crate) fn interrupt(&mut self) -> ExitStatus {
@@ -226,6 +262,20 @@ impl Answer {
     pub(crate) fn parts(&self) -> (u16, Value) {
         (self.status, self.json())
     }
+}
+
+fn endpoint_pids(endpoints: &Path) -> Vec<(String, u32)> {
+    let folders = fs::read_dir(endpoints).into_iter().flatten().flatten();
+    let mut pids: Vec<(String, u32)> = folders
+        .filter_map(|folder| {
+            let identity: Value =
+                serde_json::from_slice(&fs::read(folder.path().join("endpoint.json")).ok()?).ok()?;
+            let pid = u32::try_from(identity["pid"].as_u64()?).ok()?;
+            is_alive(pid).then(|| (folder.file_name().to_string_lossy().into_owned(), pid))
+        })
+        .collect();
+    pids.sort();
+    pids
 }
 
 pub(crate) fn signal(pid: u32, signal: Signal) {

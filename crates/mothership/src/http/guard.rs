@@ -44,7 +44,6 @@ pub(super) fn check_provenance(is_loopback: bool, request: &Request) -> Result<(
         return Err(Refusal::from(problem.hint("use http://127.0.0.1 or http://localhost")));
     }
     Ok(())
-    Ok(())
 }
 
 pub(super) fn token_needed() -> Problem {

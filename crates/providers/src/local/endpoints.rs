@@ -56,6 +56,13 @@ impl LocalEndpoints {
         self.folder(endpoint_id).written_at()
     }
 
+    /// Stops its process and keeps its folder.
+    pub async fn suspend(&self, endpoint_id: &EndpointId, mandate: &Mandate) -> Result<(), Error> {
+        let folder = self.existing(endpoint_id)?;
+        self.claim_owned(&folder, mandate)?;
+        process::stop(&folder, endpoint_id).await
+    }
+
     /// Stops its process and removes it with its queue. Removing what does not exist is success.
     pub async fn delete(&self, endpoint_id: &EndpointId, mandate: &Mandate) -> Result<(), Error> {
         let folder = self.folder(endpoint_id);

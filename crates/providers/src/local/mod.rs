@@ -209,11 +209,7 @@ impl Provider for LocalProvider {
     }
 
     fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
-        Box::pin(async move {
-            let folder = self.endpoints.existing(endpoint_id)?;
-            self.endpoints.claim_owned(&folder, mandate)?;
-            process::stop(&folder, endpoint_id).await
-        })
+        Box::pin(self.endpoints.suspend(endpoint_id, mandate))
     }
 
     fn delete<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
