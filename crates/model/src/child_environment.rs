@@ -17,8 +17,10 @@ pub const IMPORT_ROOT: &str = "FLASH_IMPORT_ROOT";
 pub const WORKER_PYTHON: &str = "FLASH_WORKER_PYTHON";
 /// Folder that holds the `tetra_rp` package.
 pub const SDK_PATH: &str = "FLASH_SDK_PATH";
-/// Folder of this endpoint's lock, identity, queue and route table.
+/// Folder of this endpoint's lock, identity and route table.
 pub const ENDPOINT_DIR: &str = "FLASH_ENDPOINT_DIR";
+/// Folder of the resource's queue, which endpoints of one resource share. Without it, the endpoint's own folder.
+pub const QUEUE_DIR: &str = "FLASH_QUEUE_DIR";
 pub const HOST: &str = "FLASH_HOST";
 /// 0 = any free port.
 pub const PORT: &str = "FLASH_PORT";

@@ -14,9 +14,8 @@ const LOCK_TRIES: usize = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 const ANNOUNCEMENT: &str = "endpoint.json";
 const ROUTES: &str = "routes.json";
-const JOBS: &str = "jobs.sqlite";
 /// How often to look whether the folder is still there.
-const LOOK_PERIOD: Duration = Duration::from_secs(2);
+pub(crate) const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -58,10 +57,6 @@ impl EndpointDir {
         self.path.join(ROUTES)
     }
 
-    pub(crate) fn jobs(&self) -> PathBuf {
-        self.path.join(JOBS)
-    }
-
     pub(crate) fn announce(&self, announcement: &EndpointAnnouncement) -> Result<(), Error> {
         write_document(&self.path.join(ANNOUNCEMENT), announcement)
     }
@@ -75,14 +70,7 @@ impl EndpointDir {
     }
 
     fn is_ours(&self) -> bool {
-        let file = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-        match (std::fs::metadata(self.path.join(LOCK)), self.lock.metadata()) {
-            (Ok(there), Ok(held)) => file(there) == file(held),
-            (Err(error), _) => {
-                !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-            }
-            (_, Err(_)) => true,
-        }
+        is_at(&self.path.join(LOCK), &self.lock)
     }
 
     pub(crate) fn withdraw(&self) {
@@ -94,6 +82,16 @@ impl EndpointDir {
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "cannot withdraw the announcement");
         }
+    }
+}
+
+/// Whether the open `file` is still what lies at `path`. In doubt it is.
+pub(crate) fn is_at(path: &Path, file: &File) -> bool {
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    match (std::fs::metadata(path), file.metadata()) {
+        (Ok(there), Ok(held)) => identity(there) == identity(held),
+        (Err(error), _) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        (_, Err(_)) => true,
     }
 }
 

@@ -30,6 +30,9 @@ use crate::worker::process::Launch;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of that, for HTTP requests; what is left is for the workers to end.
 const REQUEST_DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+/// Of that, for callers that wait for a job; what is left is to tell them how far it is. Jobs that nobody here runs any more
+/// may be run meanwhile by the resource's next version.
+const CALLER_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -107,7 +110,9 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
         EndpointKind::LoadBalanced => Front::Routes(Routes::of(&resource)?),
         EndpointKind::Asgi => Front::Application(Proxy::new()),
         EndpointKind::Queue => {
-            let queue = Queue::open(&dir.jobs())?;
+            let queue_dir = settings.queue_dir.as_ref().unwrap_or(&settings.endpoint_dir);
+            let queue = Queue::open(queue_dir)?;
+            queue.take_in_earlier().await;
             let is_sync = functions.has_sync();
             let prefix = settings.endpoint_id.as_str();
             let dispatcher = Dispatcher::new(queue.clone(), pool.clone(), is_sync, prefix);
@@ -157,14 +162,14 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
     let token = settings.token.clone();
     tasks.spawn(async move { discovery.follow(transport, token).await });
     let (stopping, _) = watch::channel(false);
-    let waited_for = jobs.as_ref().map(|(queue, _)| queue.clone());
+    let used = jobs.as_ref().map(|(queue, _)| queue.clone());
     let mut dispatching = JoinSet::new();
     if let Some((queue, dispatcher)) = jobs {
-        let mut stopping = stopping.subscribe();
-        tasks.spawn(async move { queue.sweep().await });
-        dispatching.spawn(async move {
-            dispatcher.run(async move { drop(stopping.wait_for(|stopping| *stopping).await) }).await;
-        });
+        let (turns, sweeper) = (queue.turns(), queue.clone());
+        tasks.spawn(async move { sweeper.sweep().await });
+        tasks.spawn(async move { queue.follow_others().await });
+        let stopping = stopping.subscribe();
+        dispatching.spawn(async move { dispatcher.run(turns, stopping).await });
     }
     dir.announce(&announcement)?;
 
@@ -173,12 +178,16 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
         tokio::select! {
             () = stop => {}
             () = dir.lost() => {}
+            () = lost(used.as_ref()) => {}
         }
         stopped_at = Some(tokio::time::Instant::now());
         tracing::info!("stopping");
         stopping.send_replace(true);
-        if let Some(queue) = waited_for {
-            queue.end_waits();
+        if let Some(queue) = used.clone() {
+            tasks.spawn(async move {
+                tokio::time::sleep(CALLER_DRAIN_TIMEOUT).await;
+                queue.end_waits();
+            });
         }
     };
     server.run(Arc::new(gateway), stop, REQUEST_DRAIN_TIMEOUT).await;
@@ -190,6 +199,13 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
     dir.withdraw();
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn lost(queue: Option<&Queue>) {
+    match queue {
+        Some(queue) => queue.dir().lost().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn read_resource(settings: &Settings) -> Result<Resource, Error> {

@@ -22,8 +22,10 @@ pub struct Settings {
     pub python: PathBuf,
     /// Folder that holds the package `tetra_rp`.
     pub sdk_path: PathBuf,
-    /// Lock, announcement, route table and queue of this endpoint.
+    /// Lock, announcement and route table of this endpoint.
     pub endpoint_dir: PathBuf,
+    /// The resource's queue, shared by its endpoints; none = in the endpoint's own folder.
+    pub queue_dir: Option<PathBuf>,
     pub host: IpAddr,
     /// 0 = any free one.
     pub port: u16,

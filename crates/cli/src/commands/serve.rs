@@ -41,6 +41,7 @@ fn settings() -> Result<Settings, Failure> {
         python: path(names::WORKER_PYTHON)?,
         sdk_path: path(names::SDK_PATH)?,
         endpoint_dir: path(names::ENDPOINT_DIR)?,
+        queue_dir: environment::path(names::QUEUE_DIR),
         host: parsed(names::HOST, IpAddr::from(Ipv4Addr::LOCALHOST))?,
         port: parsed(names::PORT, 0)?,
     })

@@ -120,7 +120,7 @@ impl From<queue::Error> for Refusal {
             }
             other => {
                 tracing::error!(error = %other, "job store failed");
-                Self::new(Code::StoreFailed, 503, other.to_string())
+                Self::new(Code::StoreFailed, 503, other.to_string()).after(Duration::from_secs(1))
             }
         }
     }

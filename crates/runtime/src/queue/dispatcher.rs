@@ -1,22 +1,25 @@
-//! Brings waiting jobs to free workers, oldest first, and writes down what became of them.
+//! Brings waiting jobs to free workers, oldest first, while it is this endpoint's turn, and writes down what became of them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::{Claimed, End, Outcome, Queue};
+use super::turn::Turn;
+use super::{Claimed, End, Outcome, Queue, Turns};
 use crate::refusal::Refusal;
 use crate::worker::pool::{self, Lease};
-use crate::worker::{Answer, Patience, Pool};
+use crate::worker::{Answer, Health, Patience, Pool};
 
 /// Jobs claimed in one transaction at most.
 const CLAIM_MAX: usize = 64;
 /// After the database or the workers refused.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// How soon an idle endpoint notices that another asks for its turn, or has accepted a job that it may run.
+const LOOK_PERIOD: Duration = Duration::from_millis(250);
 const JOB_HEADER: Bytes = Bytes::from_static(br#"{"form":"job"}"#);
 
 /// Cheap to clone.
@@ -54,15 +57,37 @@ impl Dispatcher {
         Self { queue, pool, is_sync, worker_prefix: worker_prefix.into(), running: Arc::default() }
     }
 
-    /// Dispatches until `stop`, then waits for the jobs that run.
-    pub(crate) async fn run(&self, stop: impl Future<Output = ()>) {
+    /// Dispatches whenever it is this endpoint's turn, until `stopping`; then waits for the jobs that run.
+    pub(crate) async fn run(&self, mut turns: Turns, mut stopping: watch::Receiver<bool>) {
+        loop {
+            let asks = || self.queue.is_used() && self.pool.health() == Health::Healthy;
+            let turn = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                turn = turns.take(asks) => turn,
+            };
+            if let Err(error) = self.queue.recover().await {
+                tracing::error!(%error, "jobs that were in progress cannot be queued again");
+                tokio::time::sleep(PAUSE_MIN).await;
+                continue;
+            }
+            self.dispatch(&turn, &mut stopping).await;
+        }
+    }
+
+    /// Until `stopping` or somebody else asks for the turn; then waits for the jobs that run.
+    async fn dispatch(&self, turn: &Turn<'_>, stopping: &mut watch::Receiver<bool>) {
         let mut jobs = JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
         loop {
             let slots = tokio::select! {
-                () = &mut stop => break,
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => break,
+                () = self.asked_for(turn) => break,
                 slots = self.slots() => slots,
             };
+            if turn.is_asked_for() {
+                break;
+            }
             // Not to be cut off: what was claimed is run.
             for (slot, job) in self.claim(slots).await {
                 let dispatcher = self.clone();
@@ -73,6 +98,18 @@ impl Dispatcher {
             while jobs.try_join_next().is_some() {}
         }
         while jobs.join_next().await.is_some() {}
+    }
+
+    async fn asked_for(&self, turn: &Turn<'_>) {
+        loop {
+            tokio::time::sleep(LOOK_PERIOD).await;
+            if turn.is_asked_for() {
+                return;
+            }
+            if let Err(error) = self.queue.look().await {
+                tracing::warn!(%error, "jobs cannot be looked at");
+            }
+        }
     }
 
     /// Stops a job that a worker is running; it is already written down as cancelled.

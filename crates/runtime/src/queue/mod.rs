@@ -1,22 +1,28 @@
 //! The durable queue: a job that was accepted is on disk, survives the end of anything and runs at least once.
 //!
-//! `store.rs` is what a job may become, in SQL; `writer.rs` the one thread that owns the database; this file the handle;
-//! `dispatcher.rs` brings jobs to workers; `identifier.rs` names them.
+//! `folder.rs` is where it lies, shared by the endpoints of one resource; `store.rs` what a job may become, in SQL;
+//! `writer.rs` the one thread that has the database; this file the handle; `turn.rs` whose turn it is to bring jobs to
+//! workers, `dispatcher.rs` how that is done; `identifier.rs` names jobs.
 
 pub(crate) mod dispatcher;
+mod folder;
 mod identifier;
 mod store;
+mod turn;
 mod writer;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flash_model::wire::{JobCounts, JobStatus, JobView};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
+use folder::QueueDir;
 pub(crate) use store::{Cancelled, Claimed, Outcome, Retried};
+use turn::Turns;
 
 use store::Store;
 use writer::Writer;
@@ -28,6 +34,10 @@ const RESULT_TTL: Duration = Duration::from_secs(30 * 60);
 /// Finished jobs kept at most, whatever their age.
 const RESULTS_MAX: u64 = 10_000;
 const SWEEP_PERIOD: Duration = Duration::from_secs(30);
+/// How long an endpoint that is given its first job waits to be the next that runs some, so that it runs this one itself.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(100);
+/// How soon the end of a job at another endpoint is seen, while somebody waits for it.
+const OTHERS_PERIOD: Duration = Duration::from_millis(100);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,20 +51,54 @@ pub enum Error {
     Random(#[source] getrandom::Error),
     #[error("cannot start the job database's thread")]
     Thread(#[source] std::io::Error),
+    #[error("the queue's folder {} cannot be used", path.display())]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
+    dir: Arc<QueueDir>,
     writer: Writer,
     finished: Arc<Finished>,
+    /// Whether this endpoint was given something to run.
+    is_used: Arc<AtomicBool>,
+    settled: watch::Sender<bool>,
 }
 
 impl Queue {
-    /// Opens the database; jobs that were in progress when it was last used are queued again.
+    /// Opens the database, whoever else has it open.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let store = Store::open(path, now_ms()).map_err(|error| Error::Store(Arc::new(error)))?;
-        Ok(Self { writer: Writer::start(store).map_err(Error::Thread)?, finished: Arc::new(Finished::new()) })
+        let dir = QueueDir::open(path).map_err(|source| Error::Folder { path: path.to_owned(), source })?;
+        let store = Store::open(&dir.jobs()).map_err(|error| Error::Store(Arc::new(error)))?;
+        Ok(Self {
+            dir: Arc::new(dir),
+            writer: Writer::start(store).map_err(Error::Thread)?,
+            finished: Arc::new(Finished::new()),
+            is_used: Arc::default(),
+            settled: watch::Sender::new(false),
+        })
+    }
+
+    pub(crate) fn dir(&self) -> &QueueDir {
+        &self.dir
+    }
+
+    pub(crate) fn turns(&self) -> Turns {
+        Turns::new(Arc::clone(&self.dir), self.settled.clone())
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
+    /// This endpoint's turn has come: jobs that were in progress are queued again.
+    pub(crate) async fn recover(&self) -> Result<(), Error> {
+        self.writer.execute(|store| store.recover(now_ms())).await
     }
 
     /// Comes back when the job is on disk.
@@ -64,6 +108,7 @@ impl Queue {
         }
         let id = identifier::job_id(is_sync).map_err(Error::Random)?;
         let stored = id.clone();
+        self.use_here().await;
         self.writer.execute(move |store| store.submit(&stored, &input, now_ms())).await?;
         Ok(id)
     }
@@ -118,6 +163,7 @@ impl Queue {
 
     pub(crate) async fn retry(&self, id: &str) -> Result<Retried, Error> {
         let id = id.to_owned();
+        self.use_here().await;
         self.writer.execute(move |store| store.retry(&id)).await
     }
 
@@ -134,6 +180,19 @@ impl Queue {
         self.writer.execute(Store::counts).await
     }
 
+    /// Sees what other endpoints have written.
+    pub(crate) async fn look(&self) -> Result<(), Error> {
+        self.writer.execute(|_| Ok(())).await
+    }
+
+    async fn use_here(&self) {
+        self.is_used.store(true, Ordering::Relaxed);
+        if !*self.settled.borrow() {
+            let mut settled = self.settled.subscribe();
+            let _ = tokio::time::timeout(SETTLE_TIMEOUT, settled.wait_for(|settled| *settled)).await;
+        }
+    }
+
     /// How many jobs wait, as it changes.
     pub(crate) fn depth(&self) -> watch::Receiver<u64> {
         self.writer.depth()
@@ -142,6 +201,7 @@ impl Queue {
     /// Forgets old results for as long as it is polled.
     pub(crate) async fn sweep(&self) {
         loop {
+            self.take_in_earlier().await;
             let swept = self.writer.execute(|store| {
                 store.sweep(now_ms().saturating_sub(RESULT_TTL.as_millis() as u64), RESULTS_MAX)
             });
@@ -151,6 +211,56 @@ impl Queue {
             tokio::time::sleep(SWEEP_PERIOD).await;
         }
     }
+
+    /// Tells callers here of jobs that came to their end at another endpoint of the resource, for as long as it is polled.
+    pub(crate) async fn follow_others(&self) {
+        let mut seen = 0;
+        loop {
+            let ids = self.finished.waited_for().await;
+            match self.writer.execute(move |store| store.ended_elsewhere(&ids, seen)).await {
+                Ok((ended, now)) => {
+                    seen = now;
+                    for id in ended {
+                        self.finished.tell(&id);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "jobs cannot be looked at"),
+            }
+            tokio::time::sleep(OTHERS_PERIOD).await;
+        }
+    }
+
+    /// Jobs of before endpoints shared a queue. What cannot be read stays where it is.
+    pub(crate) async fn take_in_earlier(&self) {
+        let found = match self.dir.earlier() {
+            Ok(found) => found,
+            Err(error) => return tracing::error!(%error, "the queue's folder cannot be listed"),
+        };
+        for path in found {
+            let from = path.clone();
+            match self.writer.execute(move |store| store.take_in(&from)).await {
+                Ok(jobs) => {
+                    tracing::info!(path = %path.display(), jobs, "jobs of an earlier layout are taken in");
+                    remove_database(&path);
+                }
+                Err(error) => tracing::error!(path = %path.display(), %error, "jobs cannot be taken in"),
+            }
+        }
+    }
+}
+
+/// The log goes first: what it held is in the main file since that was closed.
+fn remove_database(path: &Path) {
+    for suffix in ["-wal", "-shm", ""] {
+        let mut path = path.as_os_str().to_owned();
+        path.push(suffix);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "cannot be removed");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Callers that wait for the end of a job.
@@ -158,13 +268,32 @@ impl Queue {
 struct Finished {
     /// `None` when nobody is to wait any more.
     callers: Mutex<Option<Callers>>,
+    arrived: Notify,
 }
 
 type Callers = HashMap<String, Vec<oneshot::Sender<()>>>;
 
 impl Finished {
     fn new() -> Self {
-        Self { callers: Mutex::new(Some(HashMap::new())) }
+        Self { callers: Mutex::new(Some(HashMap::new())), arrived: Notify::new() }
+    }
+
+    /// The jobs that somebody waits for, when there are any.
+    async fn waited_for(&self) -> Vec<String> {
+        loop {
+            let arrived = self.arrived.notified();
+            let ids: Vec<String> = match self.lock().as_mut() {
+                Some(callers) => {
+                    callers.retain(|_, waiting| waiting.iter().any(|caller| !caller.is_closed()));
+                    callers.keys().cloned().collect()
+                }
+                None => Vec::new(),
+            };
+            if !ids.is_empty() {
+                return ids;
+            }
+            arrived.await;
+        }
     }
 
     /// The receiver also comes back, with an error, when its sender is dropped by [`Self::close`].
@@ -174,6 +303,7 @@ impl Finished {
             let waiting = callers.entry(id.to_owned()).or_default();
             waiting.retain(|caller| !caller.is_closed());
             waiting.push(sender);
+            self.arrived.notify_one();
         }
         receiver
     }

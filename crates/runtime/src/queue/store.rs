@@ -1,17 +1,23 @@
-//! What a job may become, in SQL. Called by one thread, inside its transaction.
+//! What a job may become, in SQL. Called by one thread, inside its transaction; other endpoints of the resource may write
+//! between two of them.
 
 use std::cell::Cell;
 use std::path::Path;
+use std::time::Duration;
 
 use flash_model::wire::{JobCounts, JobStatus, JobView};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::value::RawValue;
 
 use super::End;
 
 /// A job that took the process down this often is not tried again.
 const ATTEMPTS_MAX: u32 = 3;
+/// Endpoints of two versions of Flash may have the database open at the same time.
 const SCHEMA_VERSION: i64 = 1;
+/// Another process writes for as long as a flush to disk takes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS job (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -67,28 +73,61 @@ pub(crate) enum Retried {
 pub(super) struct Store {
     connection: Connection,
     depth: Cell<u64>,
+    /// SQLite's count of what others wrote, as of the last transaction.
+    data_version: Cell<i64>,
 }
 
 impl Store {
-    pub(super) fn open(path: &Path, now_ms: u64) -> rusqlite::Result<Self> {
+    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(SCHEMA)?;
-        connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        connection.execute(
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version != SCHEMA_VERSION {
+            connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        let store = Self { connection, depth: Cell::new(0), data_version: Cell::new(i64::MIN) };
+        store.notice_others()?;
+        Ok(store)
+    }
+
+    /// Jobs in progress are nobody's: whoever ran them is gone. They are queued again.
+    pub(super) fn recover(&self, now_ms: u64) -> rusqlite::Result<()> {
+        self.connection.execute(
             "UPDATE job SET status = 'FAILED', finished_ms = ?1, error = 'the endpoint ended ' || attempts || \
              ' times while this job was running; it is not tried again' \
              WHERE status = 'IN_PROGRESS' AND attempts >= ?2",
             params![now_ms, ATTEMPTS_MAX],
         )?;
-        connection.execute(
+        self.connection.execute(
             "UPDATE job SET status = 'IN_QUEUE', started_ms = NULL, worker = NULL WHERE status = 'IN_PROGRESS'",
             [],
         )?;
-        let store = Self { connection, depth: Cell::new(0) };
-        store.recount()?;
-        Ok(store)
+        self.recount()
+    }
+
+    /// Takes in the jobs of another database, those that ran as waiting. Those that are here already stay as they are.
+    pub(super) fn take_in(&self, path: &Path) -> rusqlite::Result<usize> {
+        let other = Connection::open(path)?;
+        let mut jobs = other.prepare(
+            "SELECT id, CASE status WHEN 'IN_PROGRESS' THEN 'IN_QUEUE' ELSE status END, input, attempts, retries, \
+             created_ms, CASE status WHEN 'IN_PROGRESS' THEN NULL ELSE started_ms END, finished_ms, output, error, \
+             CASE status WHEN 'IN_PROGRESS' THEN NULL ELSE worker END FROM job ORDER BY seq",
+        )?;
+        let mut insert = self.connection.prepare(
+            "INSERT OR IGNORE INTO job (id, status, input, attempts, retries, created_ms, started_ms, finished_ms, \
+             output, error, worker) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?;
+        let mut rows = jobs.query([])?;
+        let mut taken = 0;
+        while let Some(row) = rows.next()? {
+            let values: Vec<Value> = (0..11).map(|index| row.get(index)).collect::<rusqlite::Result<_>>()?;
+            taken += insert.execute(params_from_iter(values))?;
+        }
+        self.recount()?;
+        Ok(taken)
     }
 
     /// Jobs that wait.
@@ -96,14 +135,35 @@ impl Store {
         self.depth.get()
     }
 
-    pub(super) fn recount(&self) -> rusqlite::Result<()> {
+    /// Of `ids`, those whose job has ended or is not there, if others wrote since `seen`; and how to ask next time.
+    pub(super) fn ended_elsewhere(&self, ids: &[String], seen: i64) -> rusqlite::Result<(Vec<String>, i64)> {
+        let now = self.data_version.get();
+        let mut ended = Vec::new();
+        if now != seen {
+            for id in ids {
+                if self.status(id)?.is_none_or(JobStatus::is_terminal) {
+                    ended.push(id.clone());
+                }
+            }
+        }
+        Ok((ended, now))
+    }
+
+    fn recount(&self) -> rusqlite::Result<()> {
         let query = "SELECT COUNT(*) FROM job WHERE status = 'IN_QUEUE'";
         self.depth.set(self.connection.query_row(query, [], |row| row.get(0))?);
         Ok(())
     }
 
+    fn notice_others(&self) -> rusqlite::Result<()> {
+        let mut pragma = self.connection.prepare_cached("PRAGMA data_version")?;
+        let version = pragma.query_row([], |row| row.get(0))?;
+        if self.data_version.replace(version) != version { self.recount() } else { Ok(()) }
+    }
+
     pub(super) fn begin(&self) -> rusqlite::Result<()> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.notice_others()
     }
 
     pub(super) fn commit(&self) -> rusqlite::Result<()> {

@@ -2,7 +2,7 @@ use super::*;
 
 fn world() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("jobs.sqlite"), 0).unwrap();
+    let store = Store::open(&folder.path().join("jobs.sqlite")).unwrap();
     (folder, store)
 }
 
@@ -80,7 +80,11 @@ fn an_answer_of_an_earlier_attempt_is_not_taken_for_this_one() {
 fn a_job_cut_off_too_often_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.sqlite");
-    let open = || Store::open(&path, 50).unwrap();
+    let open = || {
+        let store = Store::open(&path).unwrap();
+        store.recover(50).unwrap();
+        store
+    };
     open().submit("a", "{}", 0).unwrap();
     for attempt in 1..=ATTEMPTS_MAX {
         let store = open();
@@ -134,4 +138,53 @@ fn the_words_of_the_database_are_those_of_the_wire() {
         assert_eq!(serde_json::to_value(status).unwrap(), status.word());
         assert_eq!(parse(status.word()), status);
     }
+}
+
+#[test]
+fn what_another_endpoint_writes_is_counted_and_told() {
+    let (folder, here) = world();
+    let there = Store::open(&folder.path().join("jobs.sqlite")).unwrap();
+    let ids = ["a".to_owned(), "b".to_owned()];
+    for id in &ids {
+        there.submit(id, "{}", 0).unwrap();
+    }
+    here.begin().unwrap();
+    assert_eq!(here.depth(), 2);
+    let (ended, seen) = here.ended_elsewhere(&ids, 0).unwrap();
+    assert!(ended.is_empty());
+    here.commit().unwrap();
+    claim_one(&there, 1);
+    there.finish("a", 1, &completed("1"), 2).unwrap();
+    here.begin().unwrap();
+    assert_eq!(here.depth(), 1);
+    let (ended, seen) = here.ended_elsewhere(&ids, seen).unwrap();
+    assert_eq!(ended, ["a"]);
+    here.commit().unwrap();
+    here.begin().unwrap();
+    assert_eq!(here.ended_elsewhere(&ids, seen).unwrap(), (Vec::new(), seen), "nothing happened since");
+    here.commit().unwrap();
+}
+
+#[test]
+fn jobs_of_another_database_are_taken_in_once() {
+    let (folder, store) = world();
+    let path = folder.path().join("earlier-x.sqlite");
+    {
+        let earlier = Store::open(&path).unwrap();
+        for id in ["done", "running", "waiting", "known"] {
+            earlier.submit(id, r#"{"x":1}"#, 7).unwrap();
+        }
+        claim_one(&earlier, 8);
+        earlier.finish("done", 1, &completed("[1]"), 9).unwrap();
+        claim_one(&earlier, 10);
+    }
+    store.submit("known", "{}", 0).unwrap();
+    assert_eq!(store.take_in(&path).unwrap(), 3);
+    assert_eq!(store.take_in(&path).unwrap(), 0);
+    assert_eq!(store.depth(), 3);
+    let view = store.view("done", 20).unwrap().unwrap();
+    assert_eq!((view.status, view.output.unwrap().get()), (JobStatus::Completed, "[1]"));
+    assert_eq!((view.delay_time, view.execution_time), (1, 1));
+    let order: Vec<_> = (0..3).map(|_| claim_one(&store, 30)).map(|job| (job.id, job.attempt)).collect();
+    assert_eq!(order, [("known".to_owned(), 1), ("running".to_owned(), 2), ("waiting".to_owned(), 1)]);
 }

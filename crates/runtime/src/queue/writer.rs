@@ -11,7 +11,8 @@ use super::store::Store;
 const STEPS_WAITING_MAX: usize = 4096;
 const STEPS_PER_COMMIT_MAX: usize = 512;
 
-type Step = Box<dyn FnOnce(&Store) -> Acknowledge + Send>;
+/// Told why where no transaction could begin.
+type Step = Box<dyn FnOnce(Result<&Store, Arc<rusqlite::Error>>) -> Acknowledge + Send>;
 type Acknowledge = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
 
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let step: Step = Box::new(move |store| {
-            let result = work(store).map_err(Arc::new);
+            let result = store.and_then(|store| work(store).map_err(Arc::new));
             Box::new(move |committed| drop(reply.send(committed.and(result))))
         });
         self.steps.send(step).await.map_err(|_| Error::Gone)?;
@@ -53,21 +54,19 @@ impl Writer {
 fn write(store: &Store, mut steps: mpsc::Receiver<Step>, depth: &watch::Sender<u64>) {
     let mut acknowledgements: Vec<Acknowledge> = Vec::new();
     while let Some(first) = steps.blocking_recv() {
-        let mut committed = store.begin();
-        acknowledgements.push(first(store));
+        let begun = store.begin().map_err(Arc::new);
+        let begin = || begun.clone().map(|()| store);
+        acknowledgements.push(first(begin()));
         while acknowledgements.len() < STEPS_PER_COMMIT_MAX
             && let Ok(step) = steps.try_recv()
         {
-            acknowledgements.push(step(store));
+            acknowledgements.push(step(begin()));
         }
-        if committed.is_ok() {
-            committed = store.commit();
-        }
+        let committed = begun.and_then(|()| store.commit().map_err(Arc::new));
         if let Err(error) = &committed {
             tracing::error!(%error, "jobs cannot be written");
             store.roll_back();
         }
-        let committed = committed.map_err(Arc::new);
         depth.send_if_modified(|depth| std::mem::replace(depth, store.depth()) != store.depth());
         for acknowledge in acknowledgements.drain(..) {
             acknowledge(committed.clone());

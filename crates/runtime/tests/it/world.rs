@@ -19,6 +19,8 @@ pub(crate) struct Project {
     pub(crate) sdk_path: PathBuf,
     pub(crate) mothership_url: Option<String>,
     endpoint_id: &'static str,
+    endpoint_dir: &'static str,
+    queue_dir: Option<&'static str>,
 }
 
 impl Project {
@@ -42,9 +44,22 @@ impl Project {
             }},
         });
         let sdk_path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python").canonicalize().unwrap();
-        let project = Self { folder, manifest, sdk_path, mothership_url: None, endpoint_id: "it-1" };
+        let project = Self {
+            folder,
+            manifest,
+            sdk_path,
+            mothership_url: None,
+            endpoint_id: "it-1",
+            endpoint_dir: "endpoint",
+            queue_dir: None,
+        };
         project.write_code(code);
         project
+    }
+
+    /// What is started from now on is this endpoint of the resource, whose queue is in a folder of its own.
+    pub(crate) fn version(&mut self, endpoint_id: &'static str) {
+        (self.endpoint_id, self.endpoint_dir, self.queue_dir) = (endpoint_id, endpoint_id, Some("queue"));
     }
 
     pub(crate) fn spec(mut self, name: &str, value: Value) -> Self {
@@ -79,7 +94,8 @@ impl Project {
             import_root: self.folder.path().to_owned(),
             python: python.into(),
             sdk_path: self.sdk_path.clone(),
-            endpoint_dir: self.path("endpoint"),
+            endpoint_dir: self.path(self.endpoint_dir),
+            queue_dir: self.queue_dir.map(|dir| self.path(dir)),
             host: [127, 0, 0, 1].into(),
             port: 0,
         }
@@ -103,7 +119,7 @@ impl Project {
             let (stop, stopped) = oneshot::channel::<()>();
             let mut served =
                 runtime.spawn(serve_until(self.settings(), async { drop(stopped.await) }));
-            let path = self.path("endpoint/endpoint.json");
+            let path = self.path(self.endpoint_dir).join("endpoint.json");
             let announced = async {
                 loop {
                     let text = std::fs::read(&path).unwrap_or_default();
