@@ -9,12 +9,12 @@ mod state;
 pub use identity::{EndpointAnnouncement, IdentityResponse, MothershipAnnouncement, MothershipRequest};
 pub use job::{HealthResponse, JobAccepted, JobCounts, JobRequest, JobStatus, JobView, WorkerCounts};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
+pub use rollback::RollbackRequest;
 pub use state::{
     AppliedResponse, EventsRequest, EventsResponse, FENCE_HEADER, GenerationResponse, GenerationsResponse,
     LeaseAction, LeaseResponse, LineageRequest, LineageResponse, PatchStatus, PulseResponse,
     ResourceDocument, ResourcePatch, STATE_PATH, ScopesResponse, StateDocument, StateRefusal,
 };
-pub use rollback::RollbackRequest;
 
 /// Body of a binary call: a pickle with its out-of-band buffers. Accepted from token holders only.
 pub const PICKLE_CONTENT_TYPE: &str = "application/vnd.flash.pickle";

@@ -10,6 +10,7 @@ use flash_model::{
 use super::fence::Fences;
 use super::folder::Folder;
 use super::process;
+use super::queues::Queues;
 use crate::Error;
 use crate::provider::Mandate;
 
@@ -18,6 +19,7 @@ use crate::provider::Mandate;
 pub struct LocalEndpoints {
     dir: PathBuf,
     fences: Fences,
+    pub(super) queues: Queues,
 }
 
 impl LocalEndpoints {
@@ -26,7 +28,7 @@ impl LocalEndpoints {
 
     /// `dir` holds one folder per endpoint. It need not exist, and is not made.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), fences: Fences::beside(dir) }
+        Self { dir: dir.to_owned(), fences: Fences::beside(dir), queues: Queues::beside(dir) }
     }
 
     /// Everything that carries the tag of `scope`.
@@ -63,13 +65,13 @@ impl LocalEndpoints {
         process::stop(&folder, endpoint_id).await
     }
 
-    /// Stops its process and removes it with its queue. Removing what does not exist is success.
+    /// Stops its process and removes it; with the last endpoint of a resource goes the resource's queue. Removing what does not exist is success.
     pub async fn delete(&self, endpoint_id: &EndpointId, mandate: &Mandate) -> Result<(), Error> {
         let folder = self.folder(endpoint_id);
         if folder.exists() {
             self.claim_owned(&folder, mandate)?;
             process::stop(&folder, endpoint_id).await?;
-            folder.remove()?;
+            self.queues.remove(&self.queues.lock()?, &folder)?;
         }
         Ok(())
     }

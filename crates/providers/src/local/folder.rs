@@ -63,6 +63,11 @@ impl Folder {
         self.path.join("endpoint.log")
     }
 
+    /// Where earlier versions kept the jobs of a queue endpoint.
+    pub(super) fn jobs_path(&self) -> PathBuf {
+        self.path.join("jobs.sqlite")
+    }
+
     pub(super) fn exists(&self) -> bool {
         self.path.is_dir()
     }

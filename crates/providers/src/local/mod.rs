@@ -2,13 +2,15 @@
 //!
 //! An endpoint *is* its folder; the process inside it comes and goes. The process holds `endpoint.lock` for its whole
 //! life, so "does it run" is asked of the kernel and stale pid files or reused pids cannot mislead. A process outlives
-//! the mothership that started it; the next one finds it here.
+//! the mothership that started it; the next one finds it here. What must outlive an endpoint, the queue of its resource,
+//! lies beside (`queues.rs`).
 
 mod endpoints;
 mod fence;
 mod folder;
 mod process;
 pub mod python;
+mod queues;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use flash_artifact::requirements::{ProjectRequirements, RequirementSet};
 use flash_client::{Endpoint, Transport};
 use flash_model::{
     EndpointId, EndpointKind, Existence, Health, IdempotencyKey, Inventory, ObservedEndpoint, ObservedPhase,
-    Resource, ResourceName, Scope, VolumeSpec,
+    Owner, Resource, ResourceName, Scope, VolumeSpec,
 };
 use tokio::sync::watch;
 
@@ -98,6 +100,12 @@ impl LocalProvider {
     ) -> Result<ObservedEndpoint, Error> {
         let folder = self.endpoints.folder(endpoint_id);
         let resource = request.resource()?;
+        let queue_dir =
+            (resource.spec.kind == EndpointKind::Queue).then(|| self.endpoints.queues.folder(&request.owner));
+        if queue_dir.is_some() {
+            self.take_over_jobs(&request.owner).await?;
+        }
+        let guard = self.endpoints.queues.lock()?;
         folder.write(
             &FolderRecord {
                 endpoint_id: endpoint_id.clone(),
@@ -108,14 +116,33 @@ impl LocalProvider {
             },
             &request.manifest,
         )?;
+        drop(guard);
         let changes = self.changes.clone();
-        let url = process::start(&folder, endpoint_id, request, &self.settings, python, move || {
-            changes.send_modify(|count| *count += 1);
-        })
+        let url = process::start(
+            &folder,
+            endpoint_id,
+            request,
+            &self.settings,
+            python,
+            queue_dir.as_deref(),
+            move || {
+                changes.send_modify(|count| *count += 1);
+            },
+        )
         .await?;
         observe(&folder)?
             .map(|endpoint| ObservedEndpoint { url: Some(url), phase: ObservedPhase::Running, ..endpoint })
             .ok_or_else(|| Error::NoEndpoint { endpoint_id: endpoint_id.clone() })
+    }
+
+    /// Endpoints that an earlier version of Flash started keep their jobs to themselves: for these, once, the old one
+    /// has to end before the new one starts.
+    async fn take_over_jobs(&self, owner: &Owner) -> Result<(), Error> {
+        for (folder, id) in self.endpoints.queues.earlier(owner)? {
+            process::stop(&folder, &id).await?;
+            self.endpoints.queues.take_over(&self.endpoints.queues.lock()?, owner, &folder, &id)?;
+        }
+        Ok(())
     }
 }
 

@@ -31,12 +31,13 @@ pub(super) async fn start(
     request: &EndpointRequest,
     settings: &LocalSettings,
     python: &Path,
+    queue_dir: Option<&Path>,
     on_exit: impl FnOnce() + Send + 'static,
 ) -> Result<String, Error> {
     if !folder.is_locked()? {
         folder.forget_announcement()?;
     }
-    let mut child = command(folder, endpoint_id, request, settings, python)
+    let mut child = command(folder, endpoint_id, request, settings, python, queue_dir)
         .and_then(|mut command| command.spawn())
         .map_err(|source| Error::Spawn { endpoint_id: endpoint_id.clone(), source })?;
     let deadline = Instant::now() + START_TIMEOUT;
@@ -78,6 +79,7 @@ fn command(
     request: &EndpointRequest,
     settings: &LocalSettings,
     python: &Path,
+    queue_dir: Option<&Path>,
 ) -> std::io::Result<Command> {
     rotate(&folder.log_path())?;
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.log_path())?;
@@ -102,6 +104,8 @@ fn command(
         .env(names::SDK_PATH, &settings.sdk_path)
         .env(names::ENDPOINT_DIR, folder.path())
         .env(names::PORT, "0")
+        .env_remove(names::QUEUE_DIR)
+        .envs(queue_dir.map(|dir| (names::QUEUE_DIR, dir)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
