@@ -71,7 +71,9 @@ impl Dispatcher {
                 tokio::time::sleep(PAUSE_MIN).await;
                 continue;
             }
+            self.queue.note_turn(true);
             self.dispatch(&turn, &mut stopping).await;
+            self.queue.note_turn(false);
         }
     }
 
@@ -106,7 +108,9 @@ impl Dispatcher {
             if turn.is_asked_for() {
                 return;
             }
-            if let Err(error) = self.queue.look().await {
+            if turn.has_news()
+                && let Err(error) = self.queue.look().await
+            {
                 tracing::warn!(%error, "jobs cannot be looked at");
             }
         }

@@ -2,7 +2,7 @@
 //! old one: all of them accept jobs and answer for them, one at a time brings them to workers (`turn.rs`).
 
 use std::fs::{DirBuilder, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use crate::endpoint_dir::{LOOK_PERIOD, is_at};
 const JOBS: &str = "jobs.sqlite";
 const LOCK: &str = "queue.lock";
 const NEXT: &str = "queue.next";
+const NEWS: &str = "queue.news";
 /// Jobs of before endpoints shared a queue, put here by the provider: `earlier-<endpoint id>.sqlite`.
 const EARLIER_PREFIX: &str = "earlier-";
 const EARLIER_SUFFIX: &str = ".sqlite";
@@ -24,13 +25,15 @@ pub(crate) struct QueueDir {
     lock: File,
     /// Held by the one that wants to be next.
     next: File,
+    /// Grows when an endpoint whose turn it is not accepts a job.
+    news: File,
 }
 
 impl QueueDir {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(MODE).create(path)?;
-        let open = |name| File::options().create(true).truncate(false).write(true).open(path.join(name));
-        Ok(Self { path: path.to_owned(), lock: open(LOCK)?, next: open(NEXT)? })
+        let open = |name| File::options().create(true).append(true).open(path.join(name));
+        Ok(Self { path: path.to_owned(), lock: open(LOCK)?, next: open(NEXT)?, news: open(NEWS)? })
     }
 
     pub(super) fn jobs(&self) -> PathBuf {
@@ -57,6 +60,24 @@ impl QueueDir {
             tokio::time::sleep(LOOK_PERIOD).await;
         }
         tracing::error!(path = %self.path.display(), "the queue's folder is gone");
+    }
+
+    /// Told in vain, a job is found with the next that comes, or when results are swept.
+    pub(super) fn tell_news(&self) {
+        if let Err(error) = (&self.news).write_all(b".") {
+            tracing::warn!(%error, "the endpoint whose turn it is cannot be told of a job");
+        }
+    }
+
+    pub(super) fn forget_news(&self) {
+        if let Err(error) = self.news.set_len(0) {
+            tracing::warn!(%error, "old news cannot be forgotten");
+        }
+    }
+
+    /// Whatever changes is news.
+    pub(super) fn news(&self) -> u64 {
+        self.news.metadata().map_or(0, |metadata| metadata.len())
     }
 
     pub(super) fn take_lock(&self) -> Option<Held<'_>> {

@@ -68,6 +68,7 @@ pub(crate) struct Queue {
     /// Whether this endpoint was given something to run.
     is_used: Arc<AtomicBool>,
     settled: watch::Sender<bool>,
+    has_turn: Arc<AtomicBool>,
 }
 
 impl Queue {
@@ -81,6 +82,7 @@ impl Queue {
             finished: Arc::new(Finished::new()),
             is_used: Arc::default(),
             settled: watch::Sender::new(false),
+            has_turn: Arc::default(),
         })
     }
 
@@ -90,6 +92,11 @@ impl Queue {
 
     pub(crate) fn turns(&self) -> Turns {
         Turns::new(Arc::clone(&self.dir), self.settled.clone())
+    }
+
+    /// While it is another's, that one is told of the jobs that are accepted here.
+    pub(crate) fn note_turn(&self, has_turn: bool) {
+        self.has_turn.store(has_turn, Ordering::Relaxed);
     }
 
     pub(crate) fn is_used(&self) -> bool {
@@ -110,6 +117,7 @@ impl Queue {
         let stored = id.clone();
         self.use_here().await;
         self.writer.execute(move |store| store.submit(&stored, &input, now_ms())).await?;
+        self.tell_others();
         Ok(id)
     }
 
@@ -164,7 +172,9 @@ impl Queue {
     pub(crate) async fn retry(&self, id: &str) -> Result<Retried, Error> {
         let id = id.to_owned();
         self.use_here().await;
-        self.writer.execute(move |store| store.retry(&id)).await
+        let retried = self.writer.execute(move |store| store.retry(&id)).await?;
+        self.tell_others();
+        Ok(retried)
     }
 
     /// Cancels all waiting jobs; gives how many.
@@ -183,6 +193,12 @@ impl Queue {
     /// Sees what other endpoints have written.
     pub(crate) async fn look(&self) -> Result<(), Error> {
         self.writer.execute(|_| Ok(())).await
+    }
+
+    fn tell_others(&self) {
+        if !self.has_turn.load(Ordering::Relaxed) {
+            self.dir.tell_news();
+        }
     }
 
     async fn use_here(&self) {

@@ -5,6 +5,7 @@
 //! whose turn it is then finishes what its workers run and steps back, whether or not it is told to stop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -27,6 +28,7 @@ pub(crate) struct Turns {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     dir: &'a QueueDir,
+    seen: AtomicU64,
     _lock: Held<'a>,
 }
 
@@ -67,13 +69,20 @@ impl<'a> Line<'a> {
         }
         let lock = self.dir.take_lock()?;
         self.next = None;
-        Some(Turn { dir: self.dir, _lock: lock })
+        self.dir.forget_news();
+        Some(Turn { dir: self.dir, seen: self.dir.news().into(), _lock: lock })
     }
 }
 
 impl Turn<'_> {
     pub(super) fn is_asked_for(&self) -> bool {
         self.dir.is_next_taken()
+    }
+
+    /// Whether others have accepted jobs since this was asked.
+    pub(super) fn has_news(&self) -> bool {
+        let news = self.dir.news();
+        self.seen.swap(news, Ordering::Relaxed) != news
     }
 }
 
@@ -102,8 +111,11 @@ mod tests {
         assert!(other.step(true).is_none() && turn.is_asked_for());
         drop(other);
         assert!(!turn.is_asked_for(), "whoever leaves the line does not block it");
+        second.tell_news();
+        assert!(turn.has_news() && !turn.has_news());
         drop(turn);
-        assert!(old.step(false).is_some(), "where nobody has it, anybody may");
+        let turn = old.step(false).expect("where nobody has it, anybody may");
+        assert!(!turn.has_news(), "what was accepted before is found without being told");
     }
 
     #[tokio::test]
