@@ -8,6 +8,7 @@ mod layering;
 mod mothership;
 mod orphans;
 mod plan;
+mod queues;
 mod refuse;
 mod reload;
 mod rollback;
