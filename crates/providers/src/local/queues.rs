@@ -53,8 +53,9 @@ impl Queues {
     pub(super) fn earlier(&self, owner: &Owner) -> Result<Vec<(Folder, EndpointId)>, Error> {
         let mut found = Vec::new();
         for folder in Folder::all(&self.endpoints_dir)? {
+            // What cannot be read stops nobody else, and keeps its jobs.
             if folder.jobs_path().exists()
-                && let Some(record) = folder.record()?
+                && let Ok(Some(record)) = folder.record()
                 && record.owner == *owner
             {
                 found.push((folder, record.endpoint_id));
@@ -80,7 +81,12 @@ impl Queues {
             path.push(suffix);
             PathBuf::from(path)
         };
-        let target = queue.join(format!("earlier-{id}.sqlite"));
+        // One that was not taken in yet is not written over.
+        let mut targets = (0_u32..).map(|count| match count {
+            0 => queue.join(format!("earlier-{id}.sqlite")),
+            _ => queue.join(format!("earlier-{id}.{count}.sqlite")),
+        });
+        let Some(target) = targets.find(|target| !target.exists()) else { return Ok(()) };
         for suffix in ["-wal", ""] {
             let from = named(&folder.jobs_path(), suffix);
             match fs::rename(&from, named(&target, suffix)) {
@@ -88,6 +94,8 @@ impl Queues {
                 _ => {}
             }
         }
+        // Made anew by whoever opens the database.
+        let _ = fs::remove_file(named(&folder.jobs_path(), "-shm"));
         tracing::info!(endpoint_id = %id, queue = %queue.display(), "the endpoint's jobs are moved to the resource's queue");
         Ok(())
     }
@@ -237,5 +245,13 @@ mod tests {
         fs::write(surplus.jobs_path(), "more").unwrap();
         queues.remove(&guard, &surplus).unwrap();
         assert_eq!(at("earlier-a-2.sqlite"), "more");
+        // And what is waiting to be taken in is not written over.
+        let again = endpoint(parent.path(), "a-2", &a);
+        fs::write(again.jobs_path(), "even more").unwrap();
+        queues.remove(&guard, &again).unwrap();
+        assert_eq!(
+            (at("earlier-a-2.sqlite"), at("earlier-a-2.1.sqlite")),
+            ("more".into(), "even more".into())
+        );
     }
 }
