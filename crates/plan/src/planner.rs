@@ -105,9 +105,6 @@ impl Planner<'_> {
                 step(Action::Adopt, vec![Reason::Interrupted])
             }
             (ObservedPhase::Running, true) => step(Action::NoOp, vec![Reason::Unchanged]),
-            (ObservedPhase::Running, false) if self.policy.in_place.contains(&desired.spec.kind) => {
-                step(Action::Update, changes(record, desired))
-            }
             (ObservedPhase::Running, false) => step(Action::Replace, changes(record, desired)),
             (ObservedPhase::Stopped | ObservedPhase::Unresponsive, is_as_wanted) => {
                 let mut reasons = vec![match endpoint.phase {

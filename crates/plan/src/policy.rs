@@ -1,6 +1,6 @@
 //! What planning may touch.
 
-use flash_model::{EndpointKind, ResourceName, Scope};
+use flash_model::{ResourceName, Scope};
 use serde::{Deserialize, Serialize};
 
 /// What to do about endpoints that somebody else changed or deleted.
@@ -20,7 +20,5 @@ pub struct Policy {
     pub scope: Scope,
     /// The mothership's own resource, if it runs as one: it never provisions itself.
     pub own_resource: Option<ResourceName>,
-    /// Kinds whose endpoints hold what must outlive a change (a queue's jobs): updated in place, not replaced.
-    pub in_place: Vec<EndpointKind>,
     pub drift: Drift,
 }

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use flash_model::{
-    EndpointId, EndpointKind, Existence, Health, IdempotencyKey, Inventory, Manifest, MothershipId,
-    ObservedEndpoint, Owner, Resource, Scope, Secret, VolumeSpec,
+    EndpointId, Existence, Health, IdempotencyKey, Inventory, Manifest, MothershipId, ObservedEndpoint,
+    Owner, Resource, Scope, Secret, VolumeSpec,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -79,11 +79,6 @@ pub struct Limits {
 pub trait Provider: Debug + Send + Sync {
     /// Short name, recorded with every endpoint: `local`.
     fn name(&self) -> &'static str;
-
-    /// Kinds whose endpoints keep something here that a replacement would not have.
-    fn in_place(&self) -> &'static [EndpointKind] {
-        &[]
-    }
 
     fn limits(&self) -> Limits;
 

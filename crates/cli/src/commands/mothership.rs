@@ -93,7 +93,7 @@ async fn tell(handle: &Handle, printer: Printer, started: Instant) {
             biased;
             changed = role.changed() => if changed.is_err() { return },
             event = events.recv() => match event {
-                Ok(event) => say(&described(&event)),
+                Ok(event) => described(&event).iter().for_each(|line| say(line)),
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
@@ -101,11 +101,13 @@ async fn tell(handle: &Handle, printer: Printer, started: Instant) {
     }
 }
 
-pub(super) fn described(event: &Event) -> String {
-    match event {
+/// None for what is of no interest to a person.
+pub(super) fn described(event: &Event) -> Option<String> {
+    Some(match event {
         Event::Status { resource, status, reason: Some(reason) } => format!("{resource} {status}: {reason}"),
         Event::Status { resource, status, reason: None } => format!("{resource} {status}"),
         Event::Step { line, .. } => line.clone(),
         Event::Trouble { message } => format!("trouble: {message}"),
-    }
+        Event::Round { .. } => return None,
+    })
 }

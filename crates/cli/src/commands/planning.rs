@@ -33,12 +33,7 @@ impl Observed {
     }
 
     pub(super) fn plan(self, scope: Scope, drift: Drift, manifest: Manifest) -> PlanFile {
-        let policy = Policy {
-            scope: scope.clone(),
-            own_resource: None,
-            in_place: LocalEndpoints::IN_PLACE.to_vec(),
-            drift,
-        };
+        let policy = Policy { scope: scope.clone(), own_resource: None, drift };
         let plan = flash_plan::plan(&manifest, &self.state, &self.inventory, &policy);
         PlanFile::new(scope, self.state.lineage, drift, manifest, plan)
     }

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Project, Running};
+use crate::support::{Project, Running, signal};
 
 const CODE: &str = r#"
 import pathlib
@@ -58,11 +59,104 @@ fn queues(project: &Project) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
+/// The new version has asked for its turn, so the old one begins nothing more.
+async fn until_asked_for(project: &Project) {
+    let next = fs::File::open(queues(project)[0].join("queue.next")).unwrap();
+    while !matches!(next.try_lock_shared(), Err(fs::TryLockError::WouldBlock)) {
+        next.unlock().unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
 async fn started() -> (Project, Running, Value) {
     let project = Project::of(&[("work.py", CODE)]);
     let mut running = project.run();
     let manifest = running.until_ready().await;
     (project, running, manifest)
+}
+
+#[tokio::test]
+async fn a_change_finishes_what_was_begun_and_loses_no_job() {
+    let (project, mut running, before) = started().await;
+    let begun = submit(&running, "go").await;
+    running.eventually("begun", |_| project.root().join("begun").exists().then_some(()));
+    let mut jobs = vec![submit(&running, "").await];
+    let caller = running.post("/v2/work/runsync", job(""));
+    project.write("work.py", &CODE.replace("return 1", "return 2"));
+    let (answer, after) = tokio::join!(caller, async {
+        // Accepted at every moment of the change.
+        loop {
+            jobs.push(submit(&running, "").await);
+            let manifest = running.get("/manifest").await.json();
+            let resource = manifest["resources"]["work"].clone();
+            if resource["endpoint_id"] != before["resources"]["work"]["endpoint_id"] {
+                jobs.push(submit(&running, "").await);
+                until_asked_for(&project).await;
+                fs::write(project.root().join("go"), "").unwrap();
+                break resource;
+            }
+        }
+    });
+    assert_eq!(after["status"], "ready");
+    let answer = answer.json();
+    assert_eq!((&answer["status"], &answer["output"]), (&json!("COMPLETED"), &json!(2)), "{answer}");
+    assert_eq!(output(&running, &begun).await, 1, "the old version drains");
+    for id in &jobs {
+        assert_eq!(output(&running, id).await, 2);
+    }
+    running.eventually("one left", |running| (running.endpoint_pids().len() == 1).then_some(()));
+    for id in jobs.iter().chain([&begun]) {
+        assert_eq!(view(&running, id).await["status"], "COMPLETED");
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_be_loaded_leaves_the_old_one_answering() {
+    let (project, mut running, before) = started().await;
+    let waiting = submit(&running, "go").await;
+    project.write("work.py", &format!("import a_module_that_is_not_there\n{CODE}"));
+    while !running.stderr().contains("work failed") {
+        let (status, health) = running.get("/v2/work/health").await.parts();
+        assert_eq!((status, &health["jobs"]["inProgress"]), (200, &json!(1)), "{health}");
+    }
+    assert!(running.stderr().contains("a_module_that_is_not_there"), "{}", running.stderr());
+    fs::write(project.root().join("go"), "").unwrap();
+    assert_eq!(output(&running, &waiting).await, 1);
+    assert_eq!(running.post("/v2/work/runsync", job("")).await.json()["output"], 1);
+    let id = &running.get("/manifest").await.json()["resources"]["work"]["endpoint_id"];
+    assert_eq!(id, &before["resources"]["work"]["endpoint_id"]);
+    project.write("work.py", &CODE.replace("return 1", "return 3"));
+    running.until_ready().await;
+    assert_eq!(running.post("/v2/work/runsync", job("")).await.json()["output"], 3);
+    assert_eq!(output(&running, &waiting).await, 1, "what was answered stays so");
+}
+
+#[tokio::test]
+async fn the_old_version_killed_in_mid_switch_loses_no_job() {
+    let (project, mut running, _) = started().await;
+    let old = running.endpoint_pids();
+    let cut_off = submit(&running, "go").await;
+    let waiting = submit(&running, "").await;
+    running.eventually("begun", |_| project.root().join("begun").exists().then_some(()));
+    project.write("work.py", &CODE.replace("return 1", "return 2"));
+    running.eventually("a second one", |running| (running.endpoint_pids().len() == 2).then_some(()));
+    signal(old[0].1, Signal::KILL);
+    fs::write(project.root().join("go"), "").unwrap();
+    for id in [&cut_off, &waiting] {
+        loop {
+            let (status, view) = running.get(&format!("/v2/work/status/{id}")).await.parts();
+            match (status, view["status"].as_str()) {
+                (200, Some("COMPLETED")) => break assert_eq!(view["output"], 2, "{view}"),
+                // Its address was the old one's for a moment.
+                (200, Some("IN_QUEUE" | "IN_PROGRESS")) | (502 | 503, _) => {
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                }
+                _ => panic!("{status} {view}"),
+            }
+        }
+    }
+    running.eventually("one left", |running| (running.endpoint_pids().len() == 1).then_some(()));
+    running.until_ready().await;
 }
 
 #[tokio::test]

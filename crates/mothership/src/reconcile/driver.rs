@@ -182,7 +182,6 @@ impl Driver {
         let policy = Policy {
             scope: self.recorder.scope.clone(),
             own_resource: self.settings.own_resource.clone(),
-            in_place: self.settings.provider.in_place().to_vec(),
             drift: self.settings.drift,
         };
         let wanted = exactly.as_ref().map_or(&desired, |(wanted, _)| wanted);

@@ -45,16 +45,6 @@ fn a_change_says_which_fields() {
 }
 
 #[test]
-fn what_holds_a_queue_can_be_updated_in_place() {
-    let mut world = provisioned(3, "x");
-    world.want("api", resource(3, "y"));
-    let policy = flash_plan::Policy { in_place: vec![EndpointKind::Queue], ..crate::world::policy() };
-    let plan = flash_plan::plan(&world.manifest, &world.state, &world.inventory, &policy);
-    assert_eq!(plan.steps[0].to_string(), "~ update api: code changed");
-    assert_eq!(plan.steps[0].endpoint_id, Some(world.inventory.endpoints[0].endpoint_id.clone()));
-}
-
-#[test]
 fn a_stopped_endpoint_is_started_in_place() {
     let mut world = provisioned(3, "x");
     world.inventory.endpoints[0].phase = ObservedPhase::Stopped;

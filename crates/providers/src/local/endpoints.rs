@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use flash_model::{
-    Completeness, EndpointId, EndpointKind, Existence, Inventory, ObservedEndpoint, ObservedPhase, Scope,
-};
+use flash_model::{Completeness, EndpointId, Existence, Inventory, ObservedEndpoint, ObservedPhase, Scope};
 
 use super::fence::Fences;
 use super::folder::Folder;
@@ -23,9 +21,6 @@ pub struct LocalEndpoints {
 }
 
 impl LocalEndpoints {
-    /// The queue's jobs lie in the endpoint's folder.
-    pub const IN_PLACE: &'static [EndpointKind] = &[EndpointKind::Queue];
-
     /// `dir` holds one folder per endpoint. It need not exist, and is not made.
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), fences: Fences::beside(dir), queues: Queues::beside(dir) }

@@ -151,11 +151,6 @@ impl Provider for LocalProvider {
         "local"
     }
 
-    /// The queue's jobs lie in the endpoint's folder.
-    fn in_place(&self) -> &'static [EndpointKind] {
-        LocalEndpoints::IN_PLACE
-    }
-
     fn limits(&self) -> Limits {
         Limits {
             parallel_calls_max: PARALLEL_CALLS_MAX,
