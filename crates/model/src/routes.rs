@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EndpointId, EndpointKind, FunctionName, Manifest, ResourceName};
+use crate::{EndpointId, EndpointKind, FunctionName, Manifest, ResourceName, ResourceStatus};
 
 /// Paths that the framework answers itself.
 pub const RESERVED_PATHS: [&str; 3] = ["/execute", "/manifest", "/ping"];
@@ -76,10 +76,13 @@ impl RouteTable {
         let route = |name: &ResourceName| -> Option<Route> {
             let resource = manifest.resources.get(name)?;
             let provisioned = &resource.provisioned;
+            // A mothership of an earlier version says it by the status alone.
+            let is_good =
+                matches!(provisioned.status, Some(ResourceStatus::Ready | ResourceStatus::Degraded));
             Some(Route {
                 resource: name.clone(),
                 kind: resource.spec.kind,
-                endpoint_id: provisioned.endpoint_id.clone().filter(|_| provisioned.serves)?,
+                endpoint_id: provisioned.endpoint_id.clone().filter(|_| provisioned.serves || is_good)?,
                 url: provisioned.endpoint_url.clone()?,
             })
         };
