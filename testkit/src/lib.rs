@@ -1,6 +1,8 @@
 //! Fixtures that the tests of several crates share. Not shipped.
 #![allow(clippy::unwrap_used, reason = "a fixture that panics says where")]
 
+pub mod postgres;
+
 use std::collections::BTreeMap;
 
 use flash_model::{

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flash_model::wire::{
-    AppliedResponse, EventsRequest, EventsResponse, FENCE_HEADER, GenerationResponse, GenerationsResponse,
-    LeaseAction, LeaseResponse, LineageRequest, LineageResponse, PulseResponse, STATE_PATH, ScopesResponse,
+    AppliedResponse, EventsRequest, EventsResponse, FENCE_HEADER, GENERATION_HEADER, GenerationResponse,
+    GenerationsResponse, LeaseAction, LeaseResponse, LineageRequest, LineageResponse, PulseResponse,
+    STATE_PATH, ScopesResponse,
 };
 use flash_model::{
     Generation, Happening, Lease, LeaseRequest, LoggedEvent, Manifest, MothershipId, ResourceName,
@@ -37,6 +38,7 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
 const FENCE: HeaderName = HeaderName::from_static(FENCE_HEADER);
+const GENERATION: HeaderName = HeaderName::from_static(GENERATION_HEADER);
 
 /// A State Manager at a base URL. Cheap to make and to clone.
 ///
@@ -128,8 +130,14 @@ impl StateManager {
     }
 
     /// Gives its generation.
-    pub async fn put_manifest(&self, scope: &Scope, fence: u64, manifest: &Manifest) -> Result<u64, Error> {
-        let call = Call::of(Method::PUT, scope, "").fence(fence).json(manifest);
+    pub async fn put_manifest(
+        &self,
+        scope: &Scope,
+        fence: u64,
+        manifest: &Manifest,
+        expected: Option<u64>,
+    ) -> Result<u64, Error> {
+        let call = Call::of(Method::PUT, scope, "").fence(fence).generation(expected).json(manifest);
         Ok(self.success(call).await?.json::<AppliedResponse>("a generation")?.generation)
     }
 
@@ -233,6 +241,14 @@ impl Call {
 
     fn fence(mut self, fence: u64) -> Self {
         self.headers.insert(FENCE, HeaderValue::from(fence));
+        self
+    }
+
+    /// The generation that the manifest is to follow.
+    fn generation(mut self, expected: Option<u64>) -> Self {
+        if let Some(expected) = expected {
+            self.headers.insert(GENERATION, HeaderValue::from(expected));
+        }
         self
     }
 

@@ -75,6 +75,9 @@ impl Applied {
 pub struct ResourceRecord {
     pub resource: ResourceName,
     pub provider: String,
+    /// Where the provider keeps the endpoint, if it cannot be seen from everywhere: an endpoint of one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_id: Option<EndpointId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,6 +117,7 @@ impl ResourceRecord {
         Self {
             resource,
             provider: provider.into(),
+            place: None,
             endpoint_id: None,
             endpoint_url: None,
             applied: None,

@@ -22,6 +22,13 @@ pub fn plan(manifest: &Manifest, state: &StateSnapshot, inventory: &Inventory, p
         let desired = manifest.resources.get(&name);
         let record = state.records.get(&name);
         let endpoints = observed.remove(&name).unwrap_or_default();
+        if let Some(place) = record.and_then(|record| elsewhere(record, policy)) {
+            planner.defer(
+                &name,
+                &format!("its endpoint is at another place ({place}), which cannot be seen from here"),
+            );
+            continue;
+        }
         match desired {
             Some(desired) => planner.want(&name, desired, record, endpoints),
             None => planner.unwant(&name, record, endpoints),
@@ -205,8 +212,14 @@ pub(crate) fn idempotency_key(
     IdempotencyKey::new(&digest[..32]).unwrap_or_else(|_| unreachable!("32 hex digits are a key"))
 }
 
+/// Where a recorded endpoint is, if that is another place than the one that is seen.
+fn elsewhere<'a>(record: &'a ResourceRecord, policy: &Policy) -> Option<&'a str> {
+    let (place, here) = (record.place.as_ref()?, policy.place.as_ref()?);
+    (record.endpoint_id.is_some() && place != here).then_some(place.as_str())
+}
+
 /// Takes the endpoint that stands for the resource out of what was observed: the recorded one and no other; where none
-/// is recorded the one that an interrupted step made, else the best.
+/// is recorded one that is as wanted, before one that an interrupted step made.
 fn take_current<'a>(
     endpoints: &mut Vec<&'a ObservedEndpoint>,
     desired: &Resource,
@@ -218,8 +231,8 @@ fn take_current<'a>(
             let key = record.and_then(|record| record.intent.as_ref()).map(|intent| &intent.idempotency_key);
             let rank = |endpoint: &ObservedEndpoint| {
                 (
-                    key != Some(&endpoint.idempotency_key),
                     endpoint.config_hash != desired.config_hash,
+                    key != Some(&endpoint.idempotency_key),
                     endpoint.phase != ObservedPhase::Running,
                     endpoint.endpoint_id.clone(),
                 )

@@ -18,6 +18,9 @@ pub enum Drift {
 pub struct Policy {
     /// Endpoints tagged for another app or environment are not ours and are never in a plan.
     pub scope: Scope,
+    /// What the inventory can see, if that is not everything the provider has: an endpoint that is recorded for another
+    /// place is neither absent nor ours to touch.
+    pub place: Option<String>,
     /// The mothership's own resource, if it runs as one: it never provisions itself.
     pub own_resource: Option<ResourceName>,
     pub drift: Drift,

@@ -80,6 +80,11 @@ pub trait Provider: Debug + Send + Sync {
     /// Short name, recorded with every endpoint: `local`.
     fn name(&self) -> &'static str;
 
+    /// Which of its endpoints it can see, if not all that providers of its kind have: those of one machine.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     fn limits(&self) -> Limits;
 
     /// Everything that carries the tag of `scope`.

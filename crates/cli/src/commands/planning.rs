@@ -13,6 +13,7 @@ use crate::run_dir::RunDir;
 pub(super) struct Observed {
     pub(super) state: StateSnapshot,
     pub(super) inventory: Inventory,
+    place: Option<String>,
 }
 
 impl Observed {
@@ -25,15 +26,15 @@ impl Observed {
             }
             None => StateSnapshot::default(),
         };
-        let inventory = LocalEndpoints::new(&run_dir.endpoints_dir()).inventory(scope);
-        let inventory = inventory.map_err(|error| {
+        let endpoints = LocalEndpoints::new(&run_dir.endpoints_dir());
+        let inventory = endpoints.inventory(scope).map_err(|error| {
             Failure::because("what exists cannot be listed", &error).code(Code::ProviderFailed)
         })?;
-        Ok(Self { state, inventory })
+        Ok(Self { state, inventory, place: endpoints.place() })
     }
 
     pub(super) fn plan(self, scope: Scope, drift: Drift, manifest: Manifest) -> PlanFile {
-        let policy = Policy { scope: scope.clone(), own_resource: None, drift };
+        let policy = Policy { scope: scope.clone(), place: self.place, own_resource: None, drift };
         let plan = flash_plan::plan(&manifest, &self.state, &self.inventory, &policy);
         PlanFile::new(scope, self.state.lineage, drift, manifest, plan)
     }

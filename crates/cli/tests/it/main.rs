@@ -7,6 +7,8 @@ mod examples;
 mod layering;
 mod mothership;
 mod orphans;
+#[cfg(feature = "postgres")]
+mod pair;
 mod plan;
 mod queues;
 mod refuse;

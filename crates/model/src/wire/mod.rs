@@ -11,9 +11,9 @@ pub use job::{HealthResponse, JobAccepted, JobCounts, JobRequest, JobStatus, Job
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
 pub use rollback::RollbackRequest;
 pub use state::{
-    AppliedResponse, EventsRequest, EventsResponse, FENCE_HEADER, GenerationResponse, GenerationsResponse,
-    LeaseAction, LeaseResponse, LineageRequest, LineageResponse, PatchStatus, PulseResponse,
-    ResourceDocument, ResourcePatch, STATE_PATH, ScopesResponse, StateDocument, StateRefusal,
+    AppliedResponse, EventsRequest, EventsResponse, FENCE_HEADER, GENERATION_HEADER, GenerationResponse,
+    GenerationsResponse, LeaseAction, LeaseResponse, LineageRequest, LineageResponse, PatchStatus,
+    PulseResponse, ResourceDocument, ResourcePatch, STATE_PATH, ScopesResponse, StateDocument, StateRefusal,
 };
 
 /// Body of a binary call: a pickle with its out-of-band buffers. Accepted from token holders only.

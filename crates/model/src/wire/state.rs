@@ -14,6 +14,8 @@ pub const STATE_PATH: &str = "/api/v1/flash/manifests";
 
 /// Names the lease that a write is made under, by its number.
 pub const FENCE_HEADER: &str = "flash-fence";
+/// The generation that a manifest is to follow; 0 = the first one.
+pub const GENERATION_HEADER: &str = "flash-generation";
 
 /// `GET {STATE_PATH}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +190,8 @@ pub struct EventsRequest {
 pub enum StateRefusal {
     /// The record has another version than the one that was named.
     Conflict { resource: ResourceName, expected: u64, actual: u64 },
+    /// Another generation is the last one than the one that was named.
+    Overtaken { expected: u64, actual: u64 },
     /// The fence is not that of the current lease.
     Fenced { fence: u64, held_by: Option<Box<Lease>> },
     /// Somebody holds the lease.

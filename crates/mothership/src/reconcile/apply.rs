@@ -324,6 +324,7 @@ impl Applier {
         desired: &Resource,
         health: Option<&Health>,
     ) -> Result<Outcome, Error> {
+        record.place = self.caller.provider.place();
         record.endpoint_id = Some(endpoint.endpoint_id.clone());
         record.endpoint_url.clone_from(&endpoint.url);
         record.applied = Some(Applied::of(desired));

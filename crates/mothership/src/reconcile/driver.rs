@@ -62,6 +62,8 @@ struct Term<'a> {
     current: Option<Arc<Desired>>,
     /// Whether the wish has been looked at since it came.
     is_heard: bool,
+    /// Whether what was read of the state is still to be served.
+    is_unserved: bool,
     /// Whether endpoints of earlier terms were told where their mothership is.
     has_greeted: bool,
     steps: Steps,
@@ -91,6 +93,7 @@ impl Driver {
             wishes,
             current: None,
             is_heard: false,
+            is_unserved: false,
             has_greeted: false,
             steps: Steps::new(busy),
             backoff: Backoff::default(),
@@ -165,10 +168,13 @@ impl Driver {
         let Some(desired) = term.current.clone() else { return Ok(()) };
         let listed = self.settings.provider.inventory(&self.recorder.scope);
         let (state, inventory) = tokio::join!(self.recorder.snapshot(), caller.call(listed));
-        let ((state, is_news), mut inventory) = (state?, inventory?);
-        if is_news {
-            self.recorder.serve(&state, &inventory);
+        let (state, is_news) = state?;
+        term.is_unserved |= is_news;
+        if term.is_unserved {
+            self.recorder.serve(inventory.as_ref().ok());
+            term.is_unserved = false;
         }
+        let mut inventory = inventory?;
         if !term.has_greeted {
             self.greet(caller, monitor, term, &desired, &state, &inventory);
             term.has_greeted = true;
@@ -181,6 +187,7 @@ impl Driver {
         }
         let policy = Policy {
             scope: self.recorder.scope.clone(),
+            place: self.settings.provider.place(),
             own_resource: self.settings.own_resource.clone(),
             drift: self.settings.drift,
         };

@@ -1,6 +1,7 @@
 //! What is stored, as we know it from our own reading and writing: while we hold the lease nobody else writes, so most
 //! rounds need not read it all again.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flash_model::{ResourceName, ResourceRecord, StateSnapshot};
@@ -42,6 +43,10 @@ impl Ledger {
         self.pages().snapshot.records.get(resource).cloned()
     }
 
+    pub(super) fn records(&self) -> BTreeMap<ResourceName, ResourceRecord> {
+        self.pages().snapshot.records.clone()
+    }
+
     /// A reading that was under way meanwhile may have seen the write already.
     pub(super) fn wrote(&self, record: &ResourceRecord) {
         let mut pages = self.pages();
@@ -74,8 +79,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use flash_testkit::name;
 
     use super::*;

@@ -75,11 +75,11 @@ impl Recorder {
 
     /// Makes the manifest the applied one, and serves it. Gives back its generation.
     pub(super) async fn apply_manifest(&self, manifest: &Arc<Manifest>) -> Result<u64, store::Error> {
-        let before = self.store.generations(&self.scope).await?.first().map(|last| last.number);
-        let written = self.store.put_manifest(&self.scope, self.term.fence(), manifest).await;
+        let before = self.store.generations(&self.scope).await?.first().map_or(0, |last| last.number);
+        let written = self.store.put_manifest(&self.scope, self.term.fence(), manifest, Some(before)).await;
         let StoredManifest { generation, .. } = self.heed(written)?;
         self.discovery.set_manifest(Arc::clone(manifest), generation);
-        if before != Some(generation) {
+        if before != generation {
             self.ledger.doubt();
             self.journal.note(EventKind::GenerationApplied, None, format!("generation {generation}"));
         }
@@ -88,14 +88,14 @@ impl Recorder {
 
     /// Serves what is stored, as far as it still holds: a record may say that an endpoint is ready whose process ended
     /// while nobody looked.
-    pub(super) fn serve(&self, state: &StateSnapshot, inventory: &Inventory) {
-        let stopped: BTreeSet<&EndpointId> = inventory
-            .endpoints
-            .iter()
+    pub(super) fn serve(&self, inventory: Option<&Inventory>) {
+        let endpoints = inventory.into_iter().flat_map(|inventory| &inventory.endpoints);
+        let stopped: BTreeSet<&EndpointId> = endpoints
             .filter(|endpoint| endpoint.phase == ObservedPhase::Stopped)
             .map(|endpoint| &endpoint.endpoint_id)
             .collect();
-        let mut records = state.records.clone();
+        // As it is known now: a listing may take long, and steps and checks go on meanwhile.
+        let mut records = self.ledger.records();
         for record in records.values_mut().filter(|record| record.serves()) {
             if record.endpoint_id.as_ref().is_some_and(|id| stopped.contains(id)) {
                 record.status = ResourceStatus::Provisioning;

@@ -7,6 +7,9 @@ pub enum Error {
     /// Somebody else wrote in between: read again and decide again.
     #[error("{resource}: the record has version {actual}, not {expected}")]
     Conflict { resource: ResourceName, expected: u64, actual: u64 },
+    /// Another manifest was applied in between: read again and decide again.
+    #[error("generation {actual} is the last one, not {expected}")]
+    Overtaken { expected: u64, actual: u64 },
     /// The write was made under a lease that is no longer the current one, or has expired. Nothing was written.
     #[error("written under the lease with fence {fence}, which has ended{}", now_held(held_by.as_deref()))]
     Fenced { fence: u64, held_by: Option<Box<Lease>> },
@@ -57,7 +60,7 @@ pub enum Error {
 impl Error {
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Conflict { .. } | Self::Task(_) => Retry::Backoff,
+            Self::Conflict { .. } | Self::Overtaken { .. } | Self::Task(_) => Retry::Backoff,
             Self::Sqlite(error) if is_passing(error) => Retry::Backoff,
             Self::Remote(error) => match &**error {
                 // Whoever reads again before it writes again does no harm, whatever became of the first try.

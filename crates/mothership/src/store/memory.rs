@@ -9,8 +9,8 @@ use flash_model::{
 };
 
 use super::{
-    Clock, EVENTS_READ_MAX, Error, Pending, Pulse, Store, StoredManifest, SystemClock, admit, check_version,
-    manifest_hash,
+    Clock, EVENTS_READ_MAX, Error, Pending, Pulse, Store, StoredManifest, SystemClock, admit,
+    check_generation, check_version, manifest_hash,
 };
 
 #[derive(Debug, Default)]
@@ -165,6 +165,7 @@ impl Store for MemoryStore {
         scope: &'a Scope,
         fence: u64,
         manifest: &'a Manifest,
+        expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
         self.with(scope, move |entry, now_ms| {
             let author = Some(admit(&entry.lease, fence, now_ms)?.holder.clone());
@@ -173,6 +174,7 @@ impl Store for MemoryStore {
             if let Some(last) = last.filter(|last| last.manifest == *manifest) {
                 return Ok(last);
             }
+            check_generation(expected, number - 1)?;
             let manifest_hash = manifest_hash(manifest)?;
             let generation = Generation { number, applied_at_ms: now_ms, manifest_hash, author };
             entry.generations.push_back((generation, manifest.clone()));

@@ -101,12 +101,14 @@ pub trait Store: Debug + Send + Sync {
     fn lineage<'a>(&'a self, scope: &'a Scope, candidate: MothershipId) -> Pending<'a, MothershipId>;
 
     /// Makes `manifest` the applied one. Its generation is one more than the last, or the same if nothing differs.
-    /// Earlier ones stay readable, `GENERATIONS_MAX` in all.
+    /// Earlier ones stay readable, `GENERATIONS_MAX` in all. `expected` is the generation before it as far as the caller
+    /// knows (0 = none), so that a request that was held up on its way brings nothing back that was replaced since.
     fn put_manifest<'a>(
         &'a self,
         scope: &'a Scope,
         fence: u64,
         manifest: &'a Manifest,
+        expected: Option<u64>,
     ) -> Pending<'a, StoredManifest>;
 
     /// The applied manifest.
@@ -153,6 +155,13 @@ fn stored_scope(app: String, environment: String) -> Result<Scope, Error> {
     let app = AppName::new(app).map_err(name).map_err(Error::Document)?;
     let environment = EnvironmentName::new(environment).map_err(name).map_err(Error::Document)?;
     Ok(Scope { app, environment })
+}
+
+fn check_generation(expected: Option<u64>, actual: u64) -> Result<(), Error> {
+    match expected {
+        Some(expected) if expected != actual => Err(Error::Overtaken { expected, actual }),
+        _ => Ok(()),
+    }
 }
 
 fn manifest_hash(manifest: &Manifest) -> Result<String, Error> {

@@ -72,9 +72,11 @@ impl Store for RemoteStore {
         scope: &'a Scope,
         fence: u64,
         manifest: &'a Manifest,
+        expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
         Box::pin(async move {
-            let generation = self.client.put_manifest(scope, fence, manifest).await.map_err(Error::remote)?;
+            let put = self.client.put_manifest(scope, fence, manifest, expected);
+            let generation = put.await.map_err(Error::remote)?;
             Ok(StoredManifest { generation, manifest: manifest.clone() })
         })
     }
@@ -123,6 +125,7 @@ impl Error {
             Some(StateRefusal::Conflict { resource, expected, actual }) => {
                 Self::Conflict { resource, expected, actual }
             }
+            Some(StateRefusal::Overtaken { expected, actual }) => Self::Overtaken { expected, actual },
             Some(StateRefusal::Fenced { fence, held_by }) => Self::Fenced { fence, held_by },
             Some(StateRefusal::Held { lease, remaining_ms }) => {
                 LeaseRefusal::Held { lease, remaining_ms }.into()

@@ -138,9 +138,10 @@ impl Store for GatedStore {
         scope: &'a Scope,
         fence: u64,
         manifest: &'a Manifest,
+        expected: Option<u64>,
     ) -> store::Pending<'a, StoredManifest> {
         let (scope, manifest) = (scope.clone(), manifest.clone());
-        self.write(|inner| async move { inner.put_manifest(&scope, fence, &manifest).await })
+        self.write(|inner| async move { inner.put_manifest(&scope, fence, &manifest, expected).await })
     }
 
     fn manifest<'a>(&'a self, scope: &'a Scope) -> store::Pending<'a, Option<StoredManifest>> {

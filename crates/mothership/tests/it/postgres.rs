@@ -1,148 +1,40 @@
-//! A private PostgreSQL server, started from the machine's own binaries and ended by its process id.
+//! The store in PostgreSQL, on a private server.
 
-use std::io::ErrorKind;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flash_model::Retry;
 use flash_mothership::store::{Error, PostgresStore};
+use flash_testkit::postgres::Server;
 use flash_testkit::scope;
-use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::store::Fixture;
-
-const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Shared by the tests that run at the same time; stopped by the last of them.
 static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-struct Server {
-    process: Option<Child>,
-    folder: tempfile::TempDir,
-    bin: PathBuf,
-    /// PostgreSQL refuses to run as root.
-    user: Option<(u32, u32)>,
-}
-
-impl Server {
-    fn shared() -> Arc<Self> {
-        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let server = Arc::new(Self::start());
-            *shared = Arc::downgrade(&server);
-            server
-        })
-    }
-
-    fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("flash-pg-").tempdir().unwrap();
-        let user = geteuid().is_root().then(plain_user);
-        if let Some((uid, gid)) = user {
-            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
-        }
-        let mut server = Self { process: None, bin: binaries(), user, folder };
-        let made = server
-            .command("initdb")
-            .args(["--no-sync", "--auth=trust", "--username=flash", "--encoding=UTF8", "--locale=C", "-D"])
-            .arg(server.data())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        server.launch();
+fn shared() -> Arc<Server> {
+    let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let server = Arc::new(Server::start());
+        *shared = Arc::downgrade(&server);
         server
-    }
-
-    fn launch(&mut self) {
-        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let mut command = self.command("postgres");
-        command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
-        command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"]);
-        self.process = Some(command.stderr(log).spawn().unwrap());
-        let deadline = Instant::now() + START_TIMEOUT;
-        // Its own word that it takes connections.
-        let ready = || {
-            std::fs::read_to_string(self.data().join("postmaster.pid"))
-                .is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
-        };
-        while !ready() {
-            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "PostgreSQL did not start: {}", log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // Fast shutdown: sessions are ended, nothing is waited for.
-            let _ = kill_process(Pid::from_child(&process), Signal::INT);
-            let _ = process.wait();
-        }
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.bin.join(program));
-        command.current_dir(self.folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
-        if let Some((uid, gid)) = self.user {
-            command.uid(uid).gid(gid);
-        }
-        command
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn url(&self, database: &str) -> String {
-        format!("host={} user=flash dbname={database}", self.folder.path().display())
-    }
-
-    /// A database of its own for every test.
-    async fn database(&self) -> String {
-        let name = format!("t{}", DATABASES.fetch_add(1, Ordering::SeqCst));
-        let (client, connection) =
-            tokio_postgres::connect(&self.url("postgres"), tokio_postgres::NoTls).await.unwrap();
-        let connection = tokio::spawn(connection);
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
-        drop(client);
-        connection.await.unwrap().unwrap();
-        self.url(&name)
-    }
+    })
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// Where `initdb` is: on the search path, else the newest that Debian installed.
-fn binaries() -> PathBuf {
-    match Command::new("initdb").arg("--version").output() {
-        Ok(_) => return PathBuf::new(),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
-    }
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    versions
-        .map(|entry| entry.path().join("bin"))
-        .filter(|bin| bin.join("initdb").exists())
-        .max()
-        .expect("PostgreSQL is not installed: apt-get install postgresql")
-}
-
-/// User and group of `postgres`, or of `nobody`.
-fn plain_user() -> (u32, u32) {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap();
-    let find = |name: &str| {
-        let fields: Vec<&str> =
-            users.lines().map(|line| line.split(':').collect()).find(|line: &Vec<&str>| line[0] == name)?;
-        Some((fields[2].parse().ok()?, fields[3].parse().ok()?))
-    };
-    find("postgres").or_else(|| find("nobody")).expect("a plain user to run PostgreSQL as")
+/// A database of its own for every test.
+async fn database(server: &Server) -> String {
+    let name = format!("t{}", DATABASES.fetch_add(1, Ordering::SeqCst));
+    let (client, connection) =
+        tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
+    server.url(&name)
 }
 
 pub(crate) struct Running {
@@ -151,15 +43,15 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn running() -> Running {
-    let server = tokio::task::spawn_blocking(Server::shared).await.unwrap();
-    let store = PostgresStore::connect(&server.database().await).await.unwrap();
+    let server = tokio::task::spawn_blocking(shared).await.unwrap();
+    let store = PostgresStore::connect(&database(&server).await).await.unwrap();
     Running { _server: server, fixture: Fixture { store: Arc::new(store), clock: None } }
 }
 
 #[tokio::test]
 async fn it_reconnects_when_the_server_was_away() {
     let mut server = tokio::task::spawn_blocking(Server::start).await.unwrap();
-    let store = PostgresStore::connect(&server.database().await).await.unwrap();
+    let store = PostgresStore::connect(&database(&server).await).await.unwrap();
     let fixture = Fixture { store: Arc::new(store), clock: None };
     let before = fixture.acquire("a").await.unwrap();
     server.stop();
@@ -178,8 +70,8 @@ async fn it_reconnects_when_the_server_was_away() {
 
 #[tokio::test]
 async fn one_that_is_stopped_inside_a_transaction_does_not_keep_others_out() {
-    let server = tokio::task::spawn_blocking(Server::shared).await.unwrap();
-    let url = server.database().await;
+    let server = tokio::task::spawn_blocking(shared).await.unwrap();
+    let url = database(&server).await;
     let mut fixtures = Vec::new();
     for _ in 0..2 {
         let store = PostgresStore::connect(&url).await.unwrap();
@@ -205,8 +97,8 @@ async fn one_that_is_stopped_inside_a_transaction_does_not_keep_others_out() {
 
 #[tokio::test]
 async fn motherships_that_start_at_once_make_the_tables_once() {
-    let server = tokio::task::spawn_blocking(Server::shared).await.unwrap();
-    let url = server.database().await;
+    let server = tokio::task::spawn_blocking(shared).await.unwrap();
+    let url = database(&server).await;
     let starts: Vec<_> = (0..5)
         .map(|_| {
             tokio::spawn({

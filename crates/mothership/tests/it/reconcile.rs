@@ -341,7 +341,8 @@ async fn a_plan_is_applied_exactly_or_not_at_all() {
         let (manifest, store, provider) = (desired.manifest.clone(), store.clone(), provider.clone());
         async move {
             let inventory = flash_providers::Provider::inventory(&*provider, &scope()).await.unwrap();
-            let policy = flash_plan::Policy { scope: scope(), own_resource: None, drift: Drift::Repair };
+            let policy =
+                flash_plan::Policy { scope: scope(), place: None, own_resource: None, drift: Drift::Repair };
             flash_plan::plan(&manifest, &store.snapshot(&scope()).await.unwrap(), &inventory, &policy)
         }
     };

@@ -20,7 +20,7 @@ fn client(rig: &Rig) -> Mothership {
 }
 
 async fn planned(store: &dyn Store, provider: &dyn Provider, wanted: &[(&str, u32)]) -> PlanFile {
-    let policy = Policy { scope: scope(), own_resource: None, drift: Drift::Repair };
+    let policy = Policy { scope: scope(), place: None, own_resource: None, drift: Drift::Repair };
     let state = store.snapshot(&scope()).await.unwrap();
     let inventory = provider.inventory(&scope()).await.unwrap();
     let plan = flash_plan::plan(&manifest(wanted), &state, &inventory, &policy);

@@ -251,3 +251,21 @@ fn no_two_states_give_the_same_key() {
         StateSnapshot { lineage: Some(MothershipId::new("ms-2").unwrap()), ..StateSnapshot::default() };
     assert_ne!(first, key(&world));
 }
+
+#[test]
+fn what_was_made_at_another_place_is_neither_made_again_nor_removed() {
+    let mut world = provisioned(3, "x");
+    world.state.records.get_mut("api").unwrap().place = Some("there".into());
+    world.inventory.endpoints.clear();
+    world.want("new", resource(1, "n"));
+    let plan = |world: &World, place: &str| {
+        let policy = flash_plan::Policy { place: Some(place.into()), ..crate::world::policy() };
+        flash_plan::plan(&world.manifest, &world.state, &world.inventory, &policy).to_string()
+    };
+    let deferred = "? api: its endpoint is at another place (there), which cannot be seen from here\n";
+    let expected = format!("+ create new: new\n{deferred}1 to create, 0 to change, 0 to delete, 0 unchanged");
+    assert_eq!(plan(&world, "here"), expected);
+    assert!(plan(&world, "there").contains("+ create api: its endpoint is gone"));
+    world.manifest.resources.remove("api");
+    assert_eq!(plan(&world, "here"), expected);
+}

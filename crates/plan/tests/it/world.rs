@@ -15,7 +15,7 @@ pub(crate) struct World {
 }
 
 pub(crate) fn policy() -> Policy {
-    Policy { scope: scope(), own_resource: None, drift: Drift::Repair }
+    Policy { scope: scope(), place: None, own_resource: None, drift: Drift::Repair }
 }
 
 pub(crate) fn observed(resource: &str, id: &str, hash: &str, phase: ObservedPhase) -> ObservedEndpoint {

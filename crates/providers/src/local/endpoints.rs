@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use flash_model::{Completeness, EndpointId, Existence, Inventory, ObservedEndpoint, ObservedPhase, Scope};
 
+use fs_err as fs;
+
 use super::fence::Fences;
 use super::folder::Folder;
 use super::process;
@@ -24,6 +26,37 @@ impl LocalEndpoints {
     /// `dir` holds one folder per endpoint. It need not exist, and is not made.
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), fences: Fences::beside(dir), queues: Queues::beside(dir) }
+    }
+
+    /// The name of this run directory among all that there are: drawn with the first endpoint, kept with the folder wherever
+    /// it is moved. None before.
+    pub fn place(&self) -> Option<String> {
+        let place = fs::read_to_string(self.place_path()).ok()?;
+        Some(place.trim().to_owned()).filter(|place| !place.is_empty())
+    }
+
+    /// Draws the name if there is none yet.
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        let path = self.place_path();
+        if self.place().is_some() {
+            return Ok(());
+        }
+        let failed = |source| Error::Files { path: path.clone(), source };
+        let number = getrandom::u64().map_err(|error| failed(std::io::Error::other(error)))?;
+        let temporary = path.with_extension(format!("{number:016x}"));
+        fs::create_dir_all(self.dir.parent().unwrap_or(&self.dir)).map_err(failed)?;
+        fs::write(&temporary, format!("{number:016x}\n")).map_err(failed)?;
+        // Whoever comes first names it; a name is never changed.
+        let linked = fs::hard_link(&temporary, &path);
+        let _ = fs::remove_file(&temporary);
+        match linked {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn place_path(&self) -> PathBuf {
+        self.dir.with_file_name("place")
     }
 
     /// Everything that carries the tag of `scope`.
@@ -81,6 +114,7 @@ impl LocalEndpoints {
     }
 
     pub(super) fn claim(&self, scope: &Scope, mandate: &Mandate) -> Result<(), Error> {
+        self.settle()?;
         self.fences.claim(scope, mandate)
     }
 

@@ -151,6 +151,10 @@ impl Provider for LocalProvider {
         "local"
     }
 
+    fn place(&self) -> Option<String> {
+        self.endpoints.place()
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             parallel_calls_max: PARALLEL_CALLS_MAX,

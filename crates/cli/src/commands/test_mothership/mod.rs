@@ -58,7 +58,7 @@ pub(crate) fn test_mothership(args: &TestMothershipArgs, printer: Printer) -> Re
                 Err(Failure::new("interrupted while removing").hint("the next `flash test-mothership` removes the rest"))
             }
         };
-        tested.and_then(|()| removed)
+        tested.and(removed)
     });
     // A package installation that was interrupted must not be waited for.
     runtime.shutdown_background();

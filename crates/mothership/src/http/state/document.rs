@@ -6,7 +6,9 @@ use axum::Json as Answer;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use flash_model::wire::{AppliedResponse, ResourceDocument, ScopesResponse, StateDocument};
+use flash_model::wire::{
+    AppliedResponse, GENERATION_HEADER, ResourceDocument, ScopesResponse, StateDocument,
+};
 use flash_model::{Manifest, ResourceRecord, ResourceStatus, Scope, StateSnapshot};
 use serde_json::Value;
 
@@ -15,6 +17,7 @@ use super::StateApi;
 use super::conditions::{Condition, document_tag, is_known, tagged};
 use super::extract::{At, Json, unfit};
 use super::refusal::not_found;
+use super::writing::number;
 use crate::store::StoredManifest;
 
 pub(super) async fn scopes(Extract(api): Extract<StateApi>) -> Result<Answer<ScopesResponse>, Refusal> {
@@ -52,6 +55,7 @@ pub(super) async fn put(
     Json(body): Json<Value>,
 ) -> Result<Response, Refusal> {
     let condition = Condition::of(&headers)?;
+    let expected = number(&headers, GENERATION_HEADER)?;
     let manifest = Manifest::from_json(&body.to_string()).map_err(|error| unfit(&chain(&error)))?;
     let place = api.scope_to_write(&id).await?;
     let looks = condition != Condition::None;
@@ -61,7 +65,7 @@ pub(super) async fn put(
             let tag = document_tag(pulse.lineage.as_ref(), pulse.serial);
             condition.check((pulse.serial > 0).then_some(tag.as_str()))?;
         }
-        let stored = store.put_manifest(&scope, fence, &manifest).await?;
+        let stored = store.put_manifest(&scope, fence, &manifest, expected).await?;
         let pulse = store.pulse(&scope).await?;
         Ok((stored.generation, document_tag(pulse.lineage.as_ref(), pulse.serial)))
     });

@@ -18,6 +18,9 @@ fn problem(error: Error) -> Problem {
         Error::Conflict { resource, expected, actual } => Problem::new(Code::StateConflict, 412, detail)
             .hint("read it again and decide anew")
             .refusal(StateRefusal::Conflict { resource, expected, actual }),
+        Error::Overtaken { expected, actual } => Problem::new(Code::StateConflict, 412, detail)
+            .hint("read it again and decide anew")
+            .refusal(StateRefusal::Overtaken { expected, actual }),
         Error::Fenced { fence, held_by } => Problem::new(Code::LeaseLost, 409, detail)
             .hint("ask for the lease, read the state again, and decide anew")
             .refusal(StateRefusal::Fenced { fence, held_by }),

@@ -34,7 +34,7 @@ impl StateApi {
         T: Send + 'static,
         F: Future<Output = Result<T, Refusal>> + Send + 'static,
     {
-        let fence = fence(headers)?;
+        let fence = number(headers, FENCE_HEADER)?;
         let api = self.clone();
         let writing = async move {
             let _turn = if alone || fence.is_none() { Some(api.turn().await?) } else { None };
@@ -95,10 +95,11 @@ fn holder() -> Result<HolderId, Refusal> {
     HolderId::new(format!("state-api-{number:016x}")).map_err(|error| refused(&error))
 }
 
-fn fence(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    let Some(value) = headers.get(FENCE_HEADER) else { return Ok(None) };
+/// A header of ours that holds a number.
+pub(super) fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Refusal> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    number.map(Some).ok_or_else(|| {
-        Problem::new(Code::InvalidBody, 400, format!("{FENCE_HEADER} is the number of a lease")).into()
-    })
+    number
+        .map(Some)
+        .ok_or_else(|| Problem::new(Code::InvalidBody, 400, format!("{name} is not a number")).into())
 }

@@ -18,8 +18,8 @@ use tokio_postgres::Row;
 
 use self::pool::{Lent, Parameters, Pool};
 use super::{
-    EVENTS_READ_MAX, Error, Pending, Pulse, Store, StoredManifest, admit, check_version, integer,
-    manifest_hash, natural, stored_scope,
+    EVENTS_READ_MAX, Error, Pending, Pulse, Store, StoredManifest, admit, check_generation, check_version,
+    integer, manifest_hash, natural, stored_scope,
 };
 
 /// Not `now()`, which is when the transaction began: it may have waited for the row since.
@@ -246,6 +246,7 @@ impl Store for PostgresStore {
         scope: &'a Scope,
         fence: u64,
         manifest: &'a Manifest,
+        expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
         Box::pin(self.pool.call(async move {
             let mut writing = self.begin(scope).await?;
@@ -264,6 +265,7 @@ impl Store for PostgresStore {
                 Some(row) => row.try_get(0)?,
                 None => 0_i64,
             };
+            check_generation(expected, natural(last))?;
             let number = last + 1;
             let add = "INSERT INTO flash_generations
                 (app, environment, number, applied_at_ms, manifest_hash, author, manifest)

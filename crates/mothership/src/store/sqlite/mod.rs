@@ -161,9 +161,10 @@ impl Store for SqliteStore {
         scope: &'a Scope,
         fence: u64,
         manifest: &'a Manifest,
+        expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
         let manifest = manifest.clone();
-        self.write(scope, move |scoped| scoped.put_manifest(fence, manifest))
+        self.write(scope, move |scoped| scoped.put_manifest(fence, manifest, expected))
     }
 
     fn manifest<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Option<StoredManifest>> {

@@ -2,13 +2,14 @@ use flash_model::{GENERATIONS_MAX, Generation, HolderId, Manifest};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::Scoped;
-use crate::store::{Error, StoredManifest, integer, manifest_hash, natural};
+use crate::store::{Error, StoredManifest, check_generation, integer, manifest_hash, natural};
 
 impl Scoped<'_> {
     pub(in crate::store::sqlite) fn put_manifest(
         &self,
         fence: u64,
         manifest: Manifest,
+        expected: Option<u64>,
     ) -> Result<StoredManifest, Error> {
         let author = self.admit(fence)?;
         let hash = manifest_hash(&manifest)?;
@@ -25,6 +26,7 @@ impl Scoped<'_> {
         if last_hash == hash {
             return Ok(StoredManifest { generation: natural(last), manifest });
         }
+        check_generation(expected, natural(last))?;
         let generation = natural(last) + 1;
         self.connection.execute(
             "INSERT INTO generations
