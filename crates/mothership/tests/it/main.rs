@@ -8,6 +8,7 @@ mod leadership;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reconcile;
+mod simulation;
 mod state_http;
 mod steer;
 mod store;

@@ -1,0 +1,276 @@
+//! One mothership as a process: a runtime of its own, whose clock stands unless we let it run. So it can die between any
+//! two polls, taking all of its tasks with it, and it can be stopped for a while, as by SIGSTOP, and wake up late.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use flash_model::*;
+use flash_mothership::store::Clock;
+use flash_mothership::{
+    Desired, Environment, Event, Handle, Jitter, LeaseSettings, Mothership, ReconcileSettings, Served,
+};
+use flash_plan::Drift;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::network::{Life, Line, Network};
+use super::provider::SimulatedProvider;
+use super::scenario::Setting;
+use super::store::SimulatedStore;
+
+/// A mothership that cannot start, because it cannot reach the store, tries again.
+const START_PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) life: Life,
+    running: Option<Running>,
+    /// Its machine's clock, as far as it is wrong.
+    offset_ms: Arc<AtomicI64>,
+}
+
+#[derive(Debug)]
+struct Running {
+    runtime: Runtime,
+    line: Line,
+    /// Until when it has run.
+    clock_ms: u64,
+    is_paused: bool,
+    polls_left: Option<u64>,
+    shared: Arc<Shared>,
+    changes: watch::Sender<u64>,
+    events: Option<broadcast::Receiver<Event>>,
+    served: Option<Arc<Served>>,
+}
+
+/// Between the process's main task and us.
+#[derive(Debug, Default)]
+struct Shared {
+    handle: Mutex<Option<Handle>>,
+    stop: Notify,
+    has_ended: AtomicBool,
+}
+
+/// What a process did that others may look at.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) served: Option<Arc<Served>>,
+    pub(super) events: Vec<Event>,
+    pub(super) has_ended: bool,
+}
+
+#[derive(Debug)]
+struct ProcessClock {
+    line: Line,
+    offset_ms: Arc<AtomicI64>,
+}
+
+impl Clock for ProcessClock {
+    fn now_ms(&self) -> u64 {
+        const EPOCH_MS: u64 = 1_700_000_000_000;
+        (EPOCH_MS + self.line.now_ms()).saturating_add_signed(self.offset_ms.load(Ordering::Relaxed))
+    }
+}
+
+impl Process {
+    pub(super) fn new(process: usize) -> Self {
+        Self { life: Life { process, number: 0 }, running: None, offset_ms: Arc::default() }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub(super) fn start(&mut self, now_ms: u64, network: &Network, setting: &Setting, desired: Arc<Desired>) {
+        self.life.number += 1;
+        let runtime =
+            Builder::new_current_thread().enable_time().start_paused(true).event_interval(1).build().unwrap();
+        let life = self.life;
+        let epoch = runtime.block_on(async { Instant::now() });
+        let line = Line { network: network.clone(), life, born_ms: now_ms, epoch, sent: Arc::default() };
+        let (shared, changes) = (Arc::new(Shared::default()), watch::Sender::new(0));
+        let provider = SimulatedProvider::new(
+            line.clone(),
+            setting.in_place,
+            setting.parallel_calls_max,
+            changes.subscribe(),
+        );
+        let lease = LeaseSettings {
+            holder: HolderId::new(format!("holder-{}-{}", life.process, life.number)).unwrap(),
+            purpose: "simulation".into(),
+            seat: None,
+            term: Duration::from_millis(flash_model::lease::LEASE_TERM_MS),
+        };
+        let seed = setting.seed.wrapping_add((life.process as u64) << 32).wrapping_add(life.number.into());
+        let settings = ReconcileSettings {
+            own_resource: Some(ResourceName::new(super::invariants::OWN_RESOURCE).unwrap()),
+            drift: Drift::Repair,
+            clock: Arc::new(ProcessClock { line: line.clone(), offset_ms: Arc::clone(&self.offset_ms) }),
+            jitter: Jitter::seeded(seed),
+            environment: Arc::new(environment),
+            ..ReconcileSettings::new(
+                setting.scope.clone(),
+                Arc::new(SimulatedStore::new(line.clone())),
+                Arc::new(provider),
+                lease,
+            )
+        };
+        runtime.spawn(main(settings, desired, Arc::clone(&shared)));
+        self.running = Some(Running {
+            runtime,
+            line,
+            clock_ms: now_ms,
+            is_paused: false,
+            polls_left: None,
+            shared,
+            changes,
+            events: None,
+            served: None,
+        });
+    }
+
+    /// Ends it where it stands.
+    pub(super) fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// It dies when its tasks have been polled so many times.
+    pub(super) fn kill_after(&mut self, polls: u64) {
+        if let Some(running) = &mut self.running {
+            running.polls_left = Some(running.polls_left.map_or(polls, |left| left.min(polls)));
+        }
+    }
+
+    /// Asks it to stop what it runs, and then itself.
+    pub(super) fn stop(&self) {
+        if let Some(running) = &self.running {
+            running.shared.stop.notify_one();
+        }
+    }
+
+    pub(super) fn pause(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.is_paused = true;
+        }
+    }
+
+    /// It goes on, and everything that it waited for meanwhile is late.
+    pub(super) fn resume(&mut self, now_ms: u64) {
+        let Some(running) = self.running.as_mut().filter(|running| running.is_paused) else { return };
+        running.is_paused = false;
+        let missed = Duration::from_millis(now_ms.saturating_sub(running.clock_ms));
+        running.runtime.block_on(tokio::time::advance(missed));
+        running.clock_ms = now_ms;
+    }
+
+    pub(super) fn jump(&self, by_ms: i64) {
+        self.offset_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
+
+    /// Tells it that its provider saw something.
+    pub(super) fn notify(&self) {
+        if let Some(running) = &self.running {
+            running.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    pub(super) fn want(&self, desired: Arc<Desired>) {
+        if let Some(handle) = self.handle() {
+            handle.set_desired(Desired::clone(&desired));
+        }
+    }
+
+    /// None until it has read its state.
+    pub(super) fn handle(&self) -> Option<Handle> {
+        self.running.as_ref()?.shared.handle.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it has something to do before then.
+    pub(super) fn lags(&self, until_ms: u64) -> bool {
+        self.running.as_ref().is_some_and(|running| !running.is_paused && running.clock_ms < until_ms)
+    }
+
+    /// Runs until then, or until it calls somebody.
+    pub(super) fn run(&mut self, until_ms: u64) -> Seen {
+        let Some(running) = &mut self.running else { return Seen::default() };
+        let line = running.line.clone();
+        let deadline = line.epoch + Duration::from_millis(until_ms - line.born_ms);
+        let polls_left = &mut running.polls_left;
+        running.clock_ms = running.runtime.block_on(async {
+            let (mut sent, mut sleeping) = (pin!(line.sent.notified()), pin!(sleep_until(deadline)));
+            poll_fn(|context| {
+                if let Some(left) = polls_left {
+                    if *left == 0 {
+                        return Poll::Ready(());
+                    }
+                    // Between any two polls of tasks there is one of us.
+                    *left -= 1;
+                    context.waker().wake_by_ref();
+                }
+                if sent.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
+                sleeping.as_mut().poll(context)
+            })
+            .await;
+            line.now_ms()
+        });
+        running.observe()
+    }
+}
+
+impl Running {
+    fn observe(&mut self) -> Seen {
+        let mut seen = Seen {
+            has_ended: self.shared.has_ended.load(Ordering::Relaxed) || self.polls_left == Some(0),
+            ..Seen::default()
+        };
+        let handle = self.shared.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(handle) = handle.as_ref() else { return seen };
+        let served = handle.served();
+        if !self.served.as_ref().is_some_and(|last| Arc::ptr_eq(last, &served)) {
+            self.served = Some(Arc::clone(&served));
+            seen.served = Some(served);
+        }
+        let events = self.events.get_or_insert_with(|| handle.events());
+        while let Ok(event) = events.try_recv() {
+            seen.events.push(event);
+        }
+        seen
+    }
+}
+
+async fn main(settings: ReconcileSettings, desired: Arc<Desired>, shared: Arc<Shared>) {
+    let token = Secret::new(format!("{}token", super::invariants::SECRET_MARK));
+    let mothership = loop {
+        let url = "http://127.0.0.1:8888";
+        match Mothership::without_front("shop", url, token.clone(), settings.clone()).await {
+            Ok(mothership) => break mothership,
+            Err(_) => sleep(START_PAUSE).await,
+        }
+    };
+    let handle = mothership.handle();
+    handle.set_desired(Desired::clone(&desired));
+    *shared.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    shared.stop.notified().await;
+    let _ = mothership.stop_with_endpoints().await;
+    shared.has_ended.store(true, Ordering::Relaxed);
+}
+
+/// A value for every variable that a manifest's resources name.
+pub(super) fn environment(manifest: &Manifest) -> Environment {
+    let values = |name: &ResourceName, resource: &Resource| {
+        let value = |variable: &String| {
+            let text = format!("{}{name}-{variable}", super::invariants::SECRET_MARK);
+            (variable.clone(), Secret::new(text))
+        };
+        (name.clone(), resource.spec.env.iter().map(value).collect::<BTreeMap<_, _>>())
+    };
+    manifest.resources.iter().map(|(name, resource)| values(name, resource)).collect()
+}

@@ -1,0 +1,346 @@
+//! The provider as one mothership sees it: the world, behind the network. Idempotent by key, and refuses the mandates of
+//! earlier leases, as every provider must.
+
+use flash_model::*;
+use flash_providers::{EndpointRequest, Error, Limits, Mandate, Pending, Provider};
+use std::time::Duration;
+use tokio::sync::watch;
+
+use super::faults::{PROVIDER_TIMEOUT_MS, Service, Trouble};
+use super::network::{Arrival, Line};
+use super::realm::{Mutation, Realm};
+use super::world::{Endpoint, as_requested, endpoint_id};
+
+#[derive(Debug)]
+pub(super) struct SimulatedProvider {
+    line: Line,
+    limits: Limits,
+    in_place: &'static [EndpointKind],
+    changes: watch::Receiver<u64>,
+}
+
+impl SimulatedProvider {
+    pub(super) fn new(
+        line: Line,
+        in_place: &'static [EndpointKind],
+        parallel_calls_max: usize,
+        changes: watch::Receiver<u64>,
+    ) -> Self {
+        let limits = Limits {
+            parallel_calls_max,
+            calls_per_second_max: None,
+            call_timeout: Duration::from_millis(PROVIDER_TIMEOUT_MS),
+        };
+        Self { line, limits, in_place, changes }
+    }
+
+    fn call<'a, T: Send + 'static>(
+        &'a self,
+        what: impl FnOnce() -> String + Send + 'a,
+        effect: impl FnMut(&mut Realm, Arrival) -> Result<T, Error> + Send + 'static,
+    ) -> Pending<'a, T> {
+        Box::pin(async move { self.line.call(Service::Provider, what(), effect, error).await })
+    }
+}
+
+fn error(trouble: Trouble) -> Error {
+    let (message, retry) = match trouble {
+        Trouble::Refused => ("503 service unavailable", Retry::Backoff),
+        Trouble::RateLimited { after_ms } => {
+            ("429 too many requests", Retry::After(Duration::from_millis(after_ms)))
+        }
+        Trouble::NoAnswer => ("no answer", Retry::Backoff),
+    };
+    Error::Injected { message: message.into(), retry }
+}
+
+impl Provider for SimulatedProvider {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn in_place(&self) -> &'static [EndpointKind] {
+        self.in_place
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {
+        let scope = scope.clone();
+        self.call(|| "inventory".into(), move |realm, _| realm.list(Some(&scope)))
+    }
+
+    fn inventory_of_all(&self) -> Pending<'_, Inventory> {
+        self.call(|| "inventory of all".into(), |realm, _| realm.list(None))
+    }
+
+    fn find<'a>(&'a self, endpoint_id: &'a EndpointId) -> Pending<'a, Existence> {
+        let id = endpoint_id.clone();
+        self.call(move || format!("find {endpoint_id}"), move |realm, _| Ok(realm.find(&id)))
+    }
+
+    fn ensure_volume<'a>(&'a self, _: &'a Scope, volume: &'a VolumeSpec) -> Pending<'a, ()> {
+        let name = volume.name.clone().unwrap_or_default();
+        let what = format!("ensure volume {name}");
+        self.call(
+            || what,
+            move |realm, _| {
+                realm.world.volumes.insert(name.clone());
+                Ok(())
+            },
+        )
+    }
+
+    fn create<'a>(&'a self, request: &'a EndpointRequest) -> Pending<'a, ObservedEndpoint> {
+        let what = move || {
+            format!("create {} key {} {}", request.owner.resource, request.idempotency_key, hash(request))
+        };
+        let request = request.clone();
+        self.call(what, move |realm, arrival| realm.create(&request, arrival))
+    }
+
+    fn update<'a>(
+        &'a self,
+        endpoint_id: &'a EndpointId,
+        request: &'a EndpointRequest,
+    ) -> Pending<'a, ObservedEndpoint> {
+        let what = move || format!("update {endpoint_id} of {} {}", request.owner.resource, hash(request));
+        let (id, request) = (endpoint_id.clone(), request.clone());
+        self.call(what, move |realm, arrival| realm.update(&id, &request, arrival))
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        endpoint_id: &'a EndpointId,
+        request: &'a EndpointRequest,
+    ) -> Pending<'a, ObservedEndpoint> {
+        let what = move || format!("adopt {endpoint_id} of {}", request.owner.resource);
+        let (id, mandate) = (endpoint_id.clone(), request.mandate.clone());
+        self.call(what, move |realm, _| {
+            realm.admit(&mandate)?;
+            let found = realm.world.endpoints.get(&id).map(|endpoint| endpoint.observed.clone());
+            found.ok_or_else(|| Error::NoEndpoint { endpoint_id: id.clone() })
+        })
+    }
+
+    fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
+        let (id, mandate) = (endpoint_id.clone(), mandate.clone());
+        self.call(
+            move || format!("suspend {endpoint_id}"),
+            move |realm, arrival| realm.suspend(&id, &mandate, arrival),
+        )
+    }
+
+    fn delete<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
+        let (id, mandate) = (endpoint_id.clone(), mandate.clone());
+        self.call(
+            move || format!("delete {endpoint_id}"),
+            move |realm, arrival| realm.delete(&id, &mandate, arrival),
+        )
+    }
+
+    fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health> {
+        let id = endpoint.endpoint_id.clone();
+        self.call(
+            move || format!("health of {}", endpoint.endpoint_id),
+            move |realm, _| Ok(realm.health(&id)),
+        )
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+}
+
+fn hash(request: &EndpointRequest) -> String {
+    let resource = request.resource().unwrap();
+    format!("workers {} hash {}", resource.spec.workers_max, &resource.config_hash[..6])
+}
+
+/// What each call does to the world, when it arrives.
+impl Realm {
+    fn list(&mut self, scope: Option<&Scope>) -> Result<Inventory, Error> {
+        let faults = self.faults.clone();
+        let lag_ms = if self.random.chance(500) {
+            0
+        } else {
+            self.random.between(0..=faults.listing_lag_ms_max.min(self.now_ms))
+        };
+        let mut endpoints = self.world.listed(scope, self.now_ms - lag_ms);
+        let mut completeness = Completeness::Complete;
+        if self.random.chance(faults.listing_failed) {
+            if self.mutation != Some(Mutation::TwoValuedExistence) {
+                return match self.random.chance(500) {
+                    true => Ok(Inventory::unknown()),
+                    false => Err(error(Trouble::Refused)),
+                };
+            }
+            endpoints.clear();
+        }
+        if self.random.chance(faults.listing_partial) {
+            let random = &mut self.random;
+            endpoints.retain(|_| random.chance(500));
+            completeness = Completeness::Partial;
+        }
+        if self.mutation == Some(Mutation::TwoValuedExistence) {
+            completeness = Completeness::Complete;
+        }
+        self.note(|| {
+            let seen: Vec<_> = endpoints
+                .iter()
+                .map(|endpoint| {
+                    format!(
+                        "{} of {} {:?} hash {}",
+                        endpoint.endpoint_id,
+                        endpoint.owner.resource,
+                        endpoint.phase,
+                        &endpoint.config_hash[..6]
+                    )
+                })
+                .collect();
+            format!("  {completeness:?}, {lag_ms} ms old: {}", seen.join(", "))
+        });
+        Ok(Inventory { completeness, endpoints })
+    }
+
+    fn find(&mut self, id: &EndpointId) -> Existence {
+        let is_unknown = self.random.chance(self.faults.find_unknown);
+        let existence = match self.world.endpoints.get(id) {
+            _ if is_unknown && self.mutation == Some(Mutation::TwoValuedExistence) => Existence::Absent,
+            _ if is_unknown => Existence::Unknown,
+            Some(endpoint) => Existence::Present(Box::new(endpoint.observed.clone())),
+            None => Existence::Absent,
+        };
+        self.note(|| {
+            let answer = match existence {
+                Existence::Present(_) => "present",
+                Existence::Absent => "absent",
+                Existence::Unknown => "unknown",
+            };
+            format!("  {answer}")
+        });
+        existence
+    }
+
+    fn health(&mut self, id: &EndpointId) -> Health {
+        let now_ms = self.now_ms;
+        let health = match self.world.endpoints.get(id) {
+            Some(endpoint) => endpoint.health(now_ms),
+            None => Health::Unreachable { reason: "no such host".into() },
+        };
+        if health == Health::Ready
+            && let Some(endpoint) = self.world.endpoints.get_mut(id)
+        {
+            endpoint.was_ready = true;
+            endpoint.is_proven = true;
+        }
+        self.note(|| format!("  {health:?}"));
+        health
+    }
+
+    /// The highest fence is kept, and lower ones are refused.
+    fn admit(&mut self, mandate: &Mandate) -> Result<(), Error> {
+        let seen = self.world.mandate.as_ref().map_or(0, |seen| seen.fence);
+        if mandate.fence < seen && self.mutation != Some(Mutation::NoFencing) {
+            self.note(|| format!("  refused: fence {} after {seen}", mandate.fence));
+            return Err(Error::Fenced { fence: mandate.fence, seen });
+        }
+        self.check_fence("the provider", mandate.fence, seen);
+        if mandate.fence >= seen {
+            self.world.mandate = Some(mandate.clone());
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, request: &EndpointRequest, arrival: Arrival) -> Result<ObservedEndpoint, Error> {
+        self.admit(&request.mandate)?;
+        let id = endpoint_id(&request.owner.scope, &request.idempotency_key);
+        let now_ms = self.now_ms;
+        if let Some(existing) = self.world.endpoints.get(&id) {
+            let observed = existing.observed.clone();
+            if observed.phase == ObservedPhase::Stopped {
+                let ready_at_ms = now_ms + self.random.between(0..=2_000);
+                self.world.writes += 1;
+                self.world.change(&id, now_ms, |endpoint| {
+                    endpoint.observed.phase = ObservedPhase::Running;
+                    endpoint.ready_at_ms = ready_at_ms;
+                });
+            }
+            return Ok(self.world.endpoints[&id].observed.clone());
+        }
+        self.check_create(request, arrival);
+        self.world.writes += 1;
+        let observed = as_requested(request, &id);
+        self.note(|| format!("  made {id}"));
+        let endpoint = Endpoint {
+            observed: observed.clone(),
+            ready_at_ms: now_ms + self.random.between(0..=3_000),
+            sick_until_ms: 0,
+            was_ready: false,
+            is_proven: false,
+            disturbed_ms: None,
+            brought_ms: now_ms,
+            is_late: arrival.is_repeat || arrival.is_late,
+            keys: [request.idempotency_key.clone()].into(),
+        };
+        self.world.add(endpoint, now_ms);
+        Ok(observed)
+    }
+
+    fn update(
+        &mut self,
+        id: &EndpointId,
+        request: &EndpointRequest,
+        arrival: Arrival,
+    ) -> Result<ObservedEndpoint, Error> {
+        self.admit(&request.mandate)?;
+        let Some(before) = self.world.endpoints.get(id).cloned() else {
+            return Err(Error::NoEndpoint { endpoint_id: id.clone() });
+        };
+        self.check_update(&before, request, arrival);
+        self.world.writes += 1;
+        let (now_ms, key) = (self.now_ms, request.idempotency_key.clone());
+        let ready_at_ms = now_ms + self.random.between(0..=3_000);
+        let is_expected = !arrival.is_late && !arrival.is_repeat;
+        let observed = ObservedEndpoint {
+            idempotency_key: before.observed.idempotency_key,
+            ..as_requested(request, id)
+        };
+        self.world.change(id, now_ms, |endpoint| {
+            endpoint.observed = observed.clone();
+            endpoint.ready_at_ms = ready_at_ms;
+            endpoint.is_proven &= !is_expected;
+            // What comes late may undo what came since.
+            if !is_expected {
+                endpoint.disturbed_ms = Some(now_ms);
+            }
+            endpoint.brought_ms = now_ms;
+            endpoint.keys.insert(key);
+        });
+        Ok(observed)
+    }
+
+    fn suspend(&mut self, id: &EndpointId, mandate: &Mandate, _: Arrival) -> Result<(), Error> {
+        self.admit(mandate)?;
+        let now_ms = self.now_ms;
+        self.world.writes += 1;
+        self.world.change(id, now_ms, |endpoint| {
+            endpoint.observed.phase = ObservedPhase::Stopped;
+            endpoint.disturbed_ms = Some(now_ms);
+        });
+        Ok(())
+    }
+
+    fn delete(&mut self, id: &EndpointId, mandate: &Mandate, arrival: Arrival) -> Result<(), Error> {
+        self.admit(mandate)?;
+        let now_ms = self.now_ms;
+        if let Some(endpoint) = self.world.endpoints.get(id).cloned() {
+            self.check_delete(&endpoint, arrival);
+            self.world.writes += 1;
+            self.world.remove(id, now_ms);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,336 @@
+//! One seed, one simulated life: everything that happens, in the order of its time, with a look at the invariants after
+//! each step.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use flash_model::*;
+use flash_mothership::Served;
+use flash_mothership::store::MemoryStore;
+
+use super::capture::Capture;
+use super::faults::Faults;
+use super::invariants::Invariant;
+use super::network::{Event, Life, Network};
+use super::process::{Process, Seen};
+use super::random::Random;
+use super::realm::{JumpingClock, Mutation, Realm, Violation};
+use super::scenario::{self, Happening, Project, Setting};
+use super::world::World;
+
+/// When nothing goes wrong any more, everything is as wanted by then.
+const CONVERGED_MS_MAX: u64 = 120_000;
+/// And nothing is written any more for this long, which is longer than a mothership's period.
+const SETTLED_MS: u64 = 40_000;
+/// Writes that were on their way when everything was as wanted: statuses, mostly.
+const LOOK_PERIOD_MS: u64 = 1_000;
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plan {
+    pub(super) mutation: Option<Mutation>,
+    pub(super) ignored: Vec<Invariant>,
+    pub(super) is_traced: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) violation: Option<Violation>,
+    pub(super) trace: VecDeque<String>,
+    /// How long it took until everything was as wanted.
+    pub(super) converged_after_ms: Option<u64>,
+    pub(super) events: u64,
+}
+
+pub(super) fn run(seed: u64, plan: &Plan) -> Outcome {
+    let capture = Capture::default();
+    tracing::subscriber::with_default(capture.clone(), || Simulation::new(seed, plan, capture).run())
+}
+
+struct Simulation {
+    setting: Setting,
+    network: Network,
+    realm: Realm,
+    processes: Vec<Process>,
+    project: Project,
+    capture: Capture,
+    served: BTreeMap<usize, Arc<Served>>,
+    calm_since_ms: Option<u64>,
+    /// Since when everything is as wanted, and how many writes there had been by then.
+    converged: Option<(u64, u64, u64)>,
+    events: u64,
+}
+
+impl Simulation {
+    fn new(seed: u64, plan: &Plan, capture: Capture) -> Self {
+        let mut random = Random::seeded(seed);
+        let setting = Setting::drawn(seed, &mut random);
+        let faults = Faults::drawn(&mut random);
+        let network = Network::new(random.fork(), faults.clone());
+        scenario::schedule(&network, &setting, &faults, &mut random);
+        let store_clock = Arc::new(JumpingClock::default());
+        let mut realm = Realm {
+            now_ms: 0,
+            scope: setting.scope.clone(),
+            world: World::default(),
+            store: Arc::new(MemoryStore::with_clock(store_clock.clone())),
+            store_clock,
+            store_away_until_ms: 0,
+            faults,
+            random: random.fork(),
+            mutation: plan.mutation,
+            state: StateSnapshot::default(),
+            wanted: None,
+            intended: Default::default(),
+            intent_since: Default::default(),
+            ignored: plan.ignored.clone(),
+            violation: None,
+            trace: plan.is_traced.then(VecDeque::new),
+        };
+        let faults = realm.faults.clone();
+        realm.note(|| format!("seed {seed}: {setting:?} {faults:?}"));
+        Self {
+            processes: (0..setting.motherships).map(Process::new).collect(),
+            project: Project::new(random.fork()),
+            setting,
+            network,
+            realm,
+            capture,
+            served: BTreeMap::new(),
+            calm_since_ms: None,
+            converged: None,
+            events: 0,
+        }
+    }
+
+    fn run(mut self) -> Outcome {
+        let mut converged_after_ms = None;
+        while self.realm.violation.is_none() {
+            self.let_run();
+            let Some((at_ms, event)) = self.network.pop() else { break };
+            self.events += 1;
+            self.realm.now_ms = at_ms;
+            self.realm.store_clock.set(at_ms);
+            self.perform(event);
+            if let (Some((since_ms, ..)), Some(calm_ms)) = (self.converged, self.calm_since_ms)
+                && at_ms > since_ms + SETTLED_MS
+            {
+                converged_after_ms = Some(since_ms - calm_ms);
+                break;
+            }
+        }
+        let trace = self.realm.trace.take().unwrap_or_default();
+        Outcome { violation: self.realm.violation, trace, converged_after_ms, events: self.events }
+    }
+
+    /// Every process goes on until the next thing happens that is not of its own making.
+    fn let_run(&mut self) {
+        loop {
+            let Some(until_ms) = self.network.next_ms() else { return };
+            let Some(index) = self.processes.iter().position(|process| process.lags(until_ms)) else {
+                return;
+            };
+            let life = self.processes[index].life;
+            let seen = self.processes[index].run(until_ms);
+            self.observe(life, seen);
+        }
+    }
+
+    fn observe(&mut self, life: Life, seen: Seen) {
+        let traced = self.capture.take();
+        for line in traced.lines() {
+            self.realm.note(|| format!("{life}     {line}"));
+        }
+        self.realm.check_secrecy("a log", &traced);
+        for event in &seen.events {
+            let event = format!("{event:?}");
+            self.realm.check_secrecy("an event", &event);
+            self.realm.note(|| format!("{life}   {event}"));
+        }
+        if let Some(served) = &seen.served {
+            self.realm.check_served(life, served);
+            self.served.insert(life.process, Arc::clone(served));
+        }
+        if seen.has_ended {
+            self.end(life);
+        }
+    }
+
+    /// Nobody runs it for a while.
+    fn end(&mut self, life: Life) {
+        self.realm.note(|| format!("{life} ends"));
+        self.processes[life.process].kill();
+        self.served.remove(&life.process);
+        let after_ms = match self.calm_since_ms {
+            Some(_) => 1,
+            None => self.realm.random.between(50..=15_000),
+        };
+        let start = Happening::Start { process: life.process };
+        self.network.schedule(self.realm.now_ms + after_ms, Event::Happen(start));
+    }
+
+    fn perform(&mut self, event: Event) {
+        match event {
+            Event::Arrive(request) => self.network.clone().arrive(&mut self.realm, request),
+            Event::Reply { to, what, deliver } => {
+                self.realm.note(|| format!("{to} ← {what}"));
+                deliver();
+            }
+            Event::Crash { life, polls } => {
+                // Not once nothing goes wrong any more.
+                let is_due = self.calm_since_ms.is_none() && self.processes[life.process].life == life;
+                if is_due && self.processes[life.process].is_alive() {
+                    match polls {
+                        0 => self.end(life),
+                        polls => self.processes[life.process].kill_after(polls),
+                    }
+                }
+            }
+            Event::Happen(happening) => {
+                if happening != Happening::Look {
+                    self.realm.note(|| format!("* {happening:?}"));
+                }
+                self.happen(happening);
+            }
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let now_ms = self.realm.now_ms;
+        match happening {
+            Happening::Start { process } => {
+                if !self.processes[process].is_alive() {
+                    let desired = Arc::clone(self.project.wanted());
+                    self.processes[process].start(now_ms, &self.network, &self.setting, desired);
+                }
+            }
+            Happening::Crash { process } => {
+                if self.processes[process].is_alive() {
+                    self.end(self.processes[process].life);
+                }
+            }
+            Happening::Stop { process } => self.processes[process].stop(),
+            Happening::Pause { process, for_ms } => {
+                self.processes[process].pause();
+                self.later(for_ms, Happening::Resume { process });
+            }
+            Happening::Resume { process } => self.processes[process].resume(now_ms),
+            Happening::Deploy => {
+                self.project.change();
+                self.tell_all(4_000);
+            }
+            Happening::Hear { process, version } => {
+                self.processes[process].want(Arc::clone(&self.project.versions[version]));
+            }
+            Happening::Tamper => self.disturb(|endpoint, random| {
+                if let Some(spec) = &mut endpoint.observed.spec {
+                    spec.workers_max = 10 + random.between(0..=5) as u32;
+                }
+            }),
+            Happening::Die => self.disturb(|endpoint, _| endpoint.observed.phase = ObservedPhase::Stopped),
+            Happening::Sicken { for_ms } => {
+                self.disturb(|endpoint, _| endpoint.sick_until_ms = now_ms + for_ms);
+            }
+            Happening::Lose => {
+                if let Some(id) = self.any_endpoint() {
+                    self.realm.note(|| format!("  {id}"));
+                    self.realm.world.remove(&id, now_ms);
+                    self.later(1, Happening::ProviderNotices);
+                }
+            }
+            Happening::ProviderNotices => self.processes.iter().for_each(Process::notify),
+            Happening::StoreAway { for_ms } => self.realm.store_away_until_ms = now_ms + for_ms,
+            Happening::StoreClockJumps { by_ms } => self.realm.store_clock.jump(by_ms),
+            Happening::ProcessClockJumps { process, by_ms } => self.processes[process].jump(by_ms),
+            Happening::Calm => self.calm(),
+            Happening::Look => self.look(),
+        }
+    }
+
+    fn disturb(&mut self, change: impl FnOnce(&mut super::world::Endpoint, &mut Random)) {
+        let now_ms = self.realm.now_ms;
+        let Some(id) = self.any_endpoint() else { return };
+        self.realm.note(|| format!("  {id}"));
+        let Realm { world, random, .. } = &mut self.realm;
+        world.change(&id, now_ms, |endpoint| {
+            change(endpoint, random);
+            endpoint.disturbed_ms = Some(now_ms);
+        });
+        self.later(1, Happening::ProviderNotices);
+    }
+
+    fn any_endpoint(&mut self) -> Option<EndpointId> {
+        let Realm { world, random, scope, .. } = &mut self.realm;
+        let ids: Vec<_> = world.of_scope(scope).map(|endpoint| endpoint.id().clone()).collect();
+        (!ids.is_empty()).then(|| random.pick(&ids).clone())
+    }
+
+    fn tell_all(&mut self, within_ms: u64) {
+        let version = self.project.versions.len() - 1;
+        for process in 0..self.processes.len() {
+            let after_ms = self.realm.random.between(0..=within_ms);
+            self.later(after_ms, Happening::Hear { process, version });
+        }
+    }
+
+    fn later(&self, after_ms: u64, happening: Happening) {
+        self.network.schedule(self.realm.now_ms + after_ms, Event::Happen(happening));
+    }
+
+    fn calm(&mut self) {
+        let now_ms = self.realm.now_ms;
+        self.calm_since_ms = Some(now_ms);
+        self.realm.faults = Faults::none();
+        self.network.calm();
+        self.realm.store_away_until_ms = 0;
+        let ids: Vec<_> = self.realm.world.endpoints.keys().cloned().collect();
+        for id in ids {
+            self.realm.world.change(&id, now_ms, |endpoint| endpoint.sick_until_ms = 0);
+        }
+        self.project.mend();
+        for process in 0..self.processes.len() {
+            self.processes[process].resume(now_ms);
+            self.later(0, Happening::Start { process });
+        }
+        self.tell_all(500);
+        self.later(LOOK_PERIOD_MS, Happening::Look);
+    }
+
+    /// Whether everything is as wanted, and stays so.
+    fn look(&mut self) {
+        let now_ms = self.realm.now_ms;
+        let wanted = Arc::clone(&self.project.wanted().manifest);
+        let served: Vec<_> = self
+            .processes
+            .iter()
+            .map(|process| (process.life, self.served.get(&process.life.process).cloned()))
+            .collect();
+        let difference = self.realm.difference(&wanted, &served);
+        let writes = (self.realm.world.writes, self.realm.state.serial);
+        match (difference, self.converged) {
+            (None, None) => {
+                self.realm.note(|| "everything is as wanted".to_owned());
+                self.converged = Some((now_ms, writes.0, writes.1));
+            }
+            (None, Some((_, world, state))) if (world, state) != writes => {
+                self.realm.violated(Invariant::Settles, || {
+                    format!(
+                        "(writes, serial) were {:?} when everything was as wanted, and are {writes:?}",
+                        (world, state)
+                    )
+                });
+            }
+            (None, Some(_)) => {}
+            (Some(difference), Some(_)) => self.realm.violated(Invariant::Settles, || difference),
+            (Some(difference), None) => {
+                let since_ms = self.calm_since_ms.unwrap_or(now_ms);
+                if now_ms > since_ms + CONVERGED_MS_MAX {
+                    self.realm.violated(Invariant::Converges, || difference);
+                } else {
+                    self.realm.note(|| format!("not yet: {difference}"));
+                }
+            }
+        }
+        self.later(LOOK_PERIOD_MS, Happening::Look);
+    }
+}

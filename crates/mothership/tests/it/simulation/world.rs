@@ -1,0 +1,142 @@
+//! The truth about endpoints: which exist, who asked for them, how they are. What a provider would know, and more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flash_model::*;
+use flash_providers::{EndpointRequest, Mandate};
+
+/// Endpoints that are never healthy ask for this many workers.
+pub(super) const POISONED_WORKERS: u32 = 99;
+
+/// Moments kept for listings that lag.
+const PAST_MAX: usize = 64;
+
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    pub(super) observed: ObservedEndpoint,
+    pub(super) ready_at_ms: u64,
+    pub(super) sick_until_ms: u64,
+    /// It was asked for its health and said that it is ready: ever, and since it was last changed on purpose.
+    pub(super) was_ready: bool,
+    pub(super) is_proven: bool,
+    /// When somebody or something other than us last changed it or kept it from answering.
+    pub(super) disturbed_ms: Option<u64>,
+    /// When it was last brought to a specification.
+    pub(super) brought_ms: u64,
+    /// Made by a request that came when nobody waited for it any more.
+    pub(super) is_late: bool,
+    /// Under which keys it was asked for.
+    pub(super) keys: BTreeSet<IdempotencyKey>,
+}
+
+impl Endpoint {
+    pub(super) fn id(&self) -> &EndpointId {
+        &self.observed.endpoint_id
+    }
+
+    pub(super) fn resource(&self) -> &ResourceName {
+        &self.observed.owner.resource
+    }
+
+    fn spec(&self) -> Option<&ResourceSpec> {
+        self.observed.spec.as_deref()
+    }
+
+    pub(super) fn health(&self, now_ms: u64) -> Health {
+        let is_poisoned = self.spec().is_some_and(|spec| spec.workers_max == POISONED_WORKERS);
+        if self.observed.phase != ObservedPhase::Running {
+            Health::Unreachable { reason: "connection refused".into() }
+        } else if is_poisoned {
+            Health::Unhealthy { reason: "ImportError: no module named numpy".into() }
+        } else if now_ms < self.ready_at_ms {
+            Health::Starting
+        } else if now_ms < self.sick_until_ms {
+            Health::Unreachable { reason: "no answer".into() }
+        } else {
+            Health::Ready
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) endpoints: BTreeMap<EndpointId, Endpoint>,
+    /// What became of each endpoint, for listings that lag: when, and what could be seen from then on.
+    past: BTreeMap<EndpointId, Vec<(u64, Option<ObservedEndpoint>)>>,
+    pub(super) volumes: BTreeSet<String>,
+    pub(super) mandate: Option<Mandate>,
+    /// Creates, updates, suspensions and deletions that changed something.
+    pub(super) writes: u64,
+}
+
+impl World {
+    pub(super) fn of_scope<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Endpoint> {
+        self.endpoints.values().filter(move |endpoint| endpoint.observed.owner.scope == *scope)
+    }
+
+    pub(super) fn of_resource<'a>(
+        &'a self,
+        scope: &'a Scope,
+        resource: &'a ResourceName,
+    ) -> impl Iterator<Item = &'a Endpoint> {
+        self.of_scope(scope).filter(move |endpoint| endpoint.resource() == resource)
+    }
+
+    /// What existed at that moment.
+    pub(super) fn listed(&self, scope: Option<&Scope>, at_ms: u64) -> Vec<ObservedEndpoint> {
+        let then = |past: &Vec<(u64, Option<ObservedEndpoint>)>| {
+            past.iter().rev().find(|(since_ms, _)| *since_ms <= at_ms)?.1.clone()
+        };
+        let ours = |endpoint: &ObservedEndpoint| scope.is_none_or(|scope| endpoint.owner.scope == *scope);
+        self.past.values().filter_map(then).filter(ours).collect()
+    }
+
+    /// Changes an endpoint, and remembers since when it is so.
+    pub(super) fn change(&mut self, id: &EndpointId, now_ms: u64, change: impl FnOnce(&mut Endpoint)) {
+        if let Some(endpoint) = self.endpoints.get_mut(id) {
+            change(endpoint);
+            let seen = endpoint.observed.clone();
+            self.remember(id, now_ms, Some(seen));
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: &EndpointId, now_ms: u64) {
+        if self.endpoints.remove(id).is_some() {
+            self.remember(id, now_ms, None);
+        }
+    }
+
+    pub(super) fn add(&mut self, endpoint: Endpoint, now_ms: u64) {
+        let (id, seen) = (endpoint.id().clone(), endpoint.observed.clone());
+        self.endpoints.insert(id.clone(), endpoint);
+        self.remember(&id, now_ms, Some(seen));
+    }
+
+    fn remember(&mut self, id: &EndpointId, now_ms: u64, seen: Option<ObservedEndpoint>) {
+        let past = self.past.entry(id.clone()).or_default();
+        past.push((now_ms, seen));
+        if past.len() > PAST_MAX {
+            past.remove(0);
+        }
+    }
+}
+
+/// Two requests with one key mean one endpoint.
+pub(super) fn endpoint_id(scope: &Scope, key: &IdempotencyKey) -> EndpointId {
+    let digest = sha256_hex(format!("{scope}\n{key}").as_bytes());
+    EndpointId::new(&digest[..14]).unwrap()
+}
+
+/// What a provider shows of an endpoint that is as `request` wants it.
+pub(super) fn as_requested(request: &EndpointRequest, id: &EndpointId) -> ObservedEndpoint {
+    let resource = request.resource().unwrap();
+    ObservedEndpoint {
+        endpoint_id: id.clone(),
+        owner: request.owner.clone(),
+        idempotency_key: request.idempotency_key.clone(),
+        config_hash: resource.config_hash.clone(),
+        phase: ObservedPhase::Running,
+        url: Some(format!("sim://{id}")),
+        spec: Some(Box::new(resource.spec.clone())),
+    }
+}
