@@ -44,13 +44,24 @@ pub(super) enum Invariant {
     VolumeFirst,
     /// No secret is in the state, a plan, an event or a log.
     Secrecy,
+    /// No mothership calls more often than is of use to anybody.
+    Moderate,
     /// When nothing goes wrong any more, everything is as wanted in bounded time.
     Converges,
     /// And then stays so, without another write.
     Settles,
 }
 
+/// Calls of one process in one second. Four resources that start are asked 25 times a second each.
+const CALLS_PER_SECOND_MAX: u64 = 300;
+
 impl Realm {
+    pub(super) fn check_calls(&mut self, who: Life, calls: u64) {
+        if calls > CALLS_PER_SECOND_MAX {
+            self.violated(Invariant::Moderate, || format!("{who} made {calls} calls in a second"));
+        }
+    }
+
     pub(super) fn check_fence(&mut self, whom: &str, fence: u64, current: u64) {
         if fence < current {
             self.violated(Invariant::Fenced, || {
@@ -195,7 +206,7 @@ impl Realm {
 
     /// A mothership serves something new.
     pub(super) fn check_served(&mut self, who: Life, served: &Served) {
-        for route in served.routes.functions.values() {
+        for route in served.routes().functions.values() {
             let endpoint = self.world.endpoints.get(&route.endpoint_id);
             if endpoint.is_some_and(|endpoint| !endpoint.was_ready) {
                 self.violated(Invariant::TrafficToReady, || {
@@ -256,8 +267,9 @@ impl Realm {
                 return Some(format!("{name}'s record does not say how it is: {record:?}"));
             }
             for (who, served) in served {
-                let routes = served.iter().flat_map(|served| served.routes.functions.values());
-                if !{ routes }.any(|route| route.endpoint_id == *endpoint.id()) {
+                let routes = served.as_ref().map(|served| served.routes());
+                let mut routes = routes.iter().flat_map(|routes| routes.functions.values());
+                if !routes.any(|route| route.endpoint_id == *endpoint.id()) {
                     return Some(format!("{who} does not route to {name}"));
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -150,6 +151,8 @@ pub(super) struct Line {
     pub(super) epoch: Instant,
     /// Told of every call made.
     pub(super) sent: Arc<Notify>,
+    /// How many since somebody looked.
+    pub(super) made: Arc<AtomicU64>,
 }
 
 impl Line {
@@ -225,6 +228,7 @@ impl Line {
             }
             answered
         };
+        self.made.fetch_add(1, Ordering::Relaxed);
         self.sent.notify_one();
         match answered.await {
             Ok(result) => result,

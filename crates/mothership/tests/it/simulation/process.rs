@@ -47,6 +47,9 @@ struct Running {
     changes: watch::Sender<u64>,
     events: Option<broadcast::Receiver<Event>>,
     served: Option<Arc<Served>>,
+    /// Calls in the second that began then.
+    calls: u64,
+    calls_since_ms: u64,
 }
 
 /// Between the process's main task and us.
@@ -63,6 +66,8 @@ pub(super) struct Seen {
     pub(super) served: Option<Arc<Served>>,
     pub(super) events: Vec<Event>,
     pub(super) has_ended: bool,
+    /// Calls in the last second.
+    pub(super) calls: u64,
 }
 
 #[derive(Debug)]
@@ -93,7 +98,7 @@ impl Process {
             Builder::new_current_thread().enable_time().start_paused(true).event_interval(1).build().unwrap();
         let life = self.life;
         let epoch = runtime.block_on(async { Instant::now() });
-        let line = Line { network: network.clone(), life, born_ms: now_ms, epoch, sent: Arc::default() };
+        let line = Line { network: network.clone(), life, born_ms: now_ms, epoch, sent: Arc::default(), made: Arc::default() };
         let (shared, changes) = (Arc::new(Shared::default()), watch::Sender::new(0));
         let provider = SimulatedProvider::new(
             line.clone(),
@@ -121,7 +126,8 @@ impl Process {
                 lease,
             )
         };
-        runtime.spawn(main(settings, desired, Arc::clone(&shared)));
+        let url = format!("http://127.0.0.1:888{}", life.process);
+        runtime.spawn(main(url, settings, desired, Arc::clone(&shared)));
         self.running = Some(Running {
             runtime,
             line,
@@ -132,6 +138,8 @@ impl Process {
             changes,
             events: None,
             served: None,
+            calls: 0,
+            calls_since_ms: now_ms,
         });
     }
 
@@ -203,7 +211,8 @@ impl Process {
         let deadline = line.epoch + Duration::from_millis(until_ms - line.born_ms);
         let polls_left = &mut running.polls_left;
         running.clock_ms = running.runtime.block_on(async {
-            let (mut sent, mut sleeping) = (pin!(line.sent.notified()), pin!(sleep_until(deadline)));
+            let sent = &line.sent;
+            let (mut sent, mut sleeping) = (pin!(sent.notified()), pin!(sleep_until(deadline)));
             poll_fn(|context| {
                 if let Some(left) = polls_left {
                     if *left == 0 {
@@ -227,7 +236,12 @@ impl Process {
 
 impl Running {
     fn observe(&mut self) -> Seen {
+        if self.clock_ms >= self.calls_since_ms + 1_000 {
+            (self.calls, self.calls_since_ms) = (0, self.clock_ms);
+        }
+        self.calls += self.line.made.swap(0, Ordering::Relaxed);
         let mut seen = Seen {
+            calls: self.calls,
             has_ended: self.shared.has_ended.load(Ordering::Relaxed) || self.polls_left == Some(0),
             ..Seen::default()
         };
@@ -246,11 +260,10 @@ impl Running {
     }
 }
 
-async fn main(settings: ReconcileSettings, desired: Arc<Desired>, shared: Arc<Shared>) {
+async fn main(url: String, settings: ReconcileSettings, desired: Arc<Desired>, shared: Arc<Shared>) {
     let token = Secret::new(format!("{}token", super::invariants::SECRET_MARK));
     let mothership = loop {
-        let url = "http://127.0.0.1:8888";
-        match Mothership::without_front("shop", url, token.clone(), settings.clone()).await {
+        match Mothership::without_front("shop", &url, token.clone(), settings.clone()).await {
             Ok(mothership) => break mothership,
             Err(_) => sleep(START_PAUSE).await,
         }

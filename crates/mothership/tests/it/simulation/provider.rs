@@ -30,6 +30,7 @@ impl SimulatedProvider {
             parallel_calls_max,
             calls_per_second_max: None,
             call_timeout: Duration::from_millis(PROVIDER_TIMEOUT_MS),
+            health_period: Duration::from_secs(5),
         };
         Self { line, limits, in_place, changes }
     }
@@ -117,12 +118,8 @@ impl Provider for SimulatedProvider {
         request: &'a EndpointRequest,
     ) -> Pending<'a, ObservedEndpoint> {
         let what = move || format!("adopt {endpoint_id} of {}", request.owner.resource);
-        let (id, mandate) = (endpoint_id.clone(), request.mandate.clone());
-        self.call(what, move |realm, _| {
-            realm.admit(&mandate)?;
-            let found = realm.world.endpoints.get(&id).map(|endpoint| endpoint.observed.clone());
-            found.ok_or_else(|| Error::NoEndpoint { endpoint_id: id.clone() })
-        })
+        let (id, request) = (endpoint_id.clone(), request.clone());
+        self.call(what, move |realm, _| realm.adopt(&id, &request))
     }
 
     fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
@@ -287,6 +284,16 @@ impl Realm {
         };
         self.world.add(endpoint, now_ms);
         Ok(observed)
+    }
+
+    fn adopt(&mut self, id: &EndpointId, request: &EndpointRequest) -> Result<ObservedEndpoint, Error> {
+        self.admit(&request.mandate)?;
+        let now_ms = self.now_ms;
+        self.world.change(id, now_ms, |endpoint| {
+            endpoint.observed.mothership_url = Some(request.mothership_url.clone());
+        });
+        let found = self.world.endpoints.get(id).map(|endpoint| endpoint.observed.clone());
+        found.ok_or_else(|| Error::NoEndpoint { endpoint_id: id.clone() })
     }
 
     fn update(

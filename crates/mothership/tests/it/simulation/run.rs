@@ -142,6 +142,7 @@ impl Simulation {
             self.realm.note(|| format!("{life}     {line}"));
         }
         self.realm.check_secrecy("a log", &traced);
+        self.realm.check_calls(life, seen.calls);
         for event in &seen.events {
             let event = format!("{event:?}");
             self.realm.check_secrecy("an event", &event);

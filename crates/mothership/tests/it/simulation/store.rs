@@ -51,6 +51,18 @@ pub(super) fn now<T>(answer: impl Future<Output = T>) -> T {
 }
 
 impl Store for SimulatedStore {
+    fn scopes(&self) -> Pending<'_, Vec<Scope>> {
+        self.call(|| "scopes".into(), |realm, _| now(realm.store.scopes()))
+    }
+
+    fn remove_scope<'a>(&'a self, scope: &'a Scope, fence: u64) -> Pending<'a, ()> {
+        let scope = scope.clone();
+        self.call(
+            || "remove the scope".into(),
+            move |realm, _| now(realm.store.remove_scope(&scope, realm.presented(fence))),
+        )
+    }
+
     fn snapshot<'a>(&'a self, scope: &'a Scope) -> Pending<'a, StateSnapshot> {
         let scope = scope.clone();
         self.call(|| "snapshot".into(), move |realm, _| now(realm.store.snapshot(&scope)))

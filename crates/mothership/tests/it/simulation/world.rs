@@ -138,5 +138,6 @@ pub(super) fn as_requested(request: &EndpointRequest, id: &EndpointId) -> Observ
         phase: ObservedPhase::Running,
         url: Some(format!("sim://{id}")),
         spec: Some(Box::new(resource.spec.clone())),
+        mothership_url: Some(request.mothership_url.clone()),
     }
 }
