@@ -98,7 +98,14 @@ impl Process {
             Builder::new_current_thread().enable_time().start_paused(true).event_interval(1).build().unwrap();
         let life = self.life;
         let epoch = runtime.block_on(async { Instant::now() });
-        let line = Line { network: network.clone(), life, born_ms: now_ms, epoch, sent: Arc::default(), made: Arc::default() };
+        let line = Line {
+            network: network.clone(),
+            life,
+            born_ms: now_ms,
+            epoch,
+            sent: Arc::default(),
+            made: Arc::default(),
+        };
         let (shared, changes) = (Arc::new(Shared::default()), watch::Sender::new(0));
         let provider = SimulatedProvider::new(
             line.clone(),

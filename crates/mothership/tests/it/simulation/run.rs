@@ -9,7 +9,7 @@ use flash_mothership::Served;
 use flash_mothership::store::MemoryStore;
 
 use super::capture::Capture;
-use super::faults::Faults;
+use super::faults::{Faults, PROVIDER_TIMEOUT_MS};
 use super::invariants::Invariant;
 use super::network::{Event, Life, Network};
 use super::process::{Process, Seen};
@@ -18,6 +18,8 @@ use super::realm::{JumpingClock, Mutation, Realm, Violation};
 use super::scenario::{self, Happening, Project, Setting};
 use super::world::World;
 
+/// What is on its way when trouble ends has arrived by then.
+const IN_FLIGHT_MS_MAX: u64 = 8 * PROVIDER_TIMEOUT_MS;
 /// When nothing goes wrong any more, everything is as wanted by then.
 const CONVERGED_MS_MAX: u64 = 120_000;
 /// And nothing is written any more for this long, which is longer than a mothership's period.
@@ -55,6 +57,8 @@ struct Simulation {
     project: Project,
     capture: Capture,
     served: BTreeMap<usize, Arc<Served>>,
+    /// The version of the project that each has last heard of.
+    heard: Vec<usize>,
     calm_since_ms: Option<u64>,
     /// Since when everything is as wanted, and how many writes there had been by then.
     converged: Option<(u64, u64, u64)>,
@@ -92,6 +96,7 @@ impl Simulation {
         Self {
             processes: (0..setting.motherships).map(Process::new).collect(),
             project: Project::new(random.fork()),
+            heard: vec![0; setting.motherships],
             setting,
             network,
             realm,
@@ -202,6 +207,7 @@ impl Simulation {
             Happening::Start { process } => {
                 if !self.processes[process].is_alive() {
                     let desired = Arc::clone(self.project.wanted());
+                    self.heard[process] = self.project.versions.len() - 1;
                     self.processes[process].start(now_ms, &self.network, &self.setting, desired);
                 }
             }
@@ -221,7 +227,10 @@ impl Simulation {
                 self.tell_all(4_000);
             }
             Happening::Hear { process, version } => {
-                self.processes[process].want(Arc::clone(&self.project.versions[version]));
+                if self.heard[process] < version {
+                    self.heard[process] = version;
+                    self.processes[process].want(Arc::clone(&self.project.versions[version]));
+                }
             }
             Happening::Tamper => self.disturb(|endpoint, random| {
                 if let Some(spec) = &mut endpoint.observed.spec {
@@ -308,6 +317,12 @@ impl Simulation {
             .collect();
         let difference = self.realm.difference(&wanted, &served);
         let writes = (self.realm.world.writes, self.realm.state.serial);
+        let since_ms = self.calm_since_ms.unwrap_or(now_ms);
+        if now_ms <= since_ms + IN_FLIGHT_MS_MAX
+            && self.converged.is_some_and(|(_, world, state)| (world, state) != writes)
+        {
+            self.converged = None;
+        }
         match (difference, self.converged) {
             (None, None) => {
                 self.realm.note(|| "everything is as wanted".to_owned());
@@ -324,7 +339,6 @@ impl Simulation {
             (None, Some(_)) => {}
             (Some(difference), Some(_)) => self.realm.violated(Invariant::Settles, || difference),
             (Some(difference), None) => {
-                let since_ms = self.calm_since_ms.unwrap_or(now_ms);
                 if now_ms > since_ms + CONVERGED_MS_MAX {
                     self.realm.violated(Invariant::Converges, || difference);
                 } else {
