@@ -16,7 +16,7 @@ pub(super) const SECRET_MARK: &str = "s3cr3t-";
 /// The resource that motherships run as, by their own account.
 pub(super) const OWN_RESOURCE: &str = "mothership";
 
-/// An endpoint that somebody disturbed may be brought back more than once: what was seen of it may be old.
+/// An endpoint that somebody disturbed, or whose answers were lost, may be brought back more than once: what was seen of it may be old.
 const DISTURBANCE_FORGOTTEN_MS: u64 = 60_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +131,11 @@ impl Realm {
             && before.observed.spec.as_deref() == Some(&resource.spec)
             && before.observed.phase == ObservedPhase::Running
             && before.health(now_ms) != Health::Unreachable { reason: "no answer".into() };
-        let is_calm = before.disturbed_ms.is_none_or(|at_ms| at_ms + DISTURBANCE_FORGOTTEN_MS < now_ms);
+        let unheard_ms = self.network.unheard_ms(&format!("health of {}", before.id()));
+        let is_calm = [before.disturbed_ms, unheard_ms]
+            .into_iter()
+            .flatten()
+            .all(|at_ms| at_ms + DISTURBANCE_FORGOTTEN_MS < now_ms);
         // An update that was interrupted is carried out again.
         let is_resumed = self
             .intent_since

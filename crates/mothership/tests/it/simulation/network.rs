@@ -72,6 +72,8 @@ struct Inner {
     sequence: u64,
     random: Random,
     faults: Faults,
+    /// When calls were last made whose answers were not heard.
+    unheard: BTreeMap<String, u64>,
 }
 
 impl fmt::Debug for Inner {
@@ -82,7 +84,13 @@ impl fmt::Debug for Inner {
 
 impl Network {
     pub(super) fn new(random: Random, faults: Faults) -> Self {
-        Self(Arc::new(Mutex::new(Inner { queue: BTreeMap::new(), sequence: 0, random, faults })))
+        Self(Arc::new(Mutex::new(Inner {
+            queue: BTreeMap::new(),
+            sequence: 0,
+            random,
+            faults,
+            unheard: BTreeMap::new(),
+        })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -105,6 +113,11 @@ impl Network {
 
     pub(super) fn pop(&self) -> Option<(u64, Event)> {
         self.inner().queue.pop_first().map(|((at_ms, _), event)| (at_ms, event))
+    }
+
+    /// When such a call was last made whose answer was not heard.
+    pub(super) fn unheard_ms(&self, what: &str) -> Option<u64> {
+        self.inner().unheard.get(what).copied()
     }
 
     /// Lets a request take effect, and puts its answer, and its repetition, on their way.
@@ -214,6 +227,7 @@ impl Line {
                 inner.schedule(now_ms + arrives_ms, Event::Arrive(Box::new(request)));
             }
             if !truth_is_heard {
+                inner.unheard.insert(what.clone(), now_ms);
                 let deliver = give_trouble(Err(trouble(Trouble::NoAnswer)));
                 let what = format!("{what}: no answer");
                 inner.schedule(now_ms + heard_ms, Event::Reply { to: life, what, deliver });

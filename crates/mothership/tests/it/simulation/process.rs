@@ -55,6 +55,8 @@ struct Running {
 /// Between the process's main task and us.
 #[derive(Debug, Default)]
 struct Shared {
+    /// What the user wanted when it was last told.
+    desired: Mutex<Option<Arc<Desired>>>,
     handle: Mutex<Option<Handle>>,
     stop: Notify,
     has_ended: AtomicBool,
@@ -106,7 +108,8 @@ impl Process {
             sent: Arc::default(),
             made: Arc::default(),
         };
-        let (shared, changes) = (Arc::new(Shared::default()), watch::Sender::new(0));
+        let changes = watch::Sender::new(0);
+        let shared = Arc::new(Shared { desired: Mutex::new(Some(desired)), ..Shared::default() });
         let provider = SimulatedProvider::new(
             line.clone(),
             setting.in_place,
@@ -134,7 +137,7 @@ impl Process {
             )
         };
         let url = format!("http://127.0.0.1:888{}", life.process);
-        runtime.spawn(main(url, settings, desired, Arc::clone(&shared)));
+        runtime.spawn(main(url, settings, Arc::clone(&shared)));
         self.running = Some(Running {
             runtime,
             line,
@@ -196,14 +199,11 @@ impl Process {
     }
 
     pub(super) fn want(&self, desired: Arc<Desired>) {
-        if let Some(handle) = self.handle() {
+        let Some(running) = &self.running else { return };
+        if let Some(handle) = running.shared.handle.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             handle.set_desired(Desired::clone(&desired));
         }
-    }
-
-    /// None until it has read its state.
-    pub(super) fn handle(&self) -> Option<Handle> {
-        self.running.as_ref()?.shared.handle.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        *running.shared.desired.lock().unwrap_or_else(PoisonError::into_inner) = Some(desired);
     }
 
     /// Whether it has something to do before then.
@@ -267,7 +267,7 @@ impl Running {
     }
 }
 
-async fn main(url: String, settings: ReconcileSettings, desired: Arc<Desired>, shared: Arc<Shared>) {
+async fn main(url: String, settings: ReconcileSettings, shared: Arc<Shared>) {
     let token = Secret::new(format!("{}token", super::invariants::SECRET_MARK));
     let mothership = loop {
         match Mothership::without_front("shop", &url, token.clone(), settings.clone()).await {
@@ -276,7 +276,9 @@ async fn main(url: String, settings: ReconcileSettings, desired: Arc<Desired>, s
         }
     };
     let handle = mothership.handle();
-    handle.set_desired(Desired::clone(&desired));
+    if let Some(desired) = shared.desired.lock().unwrap_or_else(PoisonError::into_inner).as_deref() {
+        handle.set_desired(desired.clone());
+    }
     *shared.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
     shared.stop.notified().await;
     let _ = mothership.stop_with_endpoints().await;

@@ -10,6 +10,7 @@ use flash_mothership::store::{Clock, Store};
 
 use super::faults::Faults;
 use super::invariants::Invariant;
+use super::network::Network;
 use super::random::Random;
 use super::store::now;
 use super::world::World;
@@ -76,6 +77,7 @@ pub(super) struct Realm {
     pub(super) store: Arc<dyn Store>,
     pub(super) store_clock: Arc<JumpingClock>,
     pub(super) store_away_until_ms: u64,
+    pub(super) network: Network,
     pub(super) faults: Faults,
     pub(super) random: Random,
     pub(super) mutation: Option<Mutation>,

@@ -80,6 +80,7 @@ impl Simulation {
             store: Arc::new(MemoryStore::with_clock(store_clock.clone())),
             store_clock,
             store_away_until_ms: 0,
+            network: network.clone(),
             faults,
             random: random.fork(),
             mutation: plan.mutation,
