@@ -1,6 +1,6 @@
 //! Calls on their way between motherships and what they call, and everything else that is yet to happen, by time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,8 @@ use super::faults::{Crash, Fate, Faults, Service, Trouble};
 use super::random::Random;
 use super::realm::Realm;
 use super::scenario::Happening;
+
+pub(super) const PROCESSES_MAX: usize = 3;
 
 /// One life of one mothership's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +66,26 @@ pub(super) enum Event {
     Happen(Happening),
 }
 
+impl Event {
+    /// Whether a process notices, or may notice what follows from it at the same time.
+    fn concerns(&self, process: usize) -> bool {
+        match self {
+            Self::Arrive(request) => {
+                request.truth_is_heard && !request.is_repeat && request.from.process == process
+            }
+            Self::Reply { to: life, .. } | Self::Crash { life, .. } => life.process == process,
+            Self::Happen(happening) => happening.concerns(process),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Network(Arc<Mutex<Inner>>);
 
 struct Inner {
     queue: BTreeMap<(u64, u64), Event>,
+    /// Of these, by process: when something happens to it that is not of its own making.
+    concerning: [BTreeSet<(u64, u64)>; PROCESSES_MAX],
     sequence: u64,
     random: Random,
     faults: Faults,
@@ -86,6 +103,7 @@ impl Network {
     pub(super) fn new(random: Random, faults: Faults) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             queue: BTreeMap::new(),
+            concerning: Default::default(),
             sequence: 0,
             random,
             faults,
@@ -106,13 +124,18 @@ impl Network {
         self.inner().schedule(at_ms, event);
     }
 
-    /// When the next thing happens.
-    pub(super) fn next_ms(&self) -> Option<u64> {
-        self.inner().queue.first_key_value().map(|((at_ms, _), _)| *at_ms)
+    /// When the next thing happens that a process will notice. Until then it can go on by itself, whatever happens elsewhere.
+    pub(super) fn next_ms(&self, process: usize) -> Option<u64> {
+        self.inner().concerning[process].first().map(|(at_ms, _)| *at_ms)
     }
 
     pub(super) fn pop(&self) -> Option<(u64, Event)> {
-        self.inner().queue.pop_first().map(|((at_ms, _), event)| (at_ms, event))
+        let mut inner = self.inner();
+        let (key, event) = inner.queue.pop_first()?;
+        for keys in &mut inner.concerning {
+            keys.remove(&key);
+        }
+        Some((key.0, event))
     }
 
     /// When such a call was last made whose answer was not heard.
@@ -151,7 +174,13 @@ impl Network {
 impl Inner {
     fn schedule(&mut self, at_ms: u64, event: Event) {
         self.sequence += 1;
-        self.queue.insert((at_ms, self.sequence), event);
+        let key = (at_ms, self.sequence);
+        for (process, keys) in self.concerning.iter_mut().enumerate() {
+            if event.concerns(process) {
+                keys.insert(key);
+            }
+        }
+        self.queue.insert(key, event);
     }
 }
 

@@ -68,6 +68,8 @@ pub(super) struct Seen {
     pub(super) served: Option<Arc<Served>>,
     pub(super) events: Vec<Event>,
     pub(super) has_ended: bool,
+    /// Until when it has run.
+    pub(super) at_ms: u64,
     /// Calls in the last second.
     pub(super) calls: u64,
 }
@@ -249,6 +251,7 @@ impl Running {
         self.calls += self.line.made.swap(0, Ordering::Relaxed);
         let mut seen = Seen {
             calls: self.calls,
+            at_ms: self.clock_ms,
             has_ended: self.shared.has_ended.load(Ordering::Relaxed) || self.polls_left == Some(0),
             ..Seen::default()
         };

@@ -20,6 +20,8 @@ use super::world::World;
 
 /// What is on its way when trouble ends has arrived by then.
 const IN_FLIGHT_MS_MAX: u64 = 8 * PROVIDER_TIMEOUT_MS;
+/// A process goes on by itself for this long at most before the others have their turn.
+const AHEAD_MS_MAX: u64 = 10_000;
 /// When nothing goes wrong any more, everything is as wanted by then.
 const CONVERGED_MS_MAX: u64 = 120_000;
 /// And nothing is written any more for this long, which is longer than a mothership's period.
@@ -131,14 +133,17 @@ impl Simulation {
 
     /// Every process goes on until the next thing happens that is not of its own making.
     fn let_run(&mut self) {
-        loop {
-            let Some(until_ms) = self.network.next_ms() else { return };
-            let Some(index) = self.processes.iter().position(|process| process.lags(until_ms)) else {
-                return;
-            };
-            let life = self.processes[index].life;
-            let seen = self.processes[index].run(until_ms);
-            self.observe(life, seen);
+        for process in 0..self.processes.len() {
+            loop {
+                let next_ms = self.network.next_ms(process).unwrap_or(u64::MAX);
+                let until_ms = next_ms.min(self.realm.now_ms + AHEAD_MS_MAX);
+                if !self.processes[process].lags(until_ms) {
+                    break;
+                }
+                let life = self.processes[process].life;
+                let seen = self.processes[process].run(until_ms);
+                self.observe(life, seen);
+            }
         }
     }
 
@@ -159,12 +164,12 @@ impl Simulation {
             self.served.insert(life.process, Arc::clone(served));
         }
         if seen.has_ended {
-            self.end(life);
+            self.end(life, seen.at_ms);
         }
     }
 
     /// Nobody runs it for a while.
-    fn end(&mut self, life: Life) {
+    fn end(&mut self, life: Life, at_ms: u64) {
         self.realm.note(|| format!("{life} ends"));
         self.processes[life.process].kill();
         self.served.remove(&life.process);
@@ -173,7 +178,7 @@ impl Simulation {
             None => self.realm.random.between(50..=15_000),
         };
         let start = Happening::Start { process: life.process };
-        self.network.schedule(self.realm.now_ms + after_ms, Event::Happen(start));
+        self.network.schedule(at_ms + after_ms, Event::Happen(start));
     }
 
     fn perform(&mut self, event: Event) {
@@ -188,7 +193,7 @@ impl Simulation {
                 let is_due = self.calm_since_ms.is_none() && self.processes[life.process].life == life;
                 if is_due && self.processes[life.process].is_alive() {
                     match polls {
-                        0 => self.end(life),
+                        0 => self.end(life, self.realm.now_ms),
                         polls => self.processes[life.process].kill_after(polls),
                     }
                 }
@@ -214,7 +219,7 @@ impl Simulation {
             }
             Happening::Crash { process } => {
                 if self.processes[process].is_alive() {
-                    self.end(self.processes[process].life);
+                    self.end(self.processes[process].life, now_ms);
                 }
             }
             Happening::Stop { process } => self.processes[process].stop(),

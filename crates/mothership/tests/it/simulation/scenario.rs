@@ -91,6 +91,24 @@ pub(super) enum Happening {
     Look,
 }
 
+impl Happening {
+    /// Whether a process notices, or may notice what follows from it at the same time.
+    pub(super) fn concerns(&self, other: usize) -> bool {
+        match self {
+            Self::Start { process }
+            | Self::Crash { process }
+            | Self::Stop { process }
+            | Self::Pause { process, .. }
+            | Self::Resume { process }
+            | Self::Hear { process, .. }
+            | Self::ProcessClockJumps { process, .. } => *process == other,
+            Self::Deploy | Self::Tamper | Self::Lose | Self::Die | Self::Sicken { .. } => true,
+            Self::ProviderNotices | Self::Calm => true,
+            Self::StoreAway { .. } | Self::StoreClockJumps { .. } | Self::Look => false,
+        }
+    }
+}
+
 /// Puts a whole life's happenings into the queue.
 pub(super) fn schedule(network: &Network, setting: &Setting, faults: &Faults, random: &mut Random) {
     let put = |at_ms: u64, happening: Happening| network.schedule(at_ms, Event::Happen(happening));
