@@ -56,8 +56,9 @@ pub(super) struct Fate {
     pub(super) repeated_ms: Option<u64>,
     /// Answered so instead of carried out.
     pub(super) refused: Option<Trouble>,
-    /// When the caller hears, and whether it hears the truth.
+    /// When the caller hears, if it ever does, and whether it hears the truth.
     pub(super) heard_ms: u64,
+    pub(super) is_heard: bool,
     pub(super) truth_is_heard: bool,
     pub(super) crash: Option<Crash>,
 }
@@ -71,6 +72,8 @@ pub(super) struct Rates {
     pub(super) reply_lost: u64,
     pub(super) repeated: u64,
     pub(super) late: u64,
+    /// Neither answer nor error: the caller waits for as long as it likes.
+    pub(super) silent: u64,
     pub(super) crash: u64,
 }
 
@@ -136,12 +139,13 @@ impl Faults {
             reply_lost: rate(10, 80),
             repeated: rate(10, 80),
             late: rate(10, 80),
+            silent: rate(5, 30),
             crash: rate(2, 20),
         };
         let (provider, store) = (rates(), rates());
         Self {
             provider,
-            store: Rates { rate_limited: 0, ..store },
+            store: Rates { rate_limited: 0, silent: 0, ..store },
             delay_ms_max: [3, 30, 200][rate(1, 2) as usize],
             listing_lag_ms_max: rate(1_000, 15_000),
             listing_partial: rate(50, 400),
@@ -168,12 +172,12 @@ impl Faults {
         let timeout_ms = service.timeout_ms();
         let way = |random: &mut Random| random.between(0..=self.delay_ms_max);
         let late = random.chance(rates.late);
-        let there_ms = if late { random.between(0..=4 * timeout_ms) } else { way(random) };
+        let there_ms = if late { random.between(0..=2 * timeout_ms) } else { way(random) };
         let back_ms =
             if random.chance(rates.late) { random.between(0..=2 * timeout_ms) } else { way(random) };
         let arrives_ms = (!random.chance(rates.lost)).then_some(there_ms);
         let repeated_ms =
-            random.chance(rates.repeated).then(|| there_ms + random.between(0..=4 * timeout_ms));
+            random.chance(rates.repeated).then(|| there_ms + random.between(0..=2 * timeout_ms));
         let refused = if random.chance(rates.refused) {
             Some(Trouble::Refused)
         } else if random.chance(rates.rate_limited) {
@@ -183,7 +187,8 @@ impl Faults {
         };
         let reply_lost = arrives_ms.is_none() || random.chance(rates.reply_lost);
         let answer_ms = there_ms + back_ms;
-        let truth_is_heard = !reply_lost && answer_ms < timeout_ms;
+        let is_heard = !random.chance(rates.silent);
+        let truth_is_heard = is_heard && !reply_lost && answer_ms < timeout_ms;
         // A broken connection is noticed at once, a lost packet when the time is up.
         let noticed_ms = if random.chance(500) { answer_ms.min(timeout_ms) } else { timeout_ms };
         let heard_ms = if truth_is_heard { answer_ms } else { noticed_ms };
@@ -193,6 +198,6 @@ impl Faults {
             2 => Crash::AfterEffect,
             _ => Crash::AfterReply { polls: random.between(0..=30) },
         });
-        Fate { arrives_ms, repeated_ms, refused, heard_ms, truth_is_heard, crash }
+        Fate { arrives_ms, repeated_ms, refused, heard_ms, is_heard, truth_is_heard, crash }
     }
 }

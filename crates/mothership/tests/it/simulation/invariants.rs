@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flash_model::*;
 use flash_mothership::Served;
+use flash_plan::{Drift, Policy};
 use flash_providers::EndpointRequest;
 
 use super::network::{Arrival, Life};
@@ -237,6 +238,20 @@ impl Realm {
                 format!("{resource} is written to; nobody intended {key}")
             });
         }
+    }
+
+    /// A plan holds no secret, however it is shown.
+    pub(super) fn check_plan(&mut self, wanted: &Manifest, in_place: &[EndpointKind]) {
+        let endpoints = self.world.listed(Some(&self.scope), self.now_ms);
+        let inventory = Inventory { completeness: Completeness::Complete, endpoints };
+        let policy = Policy {
+            scope: self.scope.clone(),
+            own_resource: ResourceName::new(OWN_RESOURCE).ok(),
+            in_place: in_place.to_vec(),
+            drift: Drift::Repair,
+        };
+        let plan = flash_plan::plan(wanted, &self.state, &inventory, &policy);
+        self.check_secrecy("a plan", &format!("{plan} {}", serde_json::to_string(&plan).unwrap()));
     }
 
     /// Why things are not yet as wanted; none if they are.

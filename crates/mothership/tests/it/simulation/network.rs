@@ -229,7 +229,7 @@ impl Line {
             let give_trouble = give.clone();
             let now_ms = self.now_ms();
             let inner = &mut *self.network.inner();
-            let Fate { arrives_ms, repeated_ms, refused, heard_ms, truth_is_heard, crash } =
+            let Fate { arrives_ms, repeated_ms, refused, heard_ms, is_heard, truth_is_heard, crash } =
                 inner.faults.fate(service, &mut inner.random);
             let life = self.life;
             if crash != Some(Crash::BeforeRequest)
@@ -257,6 +257,8 @@ impl Line {
             }
             if !truth_is_heard {
                 inner.unheard.insert(what.clone(), now_ms);
+            }
+            if is_heard && !truth_is_heard {
                 let deliver = give_trouble(Err(trouble(Trouble::NoAnswer)));
                 let what = format!("{what}: no answer");
                 inner.schedule(now_ms + heard_ms, Event::Reply { to: life, what, deliver });

@@ -21,9 +21,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::network::{Life, Line, Network};
 use super::provider::SimulatedProvider;
-use super::scenario::Setting;
+use super::scenario::{Ending, Setting};
 use super::store::SimulatedStore;
 
+/// Shorter than usual, so that lives are.
+const PERIOD: Duration = Duration::from_secs(10);
 /// A mothership that cannot start, because it cannot reach the store, tries again.
 const START_PAUSE: Duration = Duration::from_millis(500);
 
@@ -59,6 +61,7 @@ struct Shared {
     desired: Mutex<Option<Arc<Desired>>>,
     handle: Mutex<Option<Handle>>,
     stop: Notify,
+    leaves: AtomicBool,
     has_ended: AtomicBool,
 }
 
@@ -128,6 +131,7 @@ impl Process {
         let settings = ReconcileSettings {
             own_resource: Some(ResourceName::new(super::invariants::OWN_RESOURCE).unwrap()),
             drift: Drift::Repair,
+            period: PERIOD,
             clock: Arc::new(ProcessClock { line: line.clone(), offset_ms: Arc::clone(&self.offset_ms) }),
             jitter: Jitter::seeded(seed),
             environment: Arc::new(environment),
@@ -167,9 +171,10 @@ impl Process {
         }
     }
 
-    /// Asks it to stop what it runs, and then itself.
-    pub(super) fn stop(&self) {
+    /// Asks it to end.
+    pub(super) fn stop(&self, ending: Ending) {
         if let Some(running) = &self.running {
+            running.shared.leaves.store(ending == Ending::Leave, Ordering::Relaxed);
             running.shared.stop.notify_one();
         }
     }
@@ -284,7 +289,10 @@ async fn main(url: String, settings: ReconcileSettings, shared: Arc<Shared>) {
     }
     *shared.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
     shared.stop.notified().await;
-    let _ = mothership.stop_with_endpoints().await;
+    let _ = match shared.leaves.load(Ordering::Relaxed) {
+        true => mothership.leave().await,
+        false => mothership.stop_with_endpoints().await,
+    };
     shared.has_ended.store(true, Ordering::Relaxed);
 }
 

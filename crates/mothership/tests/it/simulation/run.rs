@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flash_model::*;
 use flash_mothership::Served;
-use flash_mothership::store::MemoryStore;
+use flash_mothership::store::{MemoryStore, SqliteStore};
 
 use super::capture::Capture;
 use super::faults::{Faults, PROVIDER_TIMEOUT_MS};
@@ -19,13 +19,13 @@ use super::scenario::{self, Happening, Project, Setting};
 use super::world::World;
 
 /// What is on its way when trouble ends has arrived by then.
-const IN_FLIGHT_MS_MAX: u64 = 8 * PROVIDER_TIMEOUT_MS;
+const IN_FLIGHT_MS_MAX: u64 = 4 * PROVIDER_TIMEOUT_MS;
 /// A process goes on by itself for this long at most before the others have their turn.
 const AHEAD_MS_MAX: u64 = 10_000;
 /// When nothing goes wrong any more, everything is as wanted by then.
 const CONVERGED_MS_MAX: u64 = 120_000;
-/// And nothing is written any more for this long, which is longer than a mothership's period.
-const SETTLED_MS: u64 = 40_000;
+/// And nothing is written any more for this long, which is longer than a mothership's period and than what is in flight.
+const SETTLED_MS: u64 = 15_000;
 /// Writes that were on their way when everything was as wanted: statuses, mostly.
 const LOOK_PERIOD_MS: u64 = 1_000;
 
@@ -79,7 +79,10 @@ impl Simulation {
             now_ms: 0,
             scope: setting.scope.clone(),
             world: World::default(),
-            store: Arc::new(MemoryStore::with_clock(store_clock.clone())),
+            store: match setting.is_sqlite {
+                true => Arc::new(SqliteStore::inline_in_memory(store_clock.clone()).unwrap()),
+                false => Arc::new(MemoryStore::with_clock(store_clock.clone())),
+            },
             store_clock,
             store_away_until_ms: 0,
             network: network.clone(),
@@ -94,6 +97,7 @@ impl Simulation {
             violation: None,
             trace: plan.is_traced.then(VecDeque::new),
         };
+        realm.world.add_strangers(&setting.scope);
         let faults = realm.faults.clone();
         realm.note(|| format!("seed {seed}: {setting:?} {faults:?}"));
         Self {
@@ -222,7 +226,7 @@ impl Simulation {
                     self.end(self.processes[process].life, now_ms);
                 }
             }
-            Happening::Stop { process } => self.processes[process].stop(),
+            Happening::Stop { process, ending } => self.processes[process].stop(ending),
             Happening::Pause { process, for_ms } => {
                 self.processes[process].pause();
                 self.later(for_ms, Happening::Resume { process });
@@ -321,6 +325,7 @@ impl Simulation {
             .iter()
             .map(|process| (process.life, self.served.get(&process.life.process).cloned()))
             .collect();
+        self.realm.check_plan(&wanted, self.setting.in_place);
         let difference = self.realm.difference(&wanted, &served);
         let writes = (self.realm.world.writes, self.realm.state.serial);
         let since_ms = self.calm_since_ms.unwrap_or(now_ms);

@@ -22,6 +22,7 @@ pub(super) struct Setting {
     pub(super) scope: Scope,
     pub(super) motherships: usize,
     pub(super) in_place: &'static [EndpointKind],
+    pub(super) is_sqlite: bool,
     pub(super) parallel_calls_max: usize,
     /// How long things go wrong.
     pub(super) trouble_ms: u64,
@@ -35,10 +36,18 @@ impl Setting {
             scope: scope(),
             motherships: *random.pick(&[1, 2, 2, 3]),
             in_place: in_place[random.index(2)],
+            is_sqlite: random.chance(250),
             parallel_calls_max: *random.pick(&[1, 2, 8, 64]),
-            trouble_ms: random.between(10_000..=60_000),
+            trouble_ms: random.between(8_000..=45_000),
         }
     }
+}
+
+/// How a mothership is asked to end: with its endpoints, as Ctrl+C does, or without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Suspend,
+    Leave,
 }
 
 /// Something that happens by itself.
@@ -50,9 +59,9 @@ pub(super) enum Happening {
     Crash {
         process: usize,
     },
-    /// As Ctrl+C does.
     Stop {
         process: usize,
+        ending: Ending,
     },
     Pause {
         process: usize,
@@ -97,7 +106,7 @@ impl Happening {
         match self {
             Self::Start { process }
             | Self::Crash { process }
-            | Self::Stop { process }
+            | Self::Stop { process, .. }
             | Self::Pause { process, .. }
             | Self::Resume { process }
             | Self::Hear { process, .. }
@@ -124,7 +133,10 @@ pub(super) fn schedule(network: &Network, setting: &Setting, faults: &Faults, ra
         };
         let process = |random: &mut Random| random.index(setting.motherships);
         may(faults.crashes, &mut |random| Happening::Crash { process: process(random) });
-        may(faults.stops, &mut |random| Happening::Stop { process: process(random) });
+        may(faults.stops, &mut |random| Happening::Stop {
+            process: process(random),
+            ending: *random.pick(&[Ending::Suspend, Ending::Leave]),
+        });
         may(faults.pauses, &mut |random| Happening::Pause {
             process: process(random),
             for_ms: random.between(100..=40_000),
@@ -207,7 +219,7 @@ fn workers(manifest: &Manifest) -> Vec<(&'static str, u32)> {
     RESOURCES.iter().filter_map(of).collect()
 }
 
-/// Some of the resources are load balanced, some take a secret, one has a volume; and the mothership is one of them.
+/// Some of the resources are load balanced, some take a secret, some mount a volume; and the mothership is one of them.
 fn manifest(resources: &[(&str, u32)]) -> Manifest {
     let mut manifest = Manifest::empty("shop");
     for (text, workers) in resources.iter().chain(&[(OWN_RESOURCE, 1)]) {
@@ -219,6 +231,10 @@ fn manifest(resources: &[(&str, u32)]) -> Manifest {
         }
         if place % 3 == 0 {
             resource.spec.env = vec!["API_KEY".into()];
+        }
+        if place % 4 == 1 {
+            let name = Some(format!("models-of-{text}"));
+            resource.spec.volumes = vec![VolumeSpec { id: None, name, size_gb: Some(10), datacenter: None }];
         }
         resource.config_hash = resource.compute_config_hash().unwrap();
         manifest.resources.insert(name(text), resource);

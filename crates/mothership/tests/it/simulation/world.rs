@@ -112,6 +112,39 @@ impl World {
         self.remember(&id, now_ms, Some(seen));
     }
 
+    /// Endpoints that are none of our business: of another environment, with the names of ours.
+    pub(super) fn add_strangers(&mut self, scope: &Scope) {
+        let environment = EnvironmentName::new("production").unwrap();
+        for resource in ["api", "batch"] {
+            let resource = ResourceName::new(resource).unwrap();
+            let id = EndpointId::new(format!("stranger-{resource}")).unwrap();
+            let owner =
+                Owner { scope: Scope { environment: environment.clone(), ..scope.clone() }, resource };
+            let observed = ObservedEndpoint {
+                endpoint_id: id,
+                owner,
+                idempotency_key: IdempotencyKey::new("strange").unwrap(),
+                config_hash: "0123456789".into(),
+                phase: ObservedPhase::Running,
+                url: Some("sim://stranger".into()),
+                spec: None,
+                mothership_url: None,
+            };
+            let endpoint = Endpoint {
+                observed,
+                ready_at_ms: 0,
+                sick_until_ms: 0,
+                was_ready: false,
+                is_proven: false,
+                disturbed_ms: None,
+                brought_ms: 0,
+                is_late: false,
+                keys: BTreeSet::new(),
+            };
+            self.add(endpoint, 0);
+        }
+    }
+
     fn remember(&mut self, id: &EndpointId, now_ms: u64, seen: Option<ObservedEndpoint>) {
         let past = self.past.entry(id.clone()).or_default();
         past.push((now_ms, seen));
