@@ -12,6 +12,7 @@ mod bench;
 mod command;
 mod postgres;
 mod python_env;
+mod sim;
 mod test;
 mod workspace;
 
@@ -25,6 +26,7 @@ usage: cargo xtask <command>
   test [lint|rust|python]        format, lints, Rust tests, SDK tests; or one part of them
   bench [serve|scan|reconcile] [OPTIONS]
                                  release build, then the benchmark against its peers, or one part of it (--help)
+  sim [--seeds N] [--seed S] [--trace]   simulated lives of motherships: N of them, from seed S on; --trace shows one whole
 ";
 
 fn main() -> ExitCode {
@@ -36,6 +38,10 @@ fn main() -> ExitCode {
             None => return usage(),
         },
         ["bench", options @ ..] => Workspace::locate().and_then(|workspace| bench::run(&workspace, options)),
+        ["sim", options @ ..] => match sim::Options::parse(options) {
+            Some(options) => Workspace::locate().and_then(|workspace| sim::run(&workspace, &options)),
+            None => return usage(),
+        },
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -9,6 +9,9 @@ use super::random::Random;
 pub(super) const PROVIDER_TIMEOUT_MS: u64 = 5_000;
 pub(super) const STORE_TIMEOUT_MS: u64 = 2_000;
 
+/// Longest time that a request, or its repetition, is on its way: longer than a lease lasts.
+pub(super) const LATE_MS_MAX: u64 = 25_000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
     Provider,
@@ -159,7 +162,7 @@ impl Faults {
             deaths: rate(20, 100),
             sickness: rate(30, 200),
             outages: rate(10, 50),
-            clock_jumps: rate(10, 60),
+            clock_jumps: rate(30, 200),
             deploys: rate(60, 250).max(20),
         }
     }
@@ -172,12 +175,12 @@ impl Faults {
         let timeout_ms = service.timeout_ms();
         let way = |random: &mut Random| random.between(0..=self.delay_ms_max);
         let late = random.chance(rates.late);
-        let there_ms = if late { random.between(0..=2 * timeout_ms) } else { way(random) };
+        let there_ms = if late { random.between(0..=LATE_MS_MAX) } else { way(random) };
         let back_ms =
             if random.chance(rates.late) { random.between(0..=2 * timeout_ms) } else { way(random) };
         let arrives_ms = (!random.chance(rates.lost)).then_some(there_ms);
         let repeated_ms =
-            random.chance(rates.repeated).then(|| there_ms + random.between(0..=2 * timeout_ms));
+            random.chance(rates.repeated).then(|| there_ms + random.between(0..=LATE_MS_MAX));
         let refused = if random.chance(rates.refused) {
             Some(Trouble::Refused)
         } else if random.chance(rates.rate_limited) {

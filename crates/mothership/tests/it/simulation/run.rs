@@ -9,7 +9,7 @@ use flash_mothership::Served;
 use flash_mothership::store::{MemoryStore, SqliteStore};
 
 use super::capture::Capture;
-use super::faults::{Faults, PROVIDER_TIMEOUT_MS};
+use super::faults::{Faults, LATE_MS_MAX};
 use super::invariants::Invariant;
 use super::network::{Event, Life, Network};
 use super::process::{Process, Seen};
@@ -19,7 +19,7 @@ use super::scenario::{self, Happening, Project, Setting};
 use super::world::World;
 
 /// What is on its way when trouble ends has arrived by then.
-const IN_FLIGHT_MS_MAX: u64 = 4 * PROVIDER_TIMEOUT_MS;
+const IN_FLIGHT_MS_MAX: u64 = 2 * LATE_MS_MAX;
 /// A process goes on by itself for this long at most before the others have their turn.
 const AHEAD_MS_MAX: u64 = 10_000;
 /// When nothing goes wrong any more, everything is as wanted by then.

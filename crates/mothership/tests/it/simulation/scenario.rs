@@ -148,7 +148,7 @@ pub(super) fn schedule(network: &Network, setting: &Setting, faults: &Faults, ra
         may(faults.sickness, &mut |random| Happening::Sicken { for_ms: random.between(100..=20_000) });
         may(faults.outages, &mut |random| Happening::StoreAway { for_ms: random.between(100..=25_000) });
         may(faults.clock_jumps, &mut |random| {
-            let by_ms = i64::try_from(random.between(0..=60_000)).unwrap() - 30_000;
+            let by_ms = i64::try_from(random.between(0..=80_000)).unwrap() - 30_000;
             match random.chance(500) {
                 true => Happening::StoreClockJumps { by_ms },
                 false => Happening::ProcessClockJumps { process: process(random), by_ms: by_ms * 100 },
