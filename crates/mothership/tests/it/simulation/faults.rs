@@ -179,8 +179,7 @@ impl Faults {
         let back_ms =
             if random.chance(rates.late) { random.between(0..=2 * timeout_ms) } else { way(random) };
         let arrives_ms = (!random.chance(rates.lost)).then_some(there_ms);
-        let repeated_ms =
-            random.chance(rates.repeated).then(|| there_ms + random.between(0..=LATE_MS_MAX));
+        let repeated_ms = random.chance(rates.repeated).then(|| there_ms + random.between(0..=LATE_MS_MAX));
         let refused = if random.chance(rates.refused) {
             Some(Trouble::Refused)
         } else if random.chance(rates.rate_limited) {

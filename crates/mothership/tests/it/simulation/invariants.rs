@@ -241,13 +241,12 @@ impl Realm {
     }
 
     /// A plan holds no secret, however it is shown.
-    pub(super) fn check_plan(&mut self, wanted: &Manifest, in_place: &[EndpointKind]) {
+    pub(super) fn check_plan(&mut self, wanted: &Manifest) {
         let endpoints = self.world.listed(Some(&self.scope), self.now_ms);
         let inventory = Inventory { completeness: Completeness::Complete, endpoints };
         let policy = Policy {
             scope: self.scope.clone(),
             own_resource: ResourceName::new(OWN_RESOURCE).ok(),
-            in_place: in_place.to_vec(),
             drift: Drift::Repair,
         };
         let plan = flash_plan::plan(wanted, &self.state, &inventory, &policy);

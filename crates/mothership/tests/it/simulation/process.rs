@@ -115,12 +115,7 @@ impl Process {
         };
         let changes = watch::Sender::new(0);
         let shared = Arc::new(Shared { desired: Mutex::new(Some(desired)), ..Shared::default() });
-        let provider = SimulatedProvider::new(
-            line.clone(),
-            setting.in_place,
-            setting.parallel_calls_max,
-            changes.subscribe(),
-        );
+        let provider = SimulatedProvider::new(line.clone(), setting.parallel_calls_max, changes.subscribe());
         let lease = LeaseSettings {
             holder: HolderId::new(format!("holder-{}-{}", life.process, life.number)).unwrap(),
             purpose: "simulation".into(),

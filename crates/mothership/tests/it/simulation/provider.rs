@@ -15,24 +15,18 @@ use super::world::{Endpoint, as_requested, endpoint_id};
 pub(super) struct SimulatedProvider {
     line: Line,
     limits: Limits,
-    in_place: &'static [EndpointKind],
     changes: watch::Receiver<u64>,
 }
 
 impl SimulatedProvider {
-    pub(super) fn new(
-        line: Line,
-        in_place: &'static [EndpointKind],
-        parallel_calls_max: usize,
-        changes: watch::Receiver<u64>,
-    ) -> Self {
+    pub(super) fn new(line: Line, parallel_calls_max: usize, changes: watch::Receiver<u64>) -> Self {
         let limits = Limits {
             parallel_calls_max,
             calls_per_second_max: None,
             call_timeout: Duration::from_millis(PROVIDER_TIMEOUT_MS),
             health_period: Duration::from_secs(5),
         };
-        Self { line, limits, in_place, changes }
+        Self { line, limits, changes }
     }
 
     fn call<'a, T: Send + 'static>(
@@ -58,10 +52,6 @@ fn error(trouble: Trouble) -> Error {
 impl Provider for SimulatedProvider {
     fn name(&self) -> &'static str {
         "simulated"
-    }
-
-    fn in_place(&self) -> &'static [EndpointKind] {
-        self.in_place
     }
 
     fn limits(&self) -> Limits {

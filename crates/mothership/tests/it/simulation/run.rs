@@ -325,7 +325,7 @@ impl Simulation {
             .iter()
             .map(|process| (process.life, self.served.get(&process.life.process).cloned()))
             .collect();
-        self.realm.check_plan(&wanted, self.setting.in_place);
+        self.realm.check_plan(&wanted);
         let difference = self.realm.difference(&wanted, &served);
         let writes = (self.realm.world.writes, self.realm.state.serial);
         let since_ms = self.calm_since_ms.unwrap_or(now_ms);

@@ -21,7 +21,6 @@ pub(super) struct Setting {
     pub(super) seed: u64,
     pub(super) scope: Scope,
     pub(super) motherships: usize,
-    pub(super) in_place: &'static [EndpointKind],
     pub(super) is_sqlite: bool,
     pub(super) parallel_calls_max: usize,
     /// How long things go wrong.
@@ -30,12 +29,10 @@ pub(super) struct Setting {
 
 impl Setting {
     pub(super) fn drawn(seed: u64, random: &mut Random) -> Self {
-        let in_place: [&'static [EndpointKind]; 2] = [&[], &[EndpointKind::Queue]];
         Self {
             seed,
             scope: scope(),
             motherships: *random.pick(&[1, 2, 2, 3]),
-            in_place: in_place[random.index(2)],
             is_sqlite: random.chance(250),
             parallel_calls_max: *random.pick(&[1, 2, 8, 64]),
             trouble_ms: random.between(8_000..=45_000),
