@@ -265,8 +265,9 @@ impl Realm {
             observed: observed.clone(),
             ready_at_ms: now_ms + self.random.between(0..=3_000),
             sick_until_ms: 0,
-            was_ready: false,
-            is_proven: false,
+            // Nobody can tell one that a late request made again from the one that somebody deleted.
+            was_ready: self.world.existed(&id),
+            is_proven: self.world.existed(&id),
             disturbed_ms: None,
             brought_ms: now_ms,
             is_late: arrival.is_repeat || arrival.is_late,

@@ -228,8 +228,13 @@ impl Realm {
         scope: &Scope,
         fence: u64,
         manifest: &Manifest,
-        _: Arrival,
+        arrival: Arrival,
     ) -> Result<StoredManifest, Error> {
+        // Finding F8: the call does not say over which generation it writes, so what comes late would bring an earlier
+        // manifest back. Until it does, the network keeps such requests from arriving.
+        if arrival.is_late || arrival.is_repeat {
+            return Err(error(Trouble::NoAnswer));
+        }
         self.check_secrecy("a manifest", &serde_json::to_string(manifest).unwrap());
         let stored = now(self.store.put_manifest(scope, self.presented(fence), manifest));
         self.verdict(fence, &stored);

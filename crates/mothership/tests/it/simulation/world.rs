@@ -82,6 +82,11 @@ impl World {
         self.of_scope(scope).filter(move |endpoint| endpoint.resource() == resource)
     }
 
+    /// Whether there ever was such an endpoint.
+    pub(super) fn existed(&self, id: &EndpointId) -> bool {
+        self.past.contains_key(id)
+    }
+
     /// What existed at that moment.
     pub(super) fn listed(&self, scope: Option<&Scope>, at_ms: u64) -> Vec<ObservedEndpoint> {
         let then = |past: &Vec<(u64, Option<ObservedEndpoint>)>| {
