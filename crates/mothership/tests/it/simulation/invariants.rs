@@ -150,7 +150,7 @@ impl Realm {
     }
 
     /// An endpoint that exists is about to be deleted.
-    pub(super) fn check_delete(&mut self, endpoint: &Endpoint, _: Arrival) {
+    pub(super) fn check_delete(&mut self, endpoint: &Endpoint) {
         self.check_owner(&endpoint.observed.owner);
         let Some(record) = self.state.records.get(endpoint.resource()) else { return };
         let is_recorded = record.endpoint_id.as_ref() == Some(endpoint.id());

@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use self::invariants::Invariant;
 use self::realm::{Mutation, Violation};
-use self::run::{Plan, run};
+use self::run::{Trial, run};
 
 /// Lives in the test suite.
 const SEEDS: u64 = 2_000;
@@ -48,7 +48,7 @@ struct Sum {
 }
 
 /// Runs every seed on all processors, or until one fails.
-fn run_all(seeds: Range<u64>, plan: &Plan, until_one_fails: bool) -> Sum {
+fn run_all(seeds: Range<u64>, trial: &Trial, until_one_fails: bool) -> Sum {
     let (next, is_over) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
     let sum = Mutex::new(Sum::default());
     let work = || {
@@ -57,7 +57,7 @@ fn run_all(seeds: Range<u64>, plan: &Plan, until_one_fails: bool) -> Sum {
             if seed >= seeds.end || is_over.load(Ordering::Relaxed) {
                 return;
             }
-            let outcome = run(seed, plan);
+            let outcome = run(seed, trial);
             let mut sum = sum.lock().unwrap();
             sum.lives += 1;
             sum.events += outcome.events;
@@ -84,8 +84,8 @@ fn run_all(seeds: Range<u64>, plan: &Plan, until_one_fails: bool) -> Sum {
 #[test]
 fn one_seed_gives_one_life() {
     for seed in 1..=8 {
-        let plan = Plan { is_traced: true, ..Plan::default() };
-        let (first, second) = (run(seed, &plan), run(seed, &plan));
+        let trial = Trial { is_traced: true, ..Trial::default() };
+        let (first, second) = (run(seed, &trial), run(seed, &trial));
         assert!(first.trace.len() > 100, "{:?}", first.trace);
         assert_eq!(first.trace, second.trace, "seed {seed}");
     }
@@ -104,7 +104,7 @@ fn invariants_hold_whatever_goes_wrong() {
     };
     let is_traced = std::env::var_os("FLASH_SIM_TRACE").is_some();
     let started = Instant::now();
-    let sum = run_all(first..first + count, &Plan::default(), false);
+    let sum = run_all(first..first + count, &Trial::default(), false);
     let seconds = started.elapsed().as_secs_f64();
     println!(
         "{count} seeds in {seconds:.1} s, {:.0} a second; a life has {} events, and is as wanted {:.1} s after trouble ends",
@@ -117,7 +117,7 @@ fn invariants_hold_whatever_goes_wrong() {
         None => (is_traced && count == 1).then_some(first),
     };
     if let Some(seed) = shown {
-        let outcome = run(seed, &Plan { is_traced: true, ..Plan::default() });
+        let outcome = run(seed, &Trial { is_traced: true, ..Trial::default() });
         let skipped = if is_traced { 0 } else { outcome.trace.len().saturating_sub(TRACE_LINES) };
         for line in outcome.trace.iter().skip(skipped) {
             println!("{line}");
@@ -146,12 +146,12 @@ fn a_protection_that_is_off_is_noticed() {
         (Mutation::TwoValuedExistence, vec![]),
     ];
     for (mutation, ignored) in cases {
-        let plan = Plan { mutation: Some(mutation), ignored: ignored.clone(), ..Plan::default() };
-        let sum = run_all(0..MUTANT_SEEDS, &plan, true);
+        let trial = Trial { mutation: Some(mutation), ignored: ignored.clone(), ..Trial::default() };
+        let sum = run_all(0..MUTANT_SEEDS, &trial, true);
         let (seed, violation) = sum.failed.first().unwrap_or_else(|| {
             panic!("{mutation:?} is not noticed in {MUTANT_SEEDS} lives, without {ignored:?}")
         });
-        let healthy = run(*seed, &Plan::default()).violation;
+        let healthy = run(*seed, &Trial::default()).violation;
         assert_eq!(healthy, None, "seed {seed} says nothing about {mutation:?}: it fails anyway");
         println!("{mutation:?}, without {ignored:?}: seed {seed}: {violation}");
     }

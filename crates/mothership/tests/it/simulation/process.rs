@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::network::{Life, Line, Network};
 use super::provider::SimulatedProvider;
+use super::realm::EPOCH_MS;
 use super::scenario::{Ending, Setting};
 use super::store::SimulatedStore;
 
@@ -85,7 +86,6 @@ struct ProcessClock {
 
 impl Clock for ProcessClock {
     fn now_ms(&self) -> u64 {
-        const EPOCH_MS: u64 = 1_700_000_000_000;
         (EPOCH_MS + self.line.now_ms()).saturating_add_signed(self.offset_ms.load(Ordering::Relaxed))
     }
 }

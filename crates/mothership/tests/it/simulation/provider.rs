@@ -114,18 +114,12 @@ impl Provider for SimulatedProvider {
 
     fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
         let (id, mandate) = (endpoint_id.clone(), mandate.clone());
-        self.call(
-            move || format!("suspend {endpoint_id}"),
-            move |realm, arrival| realm.suspend(&id, &mandate, arrival),
-        )
+        self.call(move || format!("suspend {endpoint_id}"), move |realm, _| realm.suspend(&id, &mandate))
     }
 
     fn delete<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()> {
         let (id, mandate) = (endpoint_id.clone(), mandate.clone());
-        self.call(
-            move || format!("delete {endpoint_id}"),
-            move |realm, arrival| realm.delete(&id, &mandate, arrival),
-        )
+        self.call(move || format!("delete {endpoint_id}"), move |realm, _| realm.delete(&id, &mandate))
     }
 
     fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health> {
@@ -320,7 +314,7 @@ impl Realm {
         Ok(observed)
     }
 
-    fn suspend(&mut self, id: &EndpointId, mandate: &Mandate, _: Arrival) -> Result<(), Error> {
+    fn suspend(&mut self, id: &EndpointId, mandate: &Mandate) -> Result<(), Error> {
         self.admit(mandate)?;
         let now_ms = self.now_ms;
         self.world.writes += 1;
@@ -331,11 +325,11 @@ impl Realm {
         Ok(())
     }
 
-    fn delete(&mut self, id: &EndpointId, mandate: &Mandate, arrival: Arrival) -> Result<(), Error> {
+    fn delete(&mut self, id: &EndpointId, mandate: &Mandate) -> Result<(), Error> {
         self.admit(mandate)?;
         let now_ms = self.now_ms;
         if let Some(endpoint) = self.world.endpoints.get(id).cloned() {
-            self.check_delete(&endpoint, arrival);
+            self.check_delete(&endpoint);
             self.world.writes += 1;
             self.world.remove(id, now_ms);
         }

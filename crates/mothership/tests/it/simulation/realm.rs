@@ -19,7 +19,7 @@ use super::world::World;
 const TRACE_LINES_MAX: usize = 100_000;
 
 /// Milliseconds since the Unix epoch at which every simulated life begins.
-const EPOCH_MS: u64 = 1_700_000_000_000;
+pub(super) const EPOCH_MS: u64 = 1_700_000_000_000;
 
 /// A protection that is switched off, to see whether the invariants notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,12 +26,12 @@ const AHEAD_MS_MAX: u64 = 10_000;
 const CONVERGED_MS_MAX: u64 = 120_000;
 /// And nothing is written any more for this long, which is longer than a mothership's period and than what is in flight.
 const SETTLED_MS: u64 = 15_000;
-/// Writes that were on their way when everything was as wanted: statuses, mostly.
+/// Between two looks at whether everything is as wanted.
 const LOOK_PERIOD_MS: u64 = 1_000;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Plan {
+pub(super) struct Trial {
     pub(super) mutation: Option<Mutation>,
     pub(super) ignored: Vec<Invariant>,
     pub(super) is_traced: bool,
@@ -46,9 +46,9 @@ pub(super) struct Outcome {
     pub(super) events: u64,
 }
 
-pub(super) fn run(seed: u64, plan: &Plan) -> Outcome {
+pub(super) fn run(seed: u64, trial: &Trial) -> Outcome {
     let capture = Capture::default();
-    tracing::subscriber::with_default(capture.clone(), || Simulation::new(seed, plan, capture).run())
+    tracing::subscriber::with_default(capture.clone(), || Simulation::new(seed, trial, capture).run())
 }
 
 struct Simulation {
@@ -68,7 +68,7 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(seed: u64, plan: &Plan, capture: Capture) -> Self {
+    fn new(seed: u64, trial: &Trial, capture: Capture) -> Self {
         let mut random = Random::seeded(seed);
         let setting = Setting::drawn(seed, &mut random);
         let faults = Faults::drawn(&mut random);
@@ -88,14 +88,14 @@ impl Simulation {
             network: network.clone(),
             faults,
             random: random.fork(),
-            mutation: plan.mutation,
+            mutation: trial.mutation,
             state: StateSnapshot::default(),
             wanted: None,
             intended: Default::default(),
             intent_since: Default::default(),
-            ignored: plan.ignored.clone(),
+            ignored: trial.ignored.clone(),
             violation: None,
-            trace: plan.is_traced.then(VecDeque::new),
+            trace: trial.is_traced.then(VecDeque::new),
         };
         realm.world.add_strangers(&setting.scope);
         let faults = realm.faults.clone();

@@ -33,7 +33,7 @@ impl Setting {
             seed,
             scope: scope(),
             motherships: *random.pick(&[1, 2, 2, 3]),
-            is_sqlite: random.chance(250),
+            is_sqlite: random.chance(125),
             parallel_calls_max: *random.pick(&[1, 2, 8, 64]),
             trouble_ms: random.between(8_000..=45_000),
         }

@@ -83,7 +83,7 @@ impl Store for SimulatedStore {
             });
             format!("put {} {} endpoint {id}{intent} over {expected}", shown.resource, shown.status)
         };
-        self.call(what, move |realm, arrival| realm.put(&scope, fence, record.clone(), expected, arrival))
+        self.call(what, move |realm, _| realm.put(&scope, fence, record.clone(), expected))
     }
 
     fn remove<'a>(
@@ -96,7 +96,7 @@ impl Store for SimulatedStore {
         let (scope, name) = (scope.clone(), resource.clone());
         self.call(
             move || format!("remove {resource} at {expected}"),
-            move |realm, arrival| realm.remove(&scope, fence, &name, expected, arrival),
+            move |realm, _| realm.remove(&scope, fence, &name, expected),
         )
     }
 
@@ -188,7 +188,6 @@ impl Realm {
         fence: u64,
         mut record: ResourceRecord,
         expected: u64,
-        _: Arrival,
     ) -> Result<ResourceRecord, Error> {
         let intent = record.intent.clone();
         if self.mutation == Some(Mutation::NoWriteAhead) {
@@ -210,7 +209,6 @@ impl Realm {
         fence: u64,
         resource: &ResourceName,
         expected: u64,
-        _: Arrival,
     ) -> Result<(), Error> {
         let before = self.state.records.get(resource).cloned();
         let removed = now(self.store.remove(scope, self.presented(fence), resource, expected));
