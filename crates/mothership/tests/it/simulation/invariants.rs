@@ -245,6 +245,7 @@ impl Realm {
         let endpoints = self.world.listed(Some(&self.scope), self.now_ms);
         let inventory = Inventory { completeness: Completeness::Complete, endpoints };
         let policy = Policy {
+            place: None,
             scope: self.scope.clone(),
             own_resource: ResourceName::new(OWN_RESOURCE).ok(),
             drift: Drift::Repair,

@@ -112,11 +112,12 @@ impl Store for SimulatedStore {
         scope: &'a Scope,
         fence: u64,
         manifest: &'a Manifest,
+        expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
         let (scope, manifest) = (scope.clone(), manifest.clone());
         self.call(
-            || "put manifest".into(),
-            move |realm, arrival| realm.put_manifest(&scope, fence, &manifest, arrival),
+            move || format!("put manifest over {expected:?}"),
+            move |realm, _| realm.put_manifest(&scope, fence, &manifest, expected),
         )
     }
 
@@ -226,15 +227,10 @@ impl Realm {
         scope: &Scope,
         fence: u64,
         manifest: &Manifest,
-        arrival: Arrival,
+        expected: Option<u64>,
     ) -> Result<StoredManifest, Error> {
-        // Finding F8: the call does not say over which generation it writes, so what comes late would bring an earlier
-        // manifest back. Until it does, the network keeps such requests from arriving.
-        if arrival.is_late || arrival.is_repeat {
-            return Err(error(Trouble::NoAnswer));
-        }
         self.check_secrecy("a manifest", &serde_json::to_string(manifest).unwrap());
-        let stored = now(self.store.put_manifest(scope, self.presented(fence), manifest));
+        let stored = now(self.store.put_manifest(scope, self.presented(fence), manifest, expected));
         self.verdict(fence, &stored);
         let stored = stored?;
         self.wanted = Some(stored.manifest.clone());
