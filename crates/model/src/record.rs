@@ -107,7 +107,7 @@ pub struct ResourceRecord {
     pub attempts: u32,
     /// Milliseconds since the Unix epoch.
     pub updated_at_ms: u64,
-    /// Grows by one with every write; compare-and-swap is on this. 0 = never written.
+    /// Grows with every write; compare-and-swap is on this. 0 = never written.
     pub version: u64,
 }
 

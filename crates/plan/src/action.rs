@@ -19,7 +19,7 @@ pub enum Action {
     /// Create, wait for health, switch the route table, delete the old one.
     Replace,
     Delete,
-    /// Recorded, but neither wanted nor listed: make sure that it is gone, and drop the record.
+    /// Recorded, but not wanted, and it never came to an endpoint: drop the record.
     Forget,
 }
 

@@ -158,9 +158,11 @@ impl Planner<'_> {
         }
         self.delete_all(name, record, &endpoints, Reason::NotInManifest);
         if let Some(record) = record.filter(|_| endpoints.is_empty()) {
+            // What is recorded and not listed may only not be listed yet: it is deleted like any other.
+            let action = if record.endpoint_id.is_some() { Action::Delete } else { Action::Forget };
             self.steps.push(Step {
                 resource: name.clone(),
-                action: Action::Forget,
+                action,
                 reasons: vec![Reason::NotInManifest],
                 endpoint_id: record.endpoint_id.clone(),
                 desired: None,

@@ -31,6 +31,8 @@ pub(crate) use term::Term;
 
 /// For steps under way when the mothership is asked to stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
+/// For one endpoint to be stopped, when all are. What did not answer by then is found again by whoever leads next.
+const SUSPEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// For giving the lease back. If it fails, the next leader waits for the lease to expire.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -221,13 +223,18 @@ impl Leadership {
 
     /// Stops every endpoint without forgetting it: the next leader finds the same ids and queues.
     async fn suspend_all(&self, mandate: &Mandate) -> Result<(), flash_providers::Error> {
-        let inventory = self.settings.provider.inventory(&self.settings.scope).await?;
+        let no_answer = |_| flash_providers::Error::NoAnswer { waited: SUSPEND_TIMEOUT };
+        let listed = timeout(SUSPEND_TIMEOUT, self.settings.provider.inventory(&self.settings.scope));
+        let inventory = listed.await.map_err(no_answer)??;
         let mut suspensions = JoinSet::new();
         for endpoint in
             inventory.endpoints.into_iter().filter(|endpoint| endpoint.phase == ObservedPhase::Running)
         {
             let (provider, mandate) = (Arc::clone(&self.settings.provider), mandate.clone());
-            suspensions.spawn(async move { provider.suspend(&endpoint.endpoint_id, &mandate).await });
+            suspensions.spawn(async move {
+                let suspended = timeout(SUSPEND_TIMEOUT, provider.suspend(&endpoint.endpoint_id, &mandate));
+                suspended.await.map_err(no_answer)?
+            });
         }
         suspensions.join_all().await.into_iter().collect()
     }

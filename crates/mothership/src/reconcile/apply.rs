@@ -108,7 +108,7 @@ impl Applier {
         let mut record = record.unwrap_or_else(|| ResourceRecord::new(resource.clone(), name));
         let result = match step.action {
             Action::NoOp => Ok(Outcome::Done),
-            Action::Forget => self.forget(step, &record).await,
+            Action::Forget => self.forget(&record).await,
             Action::Adopt => self.adopt(step, &mut record).await,
             Action::Create => self.create(step, &mut record).await,
             Action::Update | Action::Replace => self.change(step, &mut record).await,
@@ -281,12 +281,8 @@ impl Applier {
         Ok(Outcome::Done)
     }
 
-    /// What is not listed may be there all the same: deleting what does not exist is success.
-    async fn forget(&self, step: &Step, record: &ResourceRecord) -> Result<Outcome, Error> {
-        if let Some(id) = &step.endpoint_id {
-            self.caller.call(self.caller.provider.delete(id, &self.mandate)).await?;
-        }
-        self.recorder.remove(&step.resource, record.version).await?;
+    async fn forget(&self, record: &ResourceRecord) -> Result<Outcome, Error> {
+        self.recorder.remove(&record.resource, record.version).await?;
         Ok(Outcome::Done)
     }
 

@@ -131,8 +131,8 @@ impl Store for MemoryStore {
         self.with(scope, move |entry, now_ms| {
             admit(&entry.lease, fence, now_ms)?;
             check_version(&record.resource, expected, entry.version(&record.resource))?;
-            record.version = expected + 1;
             entry.snapshot.serial += 1;
+            record.version = entry.snapshot.serial;
             entry.snapshot.records.insert(record.resource.clone(), record.clone());
             Ok(record)
         })

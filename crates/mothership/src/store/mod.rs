@@ -78,7 +78,7 @@ pub trait Store: Debug + Send + Sync {
     fn snapshot<'a>(&'a self, scope: &'a Scope) -> Pending<'a, StateSnapshot>;
 
     /// Writes the record if the stored one still has version `expected` (0 = none is stored). Gives it back with its
-    /// new version.
+    /// new version: the scope's new serial, so that no version comes a second time, not even after a removal.
     fn put<'a>(
         &'a self,
         scope: &'a Scope,

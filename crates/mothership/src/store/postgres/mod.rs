@@ -93,11 +93,12 @@ impl Writing<'_> {
     }
 
     /// Moves the scope's serial on, as every write does.
-    async fn touch(&mut self) -> Result<(), Error> {
+    async fn touch(&mut self) -> Result<u64, Error> {
         let (app, environment) = key(self.scope);
-        let touch = "UPDATE flash_scopes SET serial = serial + 1 WHERE app = $1 AND environment = $2";
-        self.lent.execute(touch, &[&app, &environment]).await?;
-        Ok(())
+        let touch = "UPDATE flash_scopes SET serial = serial + 1 WHERE app = $1 AND environment = $2
+            RETURNING serial";
+        let row = self.lent.row(touch, &[&app, &environment]).await?.ok_or(Error::Vanished)?;
+        Ok(natural(row.try_get(0)?))
     }
 
     async fn version(&mut self, resource: &ResourceName) -> Result<u64, Error> {
@@ -189,7 +190,7 @@ impl Store for PostgresStore {
             writing.admit(fence)?;
             let version = writing.version(&record.resource).await?;
             check_version(&record.resource, expected, version)?;
-            record.version = expected + 1;
+            record.version = writing.touch().await?;
             let (app, environment) = key(scope);
             let body = serde_json::to_string(&record)?;
             let put = "INSERT INTO flash_records (app, environment, resource, version, body)
@@ -199,7 +200,6 @@ impl Store for PostgresStore {
             let resource = record.resource.as_str();
             let version = integer(record.version);
             writing.lent.execute(put, &[&app, &environment, &resource, &version, &body]).await?;
-            writing.touch().await?;
             writing.commit().await?;
             Ok(record)
         }))

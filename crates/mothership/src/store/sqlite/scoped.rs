@@ -82,11 +82,14 @@ impl<'a> Scoped<'a> {
     }
 
     /// Every write moves the scope's serial on.
-    fn touch(&self) -> Result<(), Error> {
-        self.connection
-            .prepare_cached("UPDATE scopes SET serial = serial + 1 WHERE app = ?1 AND environment = ?2")?
-            .execute(self.key())?;
-        Ok(())
+    fn touch(&self) -> Result<u64, Error> {
+        let serial = self
+            .connection
+            .prepare_cached(
+                "UPDATE scopes SET serial = serial + 1 WHERE app = ?1 AND environment = ?2 RETURNING serial",
+            )?
+            .query_row(self.key(), |row| row.get(0))?;
+        Ok(natural(serial))
     }
 
     fn version(&self, resource: &ResourceName) -> Result<u64, Error> {

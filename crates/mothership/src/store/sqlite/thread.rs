@@ -203,7 +203,7 @@ mod tests {
                 [
                     Ok(1),
                     Err(Error::Fenced { .. }),
-                    Err(Error::Conflict { actual: 1, .. }),
+                    Err(Error::Conflict { actual: 2, .. }),
                     Ok(2),
                     Err(Error::Conflict { actual: 0, .. }),
                 ]

@@ -25,7 +25,7 @@ impl Scoped<'_> {
     ) -> Result<ResourceRecord, Error> {
         self.admit(fence)?;
         check_version(&record.resource, expected, self.version(&record.resource)?)?;
-        record.version = expected + 1;
+        record.version = self.touch()?;
         self.connection
             .prepare_cached(
                 "INSERT INTO records (app, environment, resource, version, body) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -39,7 +39,6 @@ impl Scoped<'_> {
                 integer(record.version),
                 serde_json::to_string(&record)?
             ])?;
-        self.touch()?;
         Ok(record)
     }
 
