@@ -37,9 +37,6 @@ pub(crate) enum Command {
     Mothership(MothershipArgs),
     /// Start everything in a throw-away environment, call every function, and remove it all
     TestMothership(TestMothershipArgs),
-    /// Endpoints that no record names
-    #[command(hide = true)]
-    Orphans(OrphansArgs),
     /// Write the manifest and the artifact to the project's .flash folder
     Build(BuildArgs),
     /// Print the project's manifest as JSON
@@ -183,6 +180,8 @@ pub(crate) enum StateCommand {
     Generations(StateReadArgs),
     /// Show what happened, the oldest first
     Events(StateEventsArgs),
+    /// List endpoints that carry our tag and that no record names
+    Orphans(OrphansArgs),
 }
 
 /// Which state a command is about.

@@ -52,7 +52,6 @@ fn dispatch(command: Command, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Rollback(args) => commands::rollback::rollback(&args, printer),
         Command::Mothership(args) => commands::mothership::mothership(&args, printer),
         Command::TestMothership(args) => commands::test_mothership::test_mothership(&args, printer),
-        Command::Orphans(args) => commands::orphans::orphans(&args, printer),
         Command::Run(args) => commands::run::run(&args, printer),
         Command::Serve => commands::serve::serve(printer),
         Command::Build(args) => commands::build::build(&args, printer),

@@ -112,6 +112,14 @@ impl StatePlace {
         }
     }
 
+    /// None for a file that is not there, which is a state that nobody has made yet.
+    pub(crate) async fn open_if_any(&self) -> Result<Option<Arc<dyn Store>>, Failure> {
+        match self.file().filter(|path| !path.exists()) {
+            Some(_) => Ok(None),
+            None => self.open().await.map(Some),
+        }
+    }
+
     /// For commands that only look: a file that is not there is not made.
     pub(crate) async fn open_existing(&self) -> Result<Arc<dyn Store>, Failure> {
         if let Some(path) = self.file().filter(|path| !path.exists()) {

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use flash_mothership::Drift;
 
-use super::host;
+use super::{StateUrlArgs, host};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PlanArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
     /// Print the plan file instead
     #[arg(long)]
     pub(crate) json: bool,
@@ -34,6 +36,8 @@ pub(crate) struct ApplyArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
     /// Python interpreter for the workers
     #[arg(long, env = "FLASH_PYTHON")]
     pub(crate) python: Option<PathBuf>,
@@ -50,6 +54,8 @@ pub(crate) struct RollbackArgs {
     /// The project's folder; default: the one you are in
     #[arg(value_name = "PATH")]
     second: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
     /// Show the generations that there are instead
     #[arg(long)]
     pub(crate) list: bool,
@@ -85,6 +91,8 @@ pub(crate) struct MothershipArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
     /// Address to listen on
     #[arg(long, env = "FLASH_HOST", default_value = "127.0.0.1", value_parser = host)]
     pub(crate) host: IpAddr,
@@ -103,6 +111,8 @@ pub(crate) struct OrphansArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
     /// Delete them with their queues, after asking
     #[arg(long)]
     pub(crate) delete: bool,

@@ -15,7 +15,7 @@ use crate::project::CodeFrom;
 
 pub(crate) fn apply(args: &ApplyArgs, printer: Printer) -> Result<(), Failure> {
     super::log("error", printer);
-    let boot = Boot::new(&args.path, args.python.clone(), printer)?;
+    let boot = Boot::new(&args.path, &args.state, args.python.clone(), printer)?;
     let file = read(&args.file)?;
     let scope = boot.project.scope();
     if file.scope != scope {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use flash_mothership::{Event, Handle, LeaseSettings, ReconcileSettings, Role};
+use flash_mothership::{Event, Handle, ReconcileSettings, Role};
 use flash_providers::local::python::Cancel;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -15,7 +15,7 @@ use crate::printer::Printer;
 
 pub(crate) fn mothership(args: &MothershipArgs, printer: Printer) -> Result<(), Failure> {
     super::log("warn", printer);
-    let boot = Boot::new(&args.path, args.python.clone(), printer)?;
+    let boot = Boot::new(&args.path, &args.state, args.python.clone(), printer)?;
     boot.run_dir.create()?;
     let runtime = boot::runtime()?;
     let result = runtime.block_on(serve(args, &boot));
@@ -43,18 +43,15 @@ async fn serve(args: &MothershipArgs, boot: &Boot) -> Result<(), Failure> {
         }
     };
     // Without a seat: several of these share the project's folder, so that one of them asks does not mean that another is dead.
-    let lease = LeaseSettings::new("flash mothership")
-        .map_err(|error| Failure::because("no randomness on this machine", &error))?;
+    let lease = boot.lease("flash mothership", false)?;
+    let store = boot.state.open().await?;
     let settings = ReconcileSettings {
         period: args.watch.period(),
         drift: args.watch.drift,
         environment: boot::source(boot.project.clone(), &scan),
-        ..ReconcileSettings::new(boot.project.scope(), boot.store().await?, Arc::new(provider), lease)
+        ..ReconcileSettings::new(boot.project.scope(), store, Arc::new(provider), lease)
     };
-    let mothership = front
-        .reconcile(settings)
-        .await
-        .map_err(|error| Failure::because("the mothership cannot be started", &error))?;
+    let mothership = boot.start(front, settings).await?;
     let handle = mothership.handle();
     let _announced = boot.run_dir.join(&boot::announcement(&handle, &token))?;
     boot.printer.notice(format_args!("{} at {}; Ctrl+C stops", handle.scope(), handle.url()));

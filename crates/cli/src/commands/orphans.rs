@@ -1,6 +1,7 @@
 //! `flash state orphans [PATH] [--delete] [--yes] [--json]`: endpoints of ours that no record names.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flash_model::{
@@ -8,18 +9,19 @@ use flash_model::{
     StateSnapshot,
 };
 use flash_mothership::LeaseSettings;
-use flash_mothership::store::{SqliteStore, Store};
+use flash_mothership::store::Store;
 use flash_providers::Mandate;
 use flash_providers::local::LocalEndpoints;
 use serde_json::json;
 
+use super::block_on;
 use super::boot::{self, counted};
-use super::{block_on, planning};
 use crate::args::OrphansArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
 use crate::project::Project;
 use crate::run_dir::{Lock, RunDir};
+use crate::state_store::{StatePlace, refused};
 use crate::view;
 
 const PURPOSE: &str = "flash state orphans --delete";
@@ -35,14 +37,17 @@ pub(crate) struct Orphan {
 }
 
 pub(crate) fn orphans(args: &OrphansArgs, printer: Printer) -> Result<(), Failure> {
-    super::log("error", printer);
+    block_on(list_and_delete(args, printer))
+}
+
+async fn list_and_delete(args: &OrphansArgs, printer: Printer) -> Result<(), Failure> {
     let project = Project::locate(&args.path)?;
     let run_dir = RunDir::of(&project.root);
+    let place = StatePlace::of(&args.state, &run_dir)?;
     let endpoints = LocalEndpoints::new(&run_dir.endpoints_dir());
-    let store = planning::recorded(&run_dir)?;
+    let store = place.open_if_any().await?;
     let inventory = listed(&endpoints)?;
-    let orphans =
-        block_on(async { Ok(found(&inventory, &states(store.as_ref(), &inventory).await?, &endpoints)) })?;
+    let orphans = found(&inventory, &states(store.as_ref(), &inventory).await?, &endpoints);
     if inventory.completeness == Completeness::Partial {
         printer.notice("note: not every endpoint's folder can be read; what is unknown is no orphan");
     }
@@ -58,8 +63,7 @@ pub(crate) fn orphans(args: &OrphansArgs, printer: Printer) -> Result<(), Failur
         return Ok(());
     }
     consent(args, orphans.len(), printer)?;
-    let deleter = Deleter { run_dir, endpoints, store, printer };
-    block_on(deleter.delete(&orphans))
+    Deleter { run_dir, endpoints, place, store, printer }.delete(&orphans).await
 }
 
 fn listed(endpoints: &LocalEndpoints) -> Result<Inventory, Failure> {
@@ -68,7 +72,7 @@ fn listed(endpoints: &LocalEndpoints) -> Result<Inventory, Failure> {
         .map_err(|error| Failure::because("what exists cannot be listed", &error).code(Code::ProviderFailed))
 }
 
-async fn states(store: Option<&SqliteStore>, inventory: &Inventory) -> Result<States, Failure> {
+async fn states(store: Option<&Arc<dyn Store>>, inventory: &Inventory) -> Result<States, Failure> {
     let mut states = States::new();
     for endpoint in &inventory.endpoints {
         let scope = &endpoint.owner.scope;
@@ -79,12 +83,13 @@ async fn states(store: Option<&SqliteStore>, inventory: &Inventory) -> Result<St
     Ok(states)
 }
 
-async fn state(store: Option<&SqliteStore>, scope: &Scope) -> Result<StateSnapshot, Failure> {
+async fn state(store: Option<&Arc<dyn Store>>, scope: &Scope) -> Result<StateSnapshot, Failure> {
     match store {
         None => Ok(StateSnapshot::default()),
-        Some(store) => store.snapshot(scope).await.map_err(|error| {
-            Failure::because("the recorded state cannot be read", &error).code(Code::StoreFailed)
-        }),
+        Some(store) => {
+            let read = store.snapshot(scope).await;
+            read.map_err(|error| refused("the recorded state cannot be read", &error))
+        }
     }
 }
 
@@ -150,7 +155,8 @@ fn consent(args: &OrphansArgs, count: usize, printer: Printer) -> Result<(), Fai
 struct Deleter {
     run_dir: RunDir,
     endpoints: LocalEndpoints,
-    store: Option<SqliteStore>,
+    place: StatePlace,
+    store: Option<Arc<dyn Store>>,
     printer: Printer,
 }
 
@@ -184,7 +190,7 @@ impl Deleter {
         let known = state(self.store.as_ref(), scope).await?;
         match (&self.store, known.lineage) {
             (Some(store), Some(lineage)) => {
-                let lease = acquire(store, scope, lock.is_some()).await?;
+                let lease = acquire(store, scope, lock.is_some() && self.place.is_the_projects_own()).await?;
                 let mandate = Mandate { mothership_id: lineage, fence: lease.fence };
                 let deleted = self.delete_under(scope, ids, &mandate).await;
                 let release = LeaseRequest::Release { holder: lease.holder, fence: lease.fence };
@@ -234,7 +240,7 @@ impl Deleter {
     }
 }
 
-async fn acquire(store: &SqliteStore, scope: &Scope, is_seated: bool) -> Result<Lease, Failure> {
+async fn acquire(store: &Arc<dyn Store>, scope: &Scope, is_seated: bool) -> Result<Lease, Failure> {
     let random = |error: &dyn std::error::Error| Failure::because("no randomness on this machine", error);
     let settings = LeaseSettings::new(PURPOSE).map_err(|error| random(&error))?;
     let request = LeaseRequest::Acquire {
@@ -243,12 +249,10 @@ async fn acquire(store: &SqliteStore, scope: &Scope, is_seated: bool) -> Result<
         seat: is_seated.then(|| boot::LEASE_SEAT.to_owned()),
         term_ms: u64::try_from(settings.term.as_millis()).unwrap_or(u64::MAX),
     };
-    let refused = |error: &dyn std::error::Error| {
-        Failure::because(format!("endpoints of {scope} are not deleted"), error)
-            .code(Code::StateConflict)
+    let lease = store.lease(scope, request).await.map_err(|error| {
+        refused(&format!("endpoints of {scope} are not deleted"), &error)
             .hint("whoever leads removes what nobody wants by itself; stop it, or wait for its lease to end")
-    };
-    let lease = store.lease(scope, request).await.map_err(|error| refused(&error))?;
+    })?;
     lease.ok_or_else(|| Failure::new("the lease was not given"))
 }
 

@@ -13,6 +13,7 @@ use crate::error::Failure;
 use crate::printer::Printer;
 use crate::project::{CodeFrom, Project};
 use crate::run_dir::RunDir;
+use crate::state_store::StatePlace;
 use crate::view;
 
 /// What `--exit-code` says where there is something to do; 1 and 2 are failures.
@@ -23,7 +24,8 @@ pub(crate) fn plan(args: &PlanArgs, printer: Printer) -> Result<ExitCode, Failur
     let project = Project::locate(&args.path)?;
     let scan = project.scan(&project.select()?, CodeFrom::Folder, printer)?;
     let (run_dir, scope) = (RunDir::of(&project.root), project.scope());
-    let observed = block_on(Observed::of(&run_dir, &scope))?;
+    let place = StatePlace::of(&args.state, &run_dir)?;
+    let observed = block_on(Observed::of(&place, &run_dir, &scope))?;
     let file = observed.plan(scope, args.drift, scan.manifest);
     let json = file.to_json();
     let json = json.map_err(|error| Failure::because("the plan cannot be written as JSON", &error))?;

@@ -1,12 +1,12 @@
 //! What a plan is made from, read without changing anything: the recorded state and what exists.
 
 use flash_model::{Code, Inventory, Manifest, Scope, StateSnapshot};
-use flash_mothership::store::{SqliteStore, Store};
 use flash_plan::{Drift, PlanFile, Policy};
 use flash_providers::local::LocalEndpoints;
 
 use crate::error::Failure;
 use crate::run_dir::RunDir;
+use crate::state_store::{StatePlace, refused};
 
 /// The state and the world at one moment.
 #[derive(Debug)]
@@ -18,11 +18,11 @@ pub(super) struct Observed {
 
 impl Observed {
     /// Of a project that never ran: nothing is recorded and nothing exists. Makes no file then.
-    pub(super) async fn of(run_dir: &RunDir, scope: &Scope) -> Result<Self, Failure> {
-        let state = match recorded(run_dir)? {
+    pub(super) async fn of(place: &StatePlace, run_dir: &RunDir, scope: &Scope) -> Result<Self, Failure> {
+        let state = match place.open_if_any().await? {
             Some(store) => {
                 let read = store.snapshot(scope).await;
-                read.map_err(|error| state_failed("the recorded state cannot be read", &error))?
+                read.map_err(|error| refused("the recorded state cannot be read", &error))?
             }
             None => StateSnapshot::default(),
         };
@@ -38,20 +38,4 @@ impl Observed {
         let plan = flash_plan::plan(&manifest, &self.state, &self.inventory, &policy);
         PlanFile::new(scope, self.state.lineage, drift, manifest, plan)
     }
-}
-
-/// The project's state, if there is any.
-pub(super) fn recorded(run_dir: &RunDir) -> Result<Option<SqliteStore>, Failure> {
-    let path = run_dir.state_path();
-    if !path.exists() {
-        return Ok(None);
-    }
-    let opened = SqliteStore::open(&path);
-    opened
-        .map(Some)
-        .map_err(|error| state_failed(format!("the state at {} cannot be opened", path.display()), &error))
-}
-
-fn state_failed(message: impl Into<String>, error: &dyn std::error::Error) -> Failure {
-    Failure::because(message, error).code(Code::StoreFailed)
 }

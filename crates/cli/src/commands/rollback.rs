@@ -2,17 +2,18 @@
 
 use flash_model::{Code, Generation, Manifest};
 use flash_mothership::Drift;
-use flash_mothership::store::{SqliteStore, Store};
+use flash_mothership::store::Error;
 use serde_json::json;
 
 use super::block_on;
 use super::boot::Boot;
-use super::planning::{self, Observed};
+use super::planning::Observed;
 use super::steering::{Change, carry_out};
 use crate::args::RollbackArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
 use crate::project::CodeFrom;
+use crate::state_store::refused;
 use crate::view;
 
 const LIST_HINT: &str = "`flash rollback --list` shows what there is";
@@ -27,38 +28,17 @@ pub(crate) fn rollback(args: &RollbackArgs, printer: Printer) -> Result<(), Fail
         .hint(LIST_HINT));
     }
     let (generation, path) = args.target();
-    let boot = Boot::new(&path, args.python.clone(), printer)?;
+    let boot = Boot::new(&path, &args.state, args.python.clone(), printer)?;
     let scope = boot.project.scope();
-    let store = planning::recorded(&boot.run_dir)?;
-    let generations = match &store {
-        Some(store) => {
-            block_on(async { store.generations(&scope).await.map_err(|error| unreadable(&error)) })?
-        }
-        None => Vec::new(),
-    };
+    let History { generations, target } = block_on(History::of(&boot, generation))?;
     if args.list {
         list(&scope.to_string(), &generations, args.json, printer);
         return Ok(());
     }
-    let (Some(store), Some(now)) = (&store, generations.first()) else {
-        return Err(Failure::coded(Code::UnknownGeneration, format!("nothing was ever applied to {scope}"))
-            .hint("`flash run` applies the project"));
-    };
-    let number = match generation {
-        Some(number) if number == now.number => {
-            let what = format!("generation {number} is what is applied now");
-            return Err(Failure::coded(Code::UnknownGeneration, what).hint(LIST_HINT));
-        }
-        Some(number) => number,
-        None => generations.get(1).map(|before| before.number).ok_or_else(|| {
-            let what = format!("there is no generation before {}", now.number);
-            Failure::coded(Code::UnknownGeneration, what)
-        })?,
-    };
-    let manifest = manifest(store, &boot, number)?;
+    let (number, manifest) = target?;
     let scan = boot.project.scan(&boot.project.select()?, CodeFrom::Folder, printer)?;
     check_code(number, &manifest, &scan.manifest)?;
-    let observed = block_on(Observed::of(&boot.run_dir, &scope))?;
+    let observed = block_on(Observed::of(&boot.state, &boot.run_dir, &scope))?;
     let file = observed.plan(scope, Drift::Repair, manifest);
     printer.notice(format_args!("back to generation {number}, in {}\n", view::plan::text(&file)));
     let change = Change { file, rollback: Some(number), purpose: "flash rollback" };
@@ -69,14 +49,42 @@ pub(crate) fn rollback(args: &RollbackArgs, printer: Printer) -> Result<(), Fail
     Ok(())
 }
 
-fn manifest(store: &SqliteStore, boot: &Boot, number: u64) -> Result<Manifest, Failure> {
-    let scope = boot.project.scope();
-    let stored =
-        block_on(async { store.generation(&scope, number).await.map_err(|error| unreadable(&error)) })?;
-    stored.map(|stored| stored.manifest).ok_or_else(|| {
-        let what = format!("there is no generation {number}, or it is too old");
-        Failure::coded(Code::UnknownGeneration, what).hint(LIST_HINT)
-    })
+/// What was applied, and where to go back to or why that is not possible.
+struct History {
+    generations: Vec<Generation>,
+    target: Result<(u64, Manifest), Failure>,
+}
+
+impl History {
+    async fn of(boot: &Boot, wanted: Option<u64>) -> Result<Self, Failure> {
+        let scope = boot.project.scope();
+        let unreadable = |error: &Error| refused("the history of generations cannot be read", error);
+        let unknown = |what: String| Failure::coded(Code::UnknownGeneration, what).hint(LIST_HINT);
+        let Some(store) = boot.state.open_if_any().await? else {
+            let target = Err(unknown(format!("nothing was ever applied to {scope}")));
+            return Ok(Self { generations: Vec::new(), target });
+        };
+        let generations = store.generations(&scope).await.map_err(|error| unreadable(&error))?;
+        let number = match (generations.as_slice(), wanted) {
+            ([], _) => Err(unknown(format!("nothing was ever applied to {scope}"))),
+            ([now, ..], Some(number)) if number == now.number => {
+                Err(unknown(format!("generation {number} is what is applied now")))
+            }
+            (_, Some(number)) => Ok(number),
+            ([_, before, ..], None) => Ok(before.number),
+            ([now], None) => Err(unknown(format!("there is no generation before {}", now.number))),
+        };
+        let target = match number {
+            Ok(number) => {
+                let stored = store.generation(&scope, number).await.map_err(|error| unreadable(&error))?;
+                stored
+                    .map(|stored| (number, stored.manifest))
+                    .ok_or_else(|| unknown(format!("there is no generation {number}, or it is too old")))
+            }
+            Err(failure) => Err(failure),
+        };
+        Ok(Self { generations, target })
+    }
 }
 
 /// Endpoints run the project's files as they are: only what the specifications say can be brought back.
@@ -104,8 +112,4 @@ fn list(scope: &str, generations: &[Generation], as_json: bool, printer: Printer
     } else {
         printer.data(view::generations::table(generations));
     }
-}
-
-fn unreadable(error: &dyn std::error::Error) -> Failure {
-    Failure::because("the history of generations cannot be read", error).code(Code::StoreFailed)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flash_client::Mothership as Client;
 use flash_model::{Code, Outcome, ResourceName, Secret, StateSnapshot};
 use flash_mothership::store::{Clock, SystemClock};
-use flash_mothership::{ApplyRefusal, Handle, LeaseSettings, ReconcileSettings};
+use flash_mothership::{ApplyRefusal, Handle, ReconcileSettings};
 use flash_plan::PlanFile;
 use flash_providers::local::python::Cancel;
 use flash_scan::Scan;
@@ -101,18 +101,14 @@ async fn alone(boot: &Boot, scan: &Scan, change: &Change) -> Result<Outcome, Fai
             return Err(Failure::new("interrupted; nothing was changed"));
         }
     };
-    let lease = LeaseSettings::new(change.purpose)
-        .map_err(|error| Failure::because("no randomness on this machine", &error))?
-        .seat(boot::LEASE_SEAT);
+    let lease = boot.lease(change.purpose, true)?;
+    let store = boot.state.open().await?;
     let settings = ReconcileSettings {
         drift: change.file.drift,
         environment: boot::source(boot.project.clone(), scan),
-        ..ReconcileSettings::new(change.file.scope.clone(), boot.store().await?, Arc::new(provider), lease)
+        ..ReconcileSettings::new(change.file.scope.clone(), store, Arc::new(provider), lease)
     };
-    let mothership = front
-        .reconcile(settings)
-        .await
-        .map_err(|error| Failure::because("the mothership cannot be started", &error))?;
+    let mothership = boot.start(front, settings).await?;
     let handle = mothership.handle();
     boot.run_dir.announce(&boot::announcement(&handle, &token))?;
     let mut seen = None;

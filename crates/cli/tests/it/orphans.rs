@@ -21,7 +21,7 @@ def number() -> int:
     return 1
 "#;
 
-const ORPHANS: [&str; 1] = ["orphans"];
+const ORPHANS: [&str; 2] = ["state", "orphans"];
 
 fn listed(project: &Project) -> Vec<Value> {
     let (status, shown, notices) = project.shown(&[&ORPHANS[..], &["--json"]].concat());

@@ -102,7 +102,7 @@ async fn a_running_project_has_nothing_to_do_until_it_changes_and_a_folder_that_
     let (status, shown, _) = planned(&project, &["--exit-code"]);
     assert_eq!(status, 3);
     assert!(shown.contains("1. ± replace  api   code changed\n"), "{shown}");
-    assert!(shown.contains("2. ~ update   jobs  workersMax 2 → 4\n"), "{shown}");
+    assert!(shown.contains("2. ± replace  jobs  workersMax 2 → 4\n"), "{shown}");
 
     // The mothership looks on; a folder that says nothing makes only the listing partial.
     project.write(".flash/run/endpoints/damaged/request.json", "{");

@@ -14,7 +14,7 @@ fn help_of_every_command() {
         ("help-rollback", &["rollback", "--help"]),
         ("help-mothership", &["mothership", "--help"]),
         ("help-test-mothership", &["test-mothership", "--help"]),
-        ("help-orphans", &["orphans", "--help"]),
+        ("help-state-orphans", &["state", "orphans", "--help"]),
         ("help-build", &["build", "--help"]),
         ("help-manifest", &["manifest", "--help"]),
         ("help-call", &["call", "--help"]),

@@ -8,21 +8,23 @@ mod prepare;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flash_model::wire::MothershipAnnouncement;
 use flash_model::{Code, Secret, child_environment};
-use flash_mothership::store::{SqliteStore, Store};
-use flash_mothership::{Front, FrontSettings, Handle};
+use flash_mothership::{
+    Front, FrontSettings, Handle, LeaseSettings, Mothership, ReconcileSettings, StartError,
+};
 use flash_providers::LocalProvider;
 use flash_providers::local::python::Cancel;
 use flash_scan::Scan;
 
+use crate::args::StateUrlArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
 use crate::project::{CodeFrom, Project};
 use crate::run_dir::RunDir;
+use crate::state_store::{StatePlace, refused};
 
 pub(super) use desired::{desired, source};
 
@@ -33,17 +35,24 @@ pub(super) const LEASE_SEAT: &str = "mothership.lock";
 pub(super) struct Boot {
     pub(super) project: Project,
     pub(super) run_dir: RunDir,
+    pub(super) state: StatePlace,
     /// Asked for by the person; else the best that is found.
     pub(super) python: Option<PathBuf>,
     pub(super) printer: Printer,
 }
 
 impl Boot {
-    pub(super) fn new(path: &Path, python: Option<PathBuf>, printer: Printer) -> Result<Self, Failure> {
+    pub(super) fn new(
+        path: &Path,
+        state: &StateUrlArgs,
+        python: Option<PathBuf>,
+        printer: Printer,
+    ) -> Result<Self, Failure> {
         refuse_inside_an_endpoint()?;
         let project = Project::locate(path)?;
         let run_dir = RunDir::of(&project.root);
-        Ok(Self { project, run_dir, python, printer })
+        let state = StatePlace::of(state, &run_dir)?;
+        Ok(Self { project, run_dir, state, python, printer })
     }
 
     /// `/ping` answers when this returns.
@@ -71,15 +80,24 @@ impl Boot {
         Ok(provider)
     }
 
-    pub(super) async fn store(&self) -> Result<Arc<dyn Store>, Failure> {
-        let path = self.run_dir.state_path();
-        let store = blocking(move || {
-            SqliteStore::open(&path).map_err(|error| {
-                Failure::because(format!("the state at {} cannot be opened", path.display()), &error)
-                    .code(Code::StoreFailed)
-            })
-        });
-        Ok(Arc::new(store.await?))
+    /// As what to ask to lead. `is_locked` says that this process holds the project's lock: whoever led from under it before
+    /// is dead then, and need not be waited for.
+    pub(super) fn lease(&self, purpose: &str, is_locked: bool) -> Result<LeaseSettings, Failure> {
+        let lease = LeaseSettings::new(purpose)
+            .map_err(|error| Failure::because("no randomness on this machine", &error))?;
+        Ok(if is_locked && self.state.is_the_projects_own() { lease.seat(LEASE_SEAT) } else { lease })
+    }
+
+    /// The front becomes a mothership of `scope`.
+    pub(super) async fn start(
+        &self,
+        front: Front,
+        settings: ReconcileSettings,
+    ) -> Result<Mothership, Failure> {
+        front.reconcile(settings).await.map_err(|error| match error {
+            StartError::Store(error) => refused("the state cannot be read", &error),
+            error => Failure::because("the mothership cannot be started", &error),
+        })
     }
 
     /// What projects may count on and this machine is not made to give.

@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::printer::Printer;
 
 pub(super) async fn provider(boot: &Boot, scan: &Scan, cancel: Cancel) -> Result<LocalProvider, Failure> {
-    let Boot { project, run_dir, python, printer } = boot.clone();
+    let Boot { project, run_dir, python, printer, .. } = boot.clone();
     let envs_dir = crate::environment::path(crate::environment::ENVS_DIR);
     let resources: Vec<_> = scan.manifest.resources.values().cloned().collect();
     blocking(move || {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flash_model::Secret;
-use flash_mothership::{Front, LeaseSettings, Mothership, ReconcileSettings};
+use flash_mothership::{Front, Mothership, ReconcileSettings};
 use flash_providers::LocalProvider;
 use flash_providers::local::python::Cancel;
 use flash_scan::Scan;
@@ -24,7 +24,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) fn run(args: &RunArgs, printer: Printer) -> Result<(), Failure> {
     let started = Instant::now();
     super::log("warn", printer);
-    let boot = Boot::new(&args.path, args.python.clone(), printer)?;
+    let boot = Boot::new(&args.path, &args.state, args.python.clone(), printer)?;
     let run_dir = boot.run_dir.clone();
     run_dir.create()?;
     let _lock = run_dir.lock()?;
@@ -122,21 +122,15 @@ impl Session<'_> {
         provider: LocalProvider,
         scan: &Scan,
     ) -> Result<Mothership, Failure> {
-        let store = self.boot.store().await?;
-        // We hold the project's lock, so whoever led from under it before is dead and need not be waited for.
-        let lease = LeaseSettings::new("flash run")
-            .map_err(|error| Failure::because("no randomness on this machine", &error))?
-            .seat(boot::LEASE_SEAT);
+        let store = self.boot.state.open().await?;
+        let lease = self.boot.lease("flash run", true)?;
         let settings = ReconcileSettings {
             period: self.args.watch.period(),
             drift: self.args.watch.drift,
             environment: boot::source(self.boot.project.clone(), scan),
             ..ReconcileSettings::new(self.boot.project.scope(), store, Arc::new(provider), lease)
         };
-        let mothership = front
-            .reconcile(settings)
-            .await
-            .map_err(|error| Failure::because("the mothership cannot be started", &error))?;
+        let mothership = self.boot.start(front, settings).await?;
         self.boot.run_dir.announce(&boot::announcement(&mothership.handle(), &self.token))?;
         Ok(mothership)
     }

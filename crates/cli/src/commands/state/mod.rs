@@ -28,6 +28,7 @@ pub(crate) fn state(command: &StateCommand, printer: Printer) -> Result<(), Fail
         StateCommand::Restore(args) => restore::restore(args, printer),
         StateCommand::Generations(args) => generations::generations(args, printer),
         StateCommand::Events(args) => events::events(args, printer),
+        StateCommand::Orphans(args) => super::orphans::orphans(args, printer),
     }
 }
 

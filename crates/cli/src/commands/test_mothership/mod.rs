@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use flash_client::Mothership as Client;
 use flash_model::{Code, End, Outcome, Scope};
 use flash_mothership::store::{Clock, SystemClock};
-use flash_mothership::{Handle, LeaseSettings, Mothership, ReconcileSettings};
+use flash_mothership::{Handle, Mothership, ReconcileSettings};
 use flash_providers::local::python::Cancel;
 use flash_scan::Scan;
 use tokio::time::{sleep, timeout};
@@ -20,10 +20,11 @@ use self::calls::Tally;
 use self::throw_away::ThrowAway;
 use super::boot::{self, Boot, counted};
 use super::interrupts::Interrupts;
-use crate::args::TestMothershipArgs;
+use crate::args::{StateUrlArgs, TestMothershipArgs};
 use crate::error::Failure;
 use crate::example_call;
 use crate::printer::Printer;
+use crate::state_store::StatePlace;
 use crate::view;
 
 /// Before the names of what is thrown away.
@@ -41,13 +42,14 @@ pub(crate) fn test_mothership(args: &TestMothershipArgs, printer: Printer) -> Re
     if let Some((option, instead)) = args.replaced() {
         return Err(Failure::new(format!("{option} is not needed any more: {instead}")));
     }
-    let mut boot = Boot::new(&args.path, args.python.clone(), printer)?;
+    let mut boot = Boot::new(&args.path, &StateUrlArgs { url: None }, args.python.clone(), printer)?;
     let runtime = boot::runtime()?;
     let result = runtime.block_on(async {
         throw_away::sweep(&boot.run_dir, printer).await;
         let mut interrupts = Interrupts::new()?;
         let throw_away = ThrowAway::new(&boot)?;
         boot.run_dir = throw_away.run_dir.clone();
+        boot.state = StatePlace::Project(boot.run_dir.state_path());
         let tested = test(args, &boot, &throw_away.scope, &mut interrupts).await;
         let removing = async {
             if args.keep { throw_away.keep().await } else { throw_away.remove().await }
@@ -93,16 +95,12 @@ async fn test(
             return Err(interrupted());
         }
     };
-    let lease = LeaseSettings::new("flash test-mothership")
-        .map_err(|error| Failure::because("no randomness on this machine", &error))?;
+    let (store, lease) = (boot.state.open().await?, boot.lease("flash test-mothership", true)?);
     let settings = ReconcileSettings {
         environment: boot::source(boot.project.clone(), &scan),
-        ..ReconcileSettings::new(scope.clone(), boot.store().await?, Arc::new(provider), lease)
+        ..ReconcileSettings::new(scope.clone(), store, Arc::new(provider), lease)
     };
-    let mothership = front
-        .reconcile(settings)
-        .await
-        .map_err(|error| Failure::because("the mothership cannot be started", &error))?;
+    let mothership = boot.start(front, settings).await?;
     let handle = mothership.handle();
     let client = Client::new(handle.url(), Some(token));
     let tested = tokio::select! {
