@@ -24,6 +24,7 @@ use crate::run_dir::{Lock, RunDir};
 use crate::state_store::{StatePlace, refused};
 use crate::view;
 
+const NO_STATE: &str = "its app and environment have no state here";
 const PURPOSE: &str = "flash state orphans --delete";
 
 /// What is recorded of each app+environment that has endpoints here.
@@ -58,6 +59,10 @@ async fn list_and_delete(args: &OrphansArgs, printer: Printer) -> Result<(), Fai
         printer.data("no orphans");
     } else {
         printer.data(view::orphans::table(&orphans));
+    }
+    if orphans.iter().any(|orphan| orphan.why == NO_STATE) {
+        let place = place.shown();
+        printer.note(None, format!("the state that was asked is {place}; one that lies elsewhere is named with --state, and may want them"));
     }
     if !args.delete || orphans.is_empty() {
         return Ok(());
@@ -107,7 +112,7 @@ fn found(inventory: &Inventory, states: &States, endpoints: &LocalEndpoints) -> 
 fn why(endpoint: &ObservedEndpoint, state: &StateSnapshot) -> Option<String> {
     let resource = &endpoint.owner.resource;
     if state.lineage.is_none() {
-        return Some("its app and environment have no state here".to_owned());
+        return Some(NO_STATE.to_owned());
     }
     let Some(record) = state.records.get(resource) else {
         return Some(format!("nothing is recorded of {resource}"));

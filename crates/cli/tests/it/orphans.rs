@@ -56,6 +56,7 @@ fn what_a_lost_state_leaves_is_listed_and_goes_only_with_consent() {
     let (status, _, notices) = project.shown(&[&ORPHANS[..], &["--delete"]].concat());
     assert_eq!(status, 1);
     assert!(notices.contains("error[FL415]"), "{notices}");
+    assert!(notices.contains("is named with --state, and may want them"), "{notices}");
     assert_eq!(project.endpoint_pids(), processes);
     let (status, _, notices) = project.shown(&[&ORPHANS[..], &["--delete", "--yes"]].concat());
     assert_eq!(status, 0, "{notices}");
