@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
-use std::time::Duration;
 
 use flash_model::Retry;
 use flash_mothership::store::{Error, PostgresStore};
