@@ -159,11 +159,14 @@ impl Planner<'_> {
         self.delete_all(name, record, &endpoints, Reason::NotInManifest);
         if let Some(record) = record.filter(|_| endpoints.is_empty()) {
             // What is recorded and not listed may only not be listed yet: it is deleted like any other.
-            let action = if record.endpoint_id.is_some() { Action::Delete } else { Action::Forget };
+            let (action, gone) = match record.endpoint_id {
+                Some(_) => (Action::Delete, Some(Reason::Gone)),
+                None => (Action::Forget, None),
+            };
             self.steps.push(Step {
                 resource: name.clone(),
                 action,
-                reasons: vec![Reason::NotInManifest],
+                reasons: [Reason::NotInManifest].into_iter().chain(gone).collect(),
                 endpoint_id: record.endpoint_id.clone(),
                 desired: None,
                 idempotency_key: None,

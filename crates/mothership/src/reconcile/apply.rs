@@ -259,6 +259,16 @@ impl Applier {
     async fn delete(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
         let is_recorded = record.endpoint_id.as_ref() == Some(id) && record.version > 0;
+        if step.reasons.contains(&Reason::Gone) {
+            // Recorded and not listed: the listing may lag behind, or somebody else has it now.
+            match self.caller.call(self.caller.provider.find(id)).await? {
+                Existence::Present(found) if found.owner.scope != self.recorder.scope => {
+                    return self.forget(record).await;
+                }
+                Existence::Unknown => return Ok(Outcome::UnderWay),
+                Existence::Present(_) | Existence::Absent => {}
+            }
+        }
         if is_recorded {
             self.monitor.forget(&record.resource);
             let served = record.serves();

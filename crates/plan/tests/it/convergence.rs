@@ -90,7 +90,9 @@ proptest! {
         }
         let plan = flash_plan::plan(&world.manifest, &world.state, &world.inventory, &policy());
         let acts = |step: &&flash_plan::Step| matches!(step.action, Action::Delete | Action::Replace | Action::Update);
-        prop_assert_eq!(plan.steps.iter().filter(acts).count(), 0);
+        // What is recorded and not listed is asked for by its id first, and left if it is not ours.
+        let unlisted = |step: &&flash_plan::Step| step.reasons.contains(&flash_plan::Reason::Gone);
+        prop_assert_eq!(plan.steps.iter().filter(acts).filter(|step| !unlisted(step)).count(), 0);
         prop_assert!(foreign || plan.is_no_op());
     }
 }

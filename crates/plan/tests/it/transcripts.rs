@@ -60,7 +60,11 @@ fn a_removed_resource_is_deleted_by_recorded_id_and_then_forgotten() {
     world.manifest.resources.clear();
     check(&world, "- delete api: not in the manifest\n0 to create, 0 to change, 1 to delete, 0 unchanged");
     world.inventory.endpoints.clear();
-    check(&world, "- delete api: not in the manifest\n0 to create, 0 to change, 1 to delete, 0 unchanged");
+    check(
+        &world,
+        "- delete api: not in the manifest, its endpoint is gone
+         0 to create, 0 to change, 1 to delete, 0 unchanged",
+    );
     let record = world.state.records.get_mut("api").unwrap();
     record.endpoint_id = None;
     check(&world, "x forget api: not in the manifest\n0 to create, 0 to change, 1 to delete, 0 unchanged");
