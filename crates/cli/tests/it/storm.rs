@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, flash, is_alive};
+use crate::support::{DEADLINE, Project, Running, flash, is_alive};
 
 const CHILDREN: u64 = 40;
 const CRASHES: u64 = 50;
@@ -44,21 +44,20 @@ async fn fifty_crashes_while_forty_endpoints_are_made_changed_and_removed_leave_
     wanted = (0..CHILDREN).map(|child| (child, wanted.get(&child).copied().unwrap_or(CRASHES))).collect();
     write(&project, &wanted);
     let mut running = project.run();
-    let manifest = running.until_ready().await;
+    running.until_ready().await;
+    for (child, version) in &wanted {
+        until_it_answers(&running, *child, *version).await;
+    }
     let expected: BTreeSet<String> = wanted.keys().map(|child| name(*child)).collect();
-    assert_eq!(manifest["resources"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>(), expected);
     let folders = running.eventually("only wanted endpoints left", |_| {
         let folders = endpoint_folders(&project.root());
         (folders.len() == expected.len() && folders.values().all(|ids| ids.len() == 1)).then_some(folders)
     });
     assert_eq!(folders.keys().cloned().collect::<BTreeSet<_>>(), expected);
+    let manifest = running.until_ready().await;
+    assert_eq!(manifest["resources"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>(), expected);
     for (resource, ids) in &folders {
         assert_eq!(manifest["resources"][resource]["endpoint_id"], json!(ids[0]), "the recorded one");
-    }
-    for (child, version) in &wanted {
-        let path = format!("/v2/{}/runsync", name(*child));
-        let answer = running.post(&path, json!({"input": {"x": 1}})).await.json();
-        assert_eq!(answer["output"], json!(100 + version), "{}: {answer}", name(*child));
     }
     let serving: BTreeSet<u32> = running.endpoint_pids().into_iter().map(|(_, pid)| pid).collect();
     assert_eq!(serving.len(), expected.len());
@@ -70,6 +69,21 @@ async fn fifty_crashes_while_forty_endpoints_are_made_changed_and_removed_leave_
     assert!(stray.is_empty(), "processes that no endpoint knows: {stray:#?}");
     assert!(running.interrupt().success());
     assert!(!serving.into_iter().any(is_alive), "Ctrl+C ends all of them");
+}
+
+/// A version that warms leaves the calls to the one before it; every answer is that of one of the versions written.
+async fn until_it_answers(running: &Running, child: u64, version: u64) {
+    let path = format!("/v2/{}/runsync", name(child));
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let answer = running.post(&path, json!({"input": {"x": 1}})).await.json();
+        if answer["output"] == json!(100 + version) {
+            return;
+        }
+        assert!(answer["output"].as_u64().is_some_and(|output| output >= 100), "{}: {answer}", name(child));
+        assert!(Instant::now() < deadline, "{} stays at {answer}, not {version}", name(child));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn name(child: u64) -> String {

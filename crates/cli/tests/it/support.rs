@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Long enough for a first package installation on a slow machine; nothing waits for it to pass.
-const DEADLINE: Duration = Duration::from_secs(180);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 /// Processes of one test have names of their own.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
