@@ -4,6 +4,7 @@
 pub mod postgres;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flash_model::{
     AppName, EndpointKind, EnvironmentName, FunctionName, Hardware, Manifest, Provisioned, Resource,
@@ -22,7 +23,7 @@ pub fn name(text: &str) -> ResourceName {
 /// A CPU queue resource without functions, whose hash follows from its worker count and its code.
 pub fn resource(workers_max: u32, code: &str) -> Resource {
     let mut resource = Resource {
-        spec: ResourceSpec {
+        spec: Arc::new(ResourceSpec {
             kind: EndpointKind::Queue,
             hardware: Hardware::Cpu { instance_ids: vec!["any".into()] },
             image: None,
@@ -42,7 +43,7 @@ pub fn resource(workers_max: u32, code: &str) -> Resource {
             template_id: None,
             flashboot: true,
             asgi: None,
-        },
+        }),
         resource_type: "CpuLiveServerless".into(),
         handler_file: String::new(),
         functions: vec![],

@@ -41,20 +41,27 @@ pub(crate) fn all(manifest: &Manifest) -> Vec<ExampleCall> {
                 body: None,
             });
         }
-        calls.extend(resource.functions.iter().filter_map(|function| call(name, resource, function)));
+        let schemas = openapi::schemas(resource);
+        let functions = resource.functions.iter();
+        calls.extend(functions.filter_map(|function| call(name, resource, &schemas, function)));
     }
     calls
 }
 
 /// `None` for what JSON cannot call: a class whose constructor needs arguments.
-fn call(name: &ResourceName, resource: &Resource, function: &Function) -> Option<ExampleCall> {
+fn call(
+    name: &ResourceName,
+    resource: &Resource,
+    schemas: &Schemas,
+    function: &Function,
+) -> Option<ExampleCall> {
     let (method, (path, body)) = match (&function.http_method, &function.http_path) {
         (Some(method), Some(path)) => {
             let base = format!("/lb/{name}");
-            (*method, route(&base, *method, path, called(function)?, &resource.schemas))
+            (*method, route(&base, *method, path, called(function)?, schemas))
         }
         _ => {
-            let body = Body::Json(json!({ "input": job(resource, function)? }));
+            let body = Body::Json(json!({ "input": job(resource, schemas, function)? }));
             (HttpMethod::Post, (format!("/v2/{name}/runsync"), Some(body)))
         }
     };
@@ -106,7 +113,7 @@ fn route(
         return (path, None);
     }
     if let [alone] = rest.as_slice()
-        && alone.schema.as_ref().is_some_and(openapi::is_bytes)
+        && alone.schema.as_ref().is_some_and(|schema| openapi::is_bytes(&schema.to_value()))
     {
         return (path, Some(Body::Bytes("hello")));
     }
@@ -119,7 +126,7 @@ fn route(
     (path, Some(Body::Json(body)))
 }
 
-fn job(resource: &Resource, function: &Function) -> Option<Value> {
+fn job(resource: &Resource, schemas: &Schemas, function: &Function) -> Option<Value> {
     let mut input = Map::new();
     let parameters = if function.is_class {
         if required(&function.parameters).next().is_some() {
@@ -138,8 +145,7 @@ fn job(resource: &Resource, function: &Function) -> Option<Value> {
         // Where nothing is needed, one argument still shows how to give them.
         shown.extend(named(parameters).next());
     }
-    let arguments =
-        shown.into_iter().map(|parameter| (parameter.name.clone(), example(parameter, &resource.schemas)));
+    let arguments = shown.into_iter().map(|parameter| (parameter.name.clone(), example(parameter, schemas)));
     if resource.functions.len() > 1 {
         input.insert("function_name".to_owned(), json!(function.name));
         input.insert("kwargs".to_owned(), Value::Object(arguments.collect()));
@@ -164,11 +170,14 @@ fn named(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
 
 /// A value that the parameter takes; without an annotation a text.
 fn example(parameter: &Parameter, schemas: &Schemas) -> Value {
-    parameter.schema.as_ref().map_or_else(|| json!("hello"), |schema| openapi::example(schema, schemas))
+    parameter
+        .schema
+        .as_ref()
+        .map_or_else(|| json!("hello"), |schema| openapi::example(&schema.to_value(), schemas))
 }
 
 fn is_whole_body(parameter: &Parameter, schemas: &Schemas) -> bool {
-    parameter.schema.as_ref().is_some_and(|schema| openapi::is_object(schema, schemas))
+    parameter.schema.as_ref().is_some_and(|schema| openapi::is_object(&schema.to_value(), schemas))
 }
 
 /// For a query: what is not plain is written as `%XX`.

@@ -2,9 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::{FunctionName, HttpMethod};
+use crate::{FunctionName, HttpMethod, Schema};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -28,7 +27,7 @@ pub struct Parameter {
     /// JSON Schema of the annotation and, where it is literal, the default. `$ref`s are `#/components/schemas/NAME` as in
     /// OpenAPI and mean an entry of the resource's `schemas`. Of a type that only running code knows: its name as `title`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<Value>,
+    pub schema: Option<Schema>,
 }
 
 /// A public method of a decorated class. `self` is not among the parameters.
@@ -40,7 +39,7 @@ pub struct ClassMethod {
     pub parameters: Vec<Parameter>,
     /// JSON Schema of the return annotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub returns_schema: Option<Value>,
+    pub returns_schema: Option<Schema>,
 }
 
 /// A function entry of the manifest. The first nine fields keep the reference's names and meaning.
@@ -74,7 +73,7 @@ pub struct Function {
     pub returns: Option<String>,
     /// JSON Schema of `returns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub returns_schema: Option<Value>,
+    pub returns_schema: Option<Schema>,
     /// Public methods, for classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<ClassMethod>,

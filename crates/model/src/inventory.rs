@@ -1,5 +1,7 @@
 //! What a provider says exists now.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{EndpointId, IdempotencyKey, ResourceName, ResourceSpec, Scope};
@@ -34,7 +36,7 @@ pub struct ObservedEndpoint {
     pub url: Option<String>,
     /// What it is now, as far as the provider can tell; a difference to what was applied was made by somebody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spec: Option<Box<ResourceSpec>>,
+    pub spec: Option<Arc<ResourceSpec>>,
     /// Where it was told that its mothership is, if it must be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mothership_url: Option<String>,

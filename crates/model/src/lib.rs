@@ -25,6 +25,7 @@ mod record;
 mod resource;
 mod retry;
 mod routes;
+mod schema;
 mod secret;
 pub mod wire;
 
@@ -47,4 +48,5 @@ pub use record::{Applied, Intent, IntentAction, ResourceRecord, ResourceStatus, 
 pub use resource::{EndpointKind, Hardware, ResourceSpec, Scaler, ScalerType, VolumeSpec};
 pub use retry::Retry;
 pub use routes::{HttpMethod, RESERVED_PATHS, RESERVED_PREFIX, Route, RouteTable};
+pub use schema::Schema;
 pub use secret::Secret;

@@ -1,6 +1,7 @@
 //! The manifest: desired state of a project. A superset of the reference's `flash_manifest.json`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::canonical::ObjectDigest;
 use crate::{
     Code, EndpointId, Function, FunctionName, ResourceName, ResourceRecord, ResourceSpec, ResourceStatus,
-    canonical_json, sha256_hex,
+    Schema, canonical_json, sha256_hex,
 };
 
 pub const MANIFEST_VERSION: &str = "1.0";
@@ -35,14 +36,14 @@ pub struct Manifest {
 /// A resource entry. The first five fields after `spec` keep the reference's names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resource {
-    pub spec: ResourceSpec,
+    pub spec: Arc<ResourceSpec>,
     pub resource_type: String,
     pub handler_file: String,
     /// Sorted by name.
     pub functions: Vec<Function>,
     /// JSON Schemas of the project's own classes that the functions' schemas refer to, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub schemas: BTreeMap<String, serde_json::Value>,
+    pub schemas: BTreeMap<String, Schema>,
     pub is_load_balanced: bool,
     pub is_live_resource: bool,
     pub config_variable: Option<String>,
@@ -229,6 +230,11 @@ impl Resource {
             document["packages"] = packages.as_str().into();
         }
         Ok(sha256_hex(canonical_json(&document)?.as_bytes()))
+    }
+
+    /// For a change; whoever shares the specification keeps it as it was.
+    pub fn spec_mut(&mut self) -> &mut ResourceSpec {
+        Arc::make_mut(&mut self.spec)
     }
 
     pub fn function(&self, name: &str) -> Option<&Function> {

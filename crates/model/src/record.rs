@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ pub struct Intent {
 pub struct Applied {
     pub config_hash: String,
     pub code_digest: String,
-    pub spec: ResourceSpec,
+    pub spec: Arc<ResourceSpec>,
 }
 
 impl Applied {
@@ -65,7 +66,7 @@ impl Applied {
         Self {
             config_hash: resource.config_hash.clone(),
             code_digest: resource.code_digest.clone(),
-            spec: resource.spec.clone(),
+            spec: Arc::clone(&resource.spec),
         }
     }
 }

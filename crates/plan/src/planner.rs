@@ -256,7 +256,7 @@ fn drift(record: Option<&ResourceRecord>, endpoint: &ObservedEndpoint, desired: 
         return Vec::new();
     };
     let fields = match &endpoint.spec {
-        Some(spec) if **spec != applied.spec => field_changes(&applied.spec, spec),
+        Some(spec) if *spec != applied.spec => field_changes(&applied.spec, spec),
         _ => Vec::new(),
     };
     match fields.is_empty() {

@@ -1,7 +1,7 @@
 //! Endpoints that exist in memory only, with failures on demand: for tests of whoever uses a provider.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flash_model::{
@@ -70,7 +70,7 @@ impl SimProvider {
         if let Some(spec) =
             self.world().endpoints.get_mut(endpoint_id).and_then(|endpoint| endpoint.spec.as_mut())
         {
-            change(spec);
+            change(Arc::make_mut(spec));
         }
         self.changes.send_modify(|count| *count += 1);
     }
@@ -148,7 +148,7 @@ impl SimProvider {
             config_hash: request.resource()?.config_hash.clone(),
             phase: ObservedPhase::Running,
             endpoint_id: endpoint_id.clone(),
-            spec: Some(Box::new(request.resource()?.spec.clone())),
+            spec: Some(Arc::clone(&request.resource()?.spec)),
             mothership_url: None,
         };
         self.world().endpoints.insert(endpoint_id, endpoint.clone());

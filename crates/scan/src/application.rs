@@ -1,6 +1,7 @@
 //! The project's own web application: `app = FastAPI()` in the root's `main.py`, served whole as one resource.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flash_model::{
     EndpointKind, Hardware, Provisioned, Resource, ResourceName, ResourceSpec, Scaler, ScalerType,
@@ -31,7 +32,7 @@ pub(crate) fn add_application(project: &Project<'_>, lowered: &mut Lowered) {
         .find(|name| !lowered.manifest.resources.contains_key(name));
     let Some(name) = free else { return };
     let resource = Resource {
-        spec: specification(format!("{}:{variable}", project.dotted_module(file))),
+        spec: Arc::new(specification(format!("{}:{variable}", project.dotted_module(file)))),
         resource_type: "AsgiApp".to_owned(),
         handler_file: String::new(),
         functions: Vec::new(),

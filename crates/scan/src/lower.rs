@@ -1,6 +1,7 @@
 //! From what was found to the manifest: resources with their functions, routes, closures and hashes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flash_model::{
     Code, Diagnostic, Function, FunctionName, HttpMethod, Manifest, Provisioned, Resource, ResourceName,
@@ -224,7 +225,7 @@ fn add_resource(
         }
     }
     let entry = Resource {
-        spec,
+        spec: Arc::new(spec),
         resource_type: resource.class.name.to_owned(),
         handler_file: String::new(),
         functions,

@@ -37,7 +37,7 @@ pub(crate) fn share_dependencies(manifest: &mut Manifest) {
         if let Some(resource) = manifest.resources.get_mut(&name)
             && dependencies.len() > resource.spec.dependencies.len()
         {
-            resource.spec.dependencies = dependencies.into_iter().collect();
+            resource.spec_mut().dependencies = dependencies.into_iter().collect();
         }
     }
 }

@@ -173,7 +173,7 @@ fn every_resource_has_a_handler_and_nothing_of_the_project_gives_way_unsaid() {
     for (name, kind) in [("jobs", "queue"), ("api", "load_balanced"), ("web", "asgi")] {
         let mut resource = resource(kind, &[], &[]);
         resource.handler_file = format!("handler_{name}.py");
-        resource.spec.asgi = (kind == "asgi").then(|| "my-app.main:app".to_owned());
+        resource.spec_mut().asgi = (kind == "asgi").then(|| "my-app.main:app".to_owned());
         resource.packages = Some("packages/0123456789abcdef".to_owned());
         manifest.resources.insert(name.to_owned().try_into().unwrap(), resource);
     }

@@ -51,16 +51,21 @@ pub fn document(project_name: &str, name: &ResourceName, resource: &Resource) ->
     })
 }
 
+/// Of the classes that a resource's functions refer to, by name.
+pub fn schemas(resource: &Resource) -> BTreeMap<String, Value> {
+    resource.schemas.iter().map(|(name, schema)| (name.clone(), schema.to_value())).collect()
+}
+
 /// What operations share: the classes' schemas, and the names of our own among them.
-struct Frame<'a> {
-    schemas: &'a BTreeMap<String, Value>,
+struct Frame {
+    schemas: BTreeMap<String, Value>,
     invalid: String,
     detail: String,
     problem: String,
 }
 
-impl<'a> Frame<'a> {
-    fn new(resource: &'a Resource) -> Self {
+impl Frame {
+    fn new(resource: &Resource) -> Self {
         let free = |name: &str| {
             let mut name = name.to_owned();
             while resource.schemas.contains_key(&name) {
@@ -69,7 +74,7 @@ impl<'a> Frame<'a> {
             name
         };
         Self {
-            schemas: &resource.schemas,
+            schemas: schemas(resource),
             invalid: free("HTTPValidationError"),
             detail: free("ValidationError"),
             problem: free("Problem"),
@@ -77,8 +82,7 @@ impl<'a> Frame<'a> {
     }
 
     fn components(&self, paths: &BTreeMap<String, Map<String, Value>>) -> Map<String, Value> {
-        let mut components: Map<String, Value> =
-            self.schemas.iter().map(|(name, schema)| (name.clone(), schema.clone())).collect();
+        let mut components: Map<String, Value> = self.schemas.clone().into_iter().collect();
         if paths.is_empty() {
             return components;
         }
@@ -112,8 +116,8 @@ impl<'a> Frame<'a> {
     }
 
     /// Responses: the result, arguments that do not fit, everything else.
-    fn responses(&self, result: Option<&Value>, takes_arguments: bool) -> Value {
-        let result = result.cloned().unwrap_or_else(|| json!({}));
+    fn responses(&self, result: Option<Value>, takes_arguments: bool) -> Value {
+        let result = result.unwrap_or_else(|| json!({}));
         let mut responses = json!({
             "200": { "description": "Result", "content": { "application/json": { "schema": result } } },
             "default": {

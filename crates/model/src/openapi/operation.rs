@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Frame;
 use super::shape::{is_array, is_bytes, is_object};
-use crate::{Function, HttpMethod, Parameter, ParameterKind, ResourceName};
+use crate::{Function, HttpMethod, Parameter, ParameterKind, ResourceName, Schema};
 
 /// A path's fixed parts and the names of its parameters.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl Template {
 /// `None` for a route that nothing can be called through. `shared` names the path's parameters in the document, `own` in the
 /// function.
 pub(super) fn operation(
-    frame: &Frame<'_>,
+    frame: &Frame,
     resource: &ResourceName,
     function: &Function,
     method: HttpMethod,
@@ -68,7 +68,7 @@ pub(super) fn operation(
         .zip(&shared.names)
         .map(|(own, shared)| {
             let found = named.iter().find(|parameter| parameter.name == *own);
-            in_path(shared, found.and_then(|parameter| parameter.schema.as_ref()))
+            in_path(shared, found.and_then(|parameter| schema_of(parameter)))
         })
         .collect();
     let mut body = None;
@@ -100,14 +100,17 @@ pub(super) fn operation(
     if let Some(body) = body {
         operation.insert("requestBody".to_owned(), body);
     }
-    operation.insert("responses".to_owned(), frame.responses(called.result, takes_arguments));
+    operation.insert(
+        "responses".to_owned(),
+        frame.responses(called.result.map(Schema::to_value), takes_arguments),
+    );
     Some(Value::Object(operation))
 }
 
 /// What a request to a function's route runs.
 struct Called<'a> {
     parameters: &'a [Parameter],
-    result: Option<&'a Value>,
+    result: Option<&'a Schema>,
     /// Takes what the manifest does not know.
     is_open: bool,
 }
@@ -136,18 +139,22 @@ fn is_variadic(parameter: &Parameter) -> bool {
     matches!(parameter.kind, ParameterKind::VarPositional | ParameterKind::VarKeyword)
 }
 
-fn in_path(name: &str, schema: Option<&Value>) -> Value {
+fn schema_of(parameter: &Parameter) -> Option<Value> {
+    parameter.schema.as_ref().map(Schema::to_value)
+}
+
+fn in_path(name: &str, schema: Option<Value>) -> Value {
     let text = json!({ "type": "string" });
-    let (schema, description) = taken_apart(schema.unwrap_or(&text), "default");
+    let (schema, description) = taken_apart(schema.unwrap_or_else(|| text.clone()), "default");
     // Without an annotation it is the text of the path.
     let schema = if schema == json!({}) { text } else { schema };
     described(json!({ "name": name, "in": "path", "required": true, "schema": schema }), description)
 }
 
-fn in_query(frame: &Frame<'_>, parameter: &Parameter) -> Value {
-    let text = json!({ "type": "string" });
-    let (schema, description) = taken_apart(parameter.schema.as_ref().unwrap_or(&text), "");
-    let is_json = is_object(&schema, frame.schemas);
+fn in_query(frame: &Frame, parameter: &Parameter) -> Value {
+    let text = || json!({ "type": "string" });
+    let (schema, description) = taken_apart(schema_of(parameter).unwrap_or_else(text), "");
+    let is_json = is_object(&schema, &frame.schemas);
     let mut written =
         json!({ "name": parameter.name, "in": "query", "required": parameter.default.is_none() });
     if let Value::Object(written) = &mut written {
@@ -162,8 +169,7 @@ fn in_query(frame: &Frame<'_>, parameter: &Parameter) -> Value {
 }
 
 /// A schema without the given key, and its description, which belongs to the parameter.
-fn taken_apart(schema: &Value, without: &str) -> (Value, Option<Value>) {
-    let mut schema = schema.clone();
+fn taken_apart(mut schema: Value, without: &str) -> (Value, Option<Value>) {
     let description = schema.as_object_mut().and_then(|object| {
         object.remove(without);
         object.remove("description")
@@ -179,24 +185,22 @@ fn described(mut parameter: Value, description: Option<Value>) -> Value {
 }
 
 /// One object, list or `bytes` is the whole body; anything else is fields of an object.
-fn request_body(frame: &Frame<'_>, function: &Function, rest: &[&Parameter], takes_any: bool) -> Value {
-    let open = json!({});
+fn request_body(frame: &Frame, function: &Function, rest: &[&Parameter], takes_any: bool) -> Value {
+    let open = || json!({});
     if let [only] = rest
         && !takes_any
     {
-        let schema = only.schema.as_ref().unwrap_or(&open);
+        let schema = schema_of(only).unwrap_or_else(open);
         let required = only.default.is_none();
-        if is_bytes(schema) {
+        if is_bytes(&schema) {
             return json!({ "required": required, "content": { "application/octet-stream": { "schema": schema } } });
         }
-        if is_object(schema, frame.schemas) || is_array(schema) {
-            return json!({ "required": required, "content": json_content(schema.clone()) });
+        if is_object(&schema, &frame.schemas) || is_array(&schema) {
+            return json!({ "required": required, "content": json_content(schema) });
         }
     }
-    let properties: Map<String, Value> = rest
-        .iter()
-        .map(|field| (field.name.clone(), field.schema.clone().unwrap_or_else(|| open.clone())))
-        .collect();
+    let properties: Map<String, Value> =
+        rest.iter().map(|field| (field.name.clone(), schema_of(field).unwrap_or_else(open))).collect();
     let required: Vec<&str> =
         rest.iter().filter(|field| field.default.is_none()).map(|field| field.name.as_str()).collect();
     let mut schema = json!({

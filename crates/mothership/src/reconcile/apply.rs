@@ -388,7 +388,7 @@ impl Volumes {
 fn is_as_wanted(endpoint: &ObservedEndpoint, desired: &Resource) -> bool {
     endpoint.phase == ObservedPhase::Running
         && endpoint.config_hash == desired.config_hash
-        && endpoint.spec.as_ref().is_none_or(|spec| **spec == desired.spec)
+        && endpoint.spec.as_ref().is_none_or(|spec| *spec == desired.spec)
 }
 
 fn fail(record: &mut ResourceRecord, error: &Error) {

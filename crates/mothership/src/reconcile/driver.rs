@@ -18,7 +18,7 @@ use super::backoff::Backoff;
 use super::busy::Busy;
 use super::caller::Caller;
 use super::monitor::{Asker, Monitor, SOON, SOON_MAX};
-use super::steps::{Ended, Steps};
+use super::steps::{Ended, Steps, Work};
 use super::wish::differences;
 use super::{ApplyRefusal, Desired, Event, Exactly, Recorder, Wishes};
 use crate::service::Ending;
@@ -207,17 +207,7 @@ impl Driver {
             desired = wanted;
         }
         self.tell_what_is_left(term, &plan).await;
-        let applier = Applier {
-            caller: caller.clone(),
-            recorder: self.recorder.clone(),
-            monitor: monitor.clone(),
-            volumes: term.volumes.clone(),
-            desired,
-            wishes: term.wishes.subscribe(),
-            mandate: self.mandate.clone(),
-            mothership_url: self.mothership_url.clone(),
-            token: self.token.clone(),
-        };
+        let applier = Arc::new(self.applier(caller, monitor, term, desired));
         self.begin(term, &applier, plan).await;
         Ok(())
     }
@@ -280,6 +270,7 @@ impl Driver {
     ) {
         let is_elsewhere =
             |told: &Option<String>| told.as_ref().is_some_and(|told| *told != self.mothership_url);
+        let applier = Arc::new(self.applier(caller, monitor, term, Arc::clone(desired)));
         for endpoint in &inventory.endpoints {
             let name = &endpoint.owner.resource;
             let recorded = state.records.get(name).and_then(|record| record.endpoint_id.as_ref());
@@ -289,19 +280,23 @@ impl Driver {
             {
                 continue;
             }
-            let applier = Applier {
-                caller: caller.clone(),
-                recorder: self.recorder.clone(),
-                monitor: monitor.clone(),
-                volumes: term.volumes.clone(),
-                desired: Arc::clone(desired),
-                wishes: term.wishes.subscribe(),
-                mandate: self.mandate.clone(),
-                mothership_url: self.mothership_url.clone(),
-                token: self.token.clone(),
-            };
+            let applier = Arc::clone(&applier);
             let (name, endpoint) = (name.clone(), endpoint.clone());
             term.steps.greet(async move { applier.greet(&name, &endpoint).await });
+        }
+    }
+
+    fn applier(&self, caller: &Caller, monitor: &Monitor, term: &Term<'_>, desired: Arc<Desired>) -> Applier {
+        Applier {
+            caller: caller.clone(),
+            recorder: self.recorder.clone(),
+            monitor: monitor.clone(),
+            volumes: term.volumes.clone(),
+            desired,
+            wishes: term.wishes.subscribe(),
+            mandate: self.mandate.clone(),
+            mothership_url: self.mothership_url.clone(),
+            token: self.token.clone(),
         }
     }
 
@@ -339,7 +334,7 @@ impl Driver {
     }
 
     /// Begins the steps of a plan that may begin now. Within each half resources are independent and run side by side.
-    async fn begin(&self, term: &mut Term<'_>, applier: &Applier, plan: Plan) {
+    async fn begin(&self, term: &mut Term<'_>, applier: &Arc<Applier>, plan: Plan) {
         let now = Instant::now();
         let mut held = Vec::new();
         let mut by_resource: BTreeMap<(bool, ResourceName), Vec<Step>> = BTreeMap::new();
@@ -367,7 +362,8 @@ impl Driver {
                 self.recorder.journal.note(EventKind::StepBegun, Some(&resource), &line);
                 term.told.insert(resource.clone(), line);
             }
-            term.steps.begin(claim, !is_removal, steps, applier.clone(), self.stop.clone());
+            let (applier, stop) = (Arc::clone(applier), self.stop.clone());
+            term.steps.begin(Work { claim, is_making: !is_removal, steps, applier, stop });
         }
         for step in held.iter().filter(|step| step.reasons.contains(&Reason::Stopped)) {
             let served = self.recorder.record(&step.resource).filter(ResourceRecord::serves);

@@ -1,4 +1,7 @@
-//! Steps that are being carried out, at most one at a time for each resource.
+//! Steps that are being carried out, at most one at a time for each resource and a bounded number in all.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use flash_model::ResourceName;
 use flash_plan::{Reason, Step};
@@ -8,6 +11,10 @@ use tokio::task::JoinSet;
 use super::apply::{Applier, Error, Outcome};
 use super::busy::{Busy, Claim};
 use crate::service::Ending;
+
+/// Side by side. More than a provider is asked for at once, as some of them warm or write; what comes after them waits as
+/// no more than a line of the plan.
+const UNDER_WAY_MAX: usize = 256;
 
 /// How the steps of one resource came to an end.
 pub(super) struct Ended {
@@ -20,10 +27,21 @@ pub(super) struct Ended {
 #[derive(Debug)]
 pub(super) struct Steps {
     busy: Busy,
+    waiting: VecDeque<Work>,
     /// Of those that are being made or changed, and of those that are being removed.
     making: JoinSet<Ended>,
     removing: JoinSet<Ended>,
     greetings: JoinSet<()>,
+}
+
+/// The steps of one resource, one after the other.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) claim: Claim,
+    pub(super) is_making: bool,
+    pub(super) steps: Vec<Step>,
+    pub(super) applier: Arc<Applier>,
+    pub(super) stop: watch::Receiver<Ending>,
 }
 
 impl std::fmt::Debug for Ended {
@@ -34,7 +52,13 @@ impl std::fmt::Debug for Ended {
 
 impl Steps {
     pub(super) fn new(busy: Busy) -> Self {
-        Self { busy, making: JoinSet::new(), removing: JoinSet::new(), greetings: JoinSet::new() }
+        Self {
+            busy,
+            waiting: VecDeque::new(),
+            making: JoinSet::new(),
+            removing: JoinSet::new(),
+            greetings: JoinSet::new(),
+        }
     }
 
     /// None while an earlier step of the resource is under way.
@@ -46,35 +70,17 @@ impl Steps {
         self.busy.has(resource)
     }
 
-    /// One after the other; the first that is not done ends it. A step that has not begun when the mothership is asked to
-    /// stop does not begin.
-    pub(super) fn begin(
-        &mut self,
-        claim: Claim,
-        is_making: bool,
-        steps: Vec<Step>,
-        applier: Applier,
-        stop: watch::Receiver<Ending>,
-    ) {
-        let work = async move {
-            let claim = claim;
-            let mut restarted = false;
-            let mut result = Ok(Outcome::Done);
-            for step in &steps {
-                if *stop.borrow() != Ending::None {
-                    result = Ok(Outcome::UnderWay);
-                    break;
-                }
-                restarted |=
-                    step.reasons.contains(&Reason::Stopped) || step.reasons.contains(&Reason::Unresponsive);
-                result = applier.apply(step).await;
-                if !matches!(result, Ok(Outcome::Done)) {
-                    break;
-                }
-            }
-            Ended { resource: claim.resource().clone(), restarted, result }
-        };
-        if is_making { &mut self.making } else { &mut self.removing }.spawn(work);
+    pub(super) fn begin(&mut self, work: Work) {
+        self.waiting.push_back(work);
+        self.fill();
+    }
+
+    fn fill(&mut self) {
+        while self.making.len() + self.removing.len() < UNDER_WAY_MAX
+            && let Some(work) = self.waiting.pop_front()
+        {
+            if work.is_making { &mut self.making } else { &mut self.removing }.spawn(work.carry_out());
+        }
     }
 
     pub(super) fn greet(&mut self, greeting: impl Future<Output = ()> + Send + 'static) {
@@ -82,7 +88,7 @@ impl Steps {
     }
 
     pub(super) fn are_making(&self) -> bool {
-        !self.making.is_empty()
+        !self.making.is_empty() || self.waiting.iter().any(|work| work.is_making)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -98,10 +104,33 @@ impl Steps {
                 Some(joined) = self.removing.join_next() => joined,
                 else => return None,
             };
+            self.fill();
             match joined {
                 Ok(ended) => return Some(ended),
                 Err(error) => tracing::error!(%error, "a step ended by a panic"),
             }
         }
+    }
+}
+
+impl Work {
+    /// The first step that is not done ends it. A step that has not begun when the mothership is asked to stop does not
+    /// begin.
+    async fn carry_out(self) -> Ended {
+        let mut restarted = false;
+        let mut result = Ok(Outcome::Done);
+        for step in &self.steps {
+            if *self.stop.borrow() != Ending::None {
+                result = Ok(Outcome::UnderWay);
+                break;
+            }
+            restarted |=
+                step.reasons.contains(&Reason::Stopped) || step.reasons.contains(&Reason::Unresponsive);
+            result = self.applier.apply(step).await;
+            if !matches!(result, Ok(Outcome::Done)) {
+                break;
+            }
+        }
+        Ended { resource: self.claim.resource().clone(), restarted, result }
     }
 }

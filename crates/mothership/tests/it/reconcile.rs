@@ -307,7 +307,7 @@ async fn volumes_are_made_once_and_before_what_mounts_them() {
         let resource = wanted.resources.get_mut(text).unwrap();
         let volume =
             VolumeSpec { id: None, name: Some("models".into()), size_gb: Some(10), datacenter: None };
-        resource.spec.volumes = vec![volume];
+        resource.spec_mut().volumes = vec![volume];
         resource.config_hash = resource.compute_config_hash().unwrap();
     }
     rig.handle.set_desired(Desired { manifest: Arc::new(wanted), environment: Environment::new() });

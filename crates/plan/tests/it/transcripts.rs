@@ -178,9 +178,9 @@ fn reporting(world: &World) -> String {
 #[test]
 fn what_somebody_else_changed_is_named_field_by_field_and_repaired_or_reported() {
     let mut world = provisioned(3, "x");
-    let mut spec = resource(9, "x").spec;
-    spec.idle_timeout = 60;
-    world.inventory.endpoints[0].spec = Some(Box::new(spec));
+    let mut changed = resource(9, "x");
+    changed.spec_mut().idle_timeout = 60;
+    world.inventory.endpoints[0].spec = Some(changed.spec);
     let changes = "api: changed outside: idleTimeout 5 → 60, changed outside: workersMax 3 → 9";
     check(&world, &format!("~ update {changes}\n0 to create, 1 to change, 0 to delete, 0 unchanged"));
     assert_eq!(

@@ -155,7 +155,7 @@ pub(super) fn observe(folder: &Folder) -> Result<Option<ObservedEndpoint>, Error
         config_hash: record.config_hash,
         phase: if running { ObservedPhase::Running } else { ObservedPhase::Stopped },
         url: if running { folder.announcement()?.map(|announcement| announcement.url) } else { None },
-        spec: spec.map(|resource| Box::new(resource.spec)),
+        spec: spec.map(|resource| resource.spec),
         mothership_url: record.mothership_url,
     }))
 }

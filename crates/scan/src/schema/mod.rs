@@ -12,7 +12,7 @@ mod literal;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use flash_model::{ClassMethod, Function, Manifest, Parameter};
+use flash_model::{ClassMethod, Function, Manifest, Parameter, Schema};
 use ruff_python_ast::{Expr, Parameters, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::TextSize;
 use serde_json::{Map, Value};
@@ -36,7 +36,8 @@ pub(crate) fn describe<'a>(project: &Project<'a>, uses: &[RemoteUse<'a>], manife
                 schemas.function(remote, function);
             }
         }
-        resource.schemas = schemas.finish();
+        resource.schemas =
+            schemas.finish().iter().map(|(name, schema)| (name.clone(), schema.into())).collect();
     }
 }
 
@@ -129,19 +130,19 @@ impl<'p, 'a> Schemas<'p, 'a> {
         file: FileIndex,
         annotation: Option<&Expr>,
         default: Option<&Expr>,
-    ) -> Option<Value> {
+    ) -> Option<Schema> {
         let (mut schema, given) = self.field(file, annotation, default);
         if let Default::Known(value) = given.default {
             put(&mut schema, "default", value);
         }
         let says_something =
             annotation.is_some() || schema.as_object().is_some_and(|object| !object.is_empty());
-        says_something.then_some(schema)
+        says_something.then(|| (&schema).into())
     }
 
-    fn returns(&mut self, file: FileIndex, function: &StmtFunctionDef) -> Option<Value> {
+    fn returns(&mut self, file: FileIndex, function: &StmtFunctionDef) -> Option<Schema> {
         let annotation = function.returns.as_deref()?;
-        Some(self.annotation(file, annotation))
+        Some((&self.annotation(file, annotation)).into())
     }
 }
 

@@ -108,7 +108,7 @@ impl Build {
 
         for resource in manifest.resources.values_mut() {
             let target = self.target(resource, default_python);
-            resource.spec.python_version = Some(target.python.to_string());
+            resource.spec_mut().python_version = Some(target.python.to_string());
         }
         if self.args.probe {
             let diagnostics = probe::probe(&self, &manifest, &requirements)?;

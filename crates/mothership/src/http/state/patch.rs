@@ -1,5 +1,7 @@
 //! What a client of the reference writes, merged into what we know.
 
+use std::sync::Arc;
+
 use flash_model::wire::{PatchStatus, ResourcePatch};
 use flash_model::{
     Applied, EndpointKind, Hardware, Resource, ResourceRecord, ResourceSpec, ResourceStatus, Scaler,
@@ -41,8 +43,8 @@ pub(super) fn merge(
     }
     if let Some(config_hash) = &patch.config_hash {
         let known = declared.map(Applied::of).or(record.applied);
-        let (code_digest, spec) =
-            known.map_or_else(|| (String::new(), unknown()), |known| (known.code_digest, known.spec));
+        let (code_digest, spec) = known
+            .map_or_else(|| (String::new(), Arc::new(unknown())), |known| (known.code_digest, known.spec));
         record.applied = Some(Applied { config_hash: config_hash.clone(), code_digest, spec });
     }
     record

@@ -244,7 +244,7 @@ impl Simulation {
             }
             Happening::Tamper => self.disturb(|endpoint, random| {
                 if let Some(spec) = &mut endpoint.observed.spec {
-                    spec.workers_max = 10 + random.between(0..=5) as u32;
+                    Arc::make_mut(spec).workers_max = 10 + random.between(0..=5) as u32;
                 }
             }),
             Happening::Die => self.disturb(|endpoint, _| endpoint.observed.phase = ObservedPhase::Stopped),

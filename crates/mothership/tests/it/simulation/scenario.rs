@@ -223,15 +223,16 @@ fn manifest(resources: &[(&str, u32)]) -> Manifest {
         let mut resource = resource(*workers, "");
         let place = RESOURCES.iter().position(|name| name == text).unwrap_or(0);
         if place % 2 == 0 {
-            resource.spec.kind = EndpointKind::LoadBalanced;
+            resource.spec_mut().kind = EndpointKind::LoadBalanced;
             resource.is_load_balanced = true;
         }
         if place % 3 == 0 {
-            resource.spec.env = vec!["API_KEY".into()];
+            resource.spec_mut().env = vec!["API_KEY".into()];
         }
         if place % 4 == 1 {
             let name = Some(format!("models-of-{text}"));
-            resource.spec.volumes = vec![VolumeSpec { id: None, name, size_gb: Some(10), datacenter: None }];
+            resource.spec_mut().volumes =
+                vec![VolumeSpec { id: None, name, size_gb: Some(10), datacenter: None }];
         }
         resource.config_hash = resource.compute_config_hash().unwrap();
         manifest.resources.insert(name(text), resource);

@@ -1,6 +1,7 @@
 //! The truth about endpoints: which exist, who asked for them, how they are. What a provider would know, and more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flash_model::*;
 use flash_providers::{EndpointRequest, Mandate};
@@ -175,7 +176,7 @@ pub(super) fn as_requested(request: &EndpointRequest, id: &EndpointId) -> Observ
         config_hash: resource.config_hash.clone(),
         phase: ObservedPhase::Running,
         url: Some(format!("sim://{id}")),
-        spec: Some(Box::new(resource.spec.clone())),
+        spec: Some(Arc::clone(&resource.spec)),
         mothership_url: Some(request.mothership_url.clone()),
     }
 }
