@@ -146,7 +146,7 @@ impl StateManager {
         &self,
         scope: &Scope,
         generation: Option<u64>,
-    ) -> Result<Option<(u64, Manifest)>, Error> {
+    ) -> Result<Option<(u64, Arc<Manifest>)>, Error> {
         let number = generation.map_or_else(|| "applied".to_owned(), |number| number.to_string());
         let answer = self.send(Call::of(Method::GET, scope, &format!("/generations/{number}"))).await?;
         if answer.status == StatusCode::NOT_FOUND {

@@ -100,7 +100,7 @@ impl Discovery {
                 parts.record(name, Provisioned::of(Some(record)));
             }
             if let Some(stored) = stored {
-                parts.want(Arc::new(stored.manifest), Some(stored.generation));
+                parts.want(stored.manifest, Some(stored.generation));
             }
         });
     }

@@ -1,5 +1,7 @@
 //! `flash rollback [GENERATION] [PATH] [--list]`: an earlier generation's specifications, as a new generation.
 
+use std::sync::Arc;
+
 use flash_model::{Code, Generation, Manifest};
 use flash_mothership::Drift;
 use flash_mothership::store::Error;
@@ -39,7 +41,7 @@ pub(crate) fn rollback(args: &RollbackArgs, printer: Printer) -> Result<(), Fail
     let scan = boot.project.scan(&boot.project.select()?, CodeFrom::Folder, printer)?;
     check_code(number, &manifest, &scan.manifest)?;
     let observed = block_on(Observed::of(&boot.state, &boot.run_dir, &scope))?;
-    let file = observed.plan(scope, Drift::Repair, manifest);
+    let file = observed.plan(scope, Drift::Repair, Arc::unwrap_or_clone(manifest));
     printer.notice(format_args!("back to generation {number}, in {}\n", view::plan::text(&file)));
     let change = Change { file, rollback: Some(number), purpose: "flash rollback" };
     carry_out(&boot, &scan, &change, args.json)?;
@@ -52,7 +54,7 @@ pub(crate) fn rollback(args: &RollbackArgs, printer: Printer) -> Result<(), Fail
 /// What was applied, and where to go back to or why that is not possible.
 struct History {
     generations: Vec<Generation>,
-    target: Result<(u64, Manifest), Failure>,
+    target: Result<(u64, Arc<Manifest>), Failure>,
 }
 
 impl History {

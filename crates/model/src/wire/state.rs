@@ -2,6 +2,7 @@
 //! percent-encoded segment, or a lineage.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -169,7 +170,7 @@ pub struct GenerationsResponse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationResponse {
     pub generation: u64,
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
 }
 
 /// `GET …/events?after=&limit=`, the oldest first.

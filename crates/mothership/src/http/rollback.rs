@@ -46,7 +46,7 @@ pub(super) async fn rollback(
     }
     check_code(&stored.manifest, &applied.manifest)?;
     let environment = handle.environment(&stored.manifest);
-    handle.set_desired(Desired { manifest: Arc::new(stored.manifest.clone()), environment });
+    handle.set_desired(Desired { manifest: Arc::clone(&stored.manifest), environment });
     let generation = published(handle, &stored.manifest, applied.generation).await?;
     Ok(Json(settled(handle, generation, wait.duration()).await?))
 }
@@ -78,7 +78,7 @@ async fn published(handle: &Handle, manifest: &Manifest, before: u64) -> Result<
         match stored {
             Some(StoredManifest { generation, manifest: now }) if generation > before => {
                 let superseded = || refused(&ApplyRefusal::Superseded);
-                return if now == *manifest { Ok(generation) } else { Err(superseded()) };
+                return if *now == *manifest { Ok(generation) } else { Err(superseded()) };
             }
             _ if Instant::now() >= until => {
                 let detail = format!("not written down within {} s", PUBLISH_TIMEOUT.as_secs());

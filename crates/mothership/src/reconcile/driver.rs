@@ -238,7 +238,7 @@ impl Driver {
         if term.current.is_none() {
             term.current = match (stored, &exactly) {
                 (Some(stored), _) => {
-                    let manifest = Arc::new(stored.manifest);
+                    let manifest = stored.manifest;
                     let environment = (self.settings.environment)(&manifest);
                     self.recorder.discovery.set_manifest(Arc::clone(&manifest), stored.generation);
                     Some(Arc::new(Desired { manifest, environment }))

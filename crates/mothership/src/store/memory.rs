@@ -19,7 +19,7 @@ struct Entry {
     first_fence: u64,
     snapshot: StateSnapshot,
     /// Oldest first; the last one is the applied one.
-    generations: VecDeque<(Generation, Manifest)>,
+    generations: VecDeque<(Generation, Arc<Manifest>)>,
     lease: LeaseState,
     events: VecDeque<LoggedEvent>,
 }
@@ -30,7 +30,7 @@ impl Entry {
             None => self.generations.back()?,
             Some(number) => self.generations.iter().find(|(generation, _)| generation.number == number)?,
         };
-        Some(StoredManifest { generation: generation.number, manifest: manifest.clone() })
+        Some(StoredManifest { generation: generation.number, manifest: Arc::clone(manifest) })
     }
 
     fn version(&self, resource: &ResourceName) -> u64 {
@@ -164,7 +164,7 @@ impl Store for MemoryStore {
         &'a self,
         scope: &'a Scope,
         fence: u64,
-        manifest: &'a Manifest,
+        manifest: &'a Arc<Manifest>,
         expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
         self.with(scope, move |entry, now_ms| {
@@ -177,12 +177,12 @@ impl Store for MemoryStore {
             check_generation(expected, number - 1)?;
             let manifest_hash = manifest_hash(manifest)?;
             let generation = Generation { number, applied_at_ms: now_ms, manifest_hash, author };
-            entry.generations.push_back((generation, manifest.clone()));
+            entry.generations.push_back((generation, Arc::clone(manifest)));
             while entry.generations.len() as u64 > GENERATIONS_MAX {
                 entry.generations.pop_front();
             }
             entry.snapshot.serial += 1;
-            Ok(StoredManifest { generation: number, manifest: manifest.clone() })
+            Ok(StoredManifest { generation: number, manifest: Arc::clone(manifest) })
         })
     }
 

@@ -15,6 +15,7 @@ mod sqlite;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use flash_model::{
     AppName, EnvironmentName, Generation, Happening, InvalidName, Lease, LeaseRequest, LeaseState,
@@ -39,7 +40,7 @@ pub const EVENTS_READ_MAX: u32 = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredManifest {
     pub generation: u64,
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
 }
 
 /// What a mothership that does not lead looks at again and again. Cheap to read.
@@ -107,7 +108,7 @@ pub trait Store: Debug + Send + Sync {
         &'a self,
         scope: &'a Scope,
         fence: u64,
-        manifest: &'a Manifest,
+        manifest: &'a Arc<Manifest>,
         expected: Option<u64>,
     ) -> Pending<'a, StoredManifest>;
 

@@ -1,5 +1,7 @@
 //! A State Manager somewhere else, as a store. What a call may do twice, and what not, is said at [`StateManager`].
 
+use std::sync::Arc;
+
 use flash_client::{Error as ClientError, StateManager};
 use flash_model::wire::StateRefusal;
 use flash_model::{
@@ -71,13 +73,13 @@ impl Store for RemoteStore {
         &'a self,
         scope: &'a Scope,
         fence: u64,
-        manifest: &'a Manifest,
+        manifest: &'a Arc<Manifest>,
         expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
         Box::pin(async move {
             let put = self.client.put_manifest(scope, fence, manifest, expected);
             let generation = put.await.map_err(Error::remote)?;
-            Ok(StoredManifest { generation, manifest: manifest.clone() })
+            Ok(StoredManifest { generation, manifest: Arc::clone(manifest) })
         })
     }
 
@@ -136,7 +138,9 @@ impl Error {
     }
 }
 
-fn stored(fetched: Result<Option<(u64, Manifest)>, ClientError>) -> Result<Option<StoredManifest>, Error> {
+fn stored(
+    fetched: Result<Option<(u64, Arc<Manifest>)>, ClientError>,
+) -> Result<Option<StoredManifest>, Error> {
     let fetched = fetched.map_err(Error::remote)?;
     Ok(fetched.map(|(generation, manifest)| StoredManifest { generation, manifest }))
 }

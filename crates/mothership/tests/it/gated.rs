@@ -137,7 +137,7 @@ impl Store for GatedStore {
         &'a self,
         scope: &'a Scope,
         fence: u64,
-        manifest: &'a Manifest,
+        manifest: &'a Arc<Manifest>,
         expected: Option<u64>,
     ) -> store::Pending<'a, StoredManifest> {
         let (scope, manifest) = (scope.clone(), manifest.clone());

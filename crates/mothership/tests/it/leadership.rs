@@ -155,7 +155,10 @@ async fn a_leader_that_was_held_up_writes_nothing_after_it_was_followed_and_foll
     store.writes.open();
     first.until("what the other applied", |served| served.generation() == Some(3)).await;
     assert_eq!(world.provider.endpoints(), kept);
-    assert_eq!(world.store.manifest(&scope()).await.unwrap().unwrap().manifest, manifest(&[("a", 2)]));
+    assert_eq!(
+        world.store.manifest(&scope()).await.unwrap().unwrap().manifest,
+        Arc::new(manifest(&[("a", 2)]))
+    );
     assert_eq!(world.creates(), 3, "a, b, and the new version of a");
 
     // And back again.

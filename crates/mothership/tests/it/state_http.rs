@@ -490,7 +490,8 @@ async fn a_lost_answer_does_no_harm() {
     let second_try = remote(1).put(&scope(), fence, record, 0).await;
     assert!(matches!(second_try, Err(Error::Conflict { expected: 0, actual: 1, .. })), "{second_try:?}");
     assert_eq!(with.store.snapshot(&scope()).await.unwrap().serial, 1, "written once");
-    let applied = remote(1).put_manifest(&scope(), fence, &manifest(&[("a", 1)]), None).await.unwrap();
+    let applied =
+        remote(1).put_manifest(&scope(), fence, &Arc::new(manifest(&[("a", 1)])), None).await.unwrap();
     assert_eq!(applied.generation, 1);
     remote(1).remove(&scope(), fence, &name("a"), 1).await.unwrap();
     let happening = Happening::new(HolderId::new("me").unwrap(), EventKind::StepDone, None, "once");

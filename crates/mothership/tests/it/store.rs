@@ -167,7 +167,7 @@ async fn scopes_do_not_see_each_other(with: &Fixture) {
     let other = Scope { environment: EnvironmentName::new("prod").unwrap(), ..scope() };
     let fence = with.acquire("a").await.unwrap().fence;
     with.put(fence, record("a"), 0).await.unwrap();
-    with.store.put_manifest(&scope(), fence, &manifest(&[("a", 1)]), None).await.unwrap();
+    with.store.put_manifest(&scope(), fence, &Arc::new(manifest(&[("a", 1)])), None).await.unwrap();
     with.store.append(&scope(), vec![happening(EventKind::StepDone, "")]).await.unwrap();
     assert_eq!(with.store.snapshot(&other).await.unwrap(), StateSnapshot::default());
     assert_eq!(with.store.manifest(&other).await.unwrap(), None);
@@ -218,15 +218,18 @@ async fn generations_count_changes_only_and_stay_readable(with: &Fixture) {
     let fence = with.acquire("me").await.unwrap().fence;
     let mut numbers = Vec::new();
     for workers in [1, 1, 2, 1] {
-        let stored =
-            with.store.put_manifest(&scope(), fence, &manifest(&[("a", workers)]), None).await.unwrap();
+        let stored = with
+            .store
+            .put_manifest(&scope(), fence, &Arc::new(manifest(&[("a", workers)])), None)
+            .await
+            .unwrap();
         numbers.push(stored.generation);
     }
     assert_eq!(numbers, [1, 1, 2, 3]);
     let stored = with.store.manifest(&scope()).await.unwrap().unwrap();
-    assert_eq!((stored.generation, stored.manifest), (3, manifest(&[("a", 1)])));
+    assert_eq!((stored.generation, stored.manifest), (3, Arc::new(manifest(&[("a", 1)]))));
     let second = with.store.generation(&scope(), 2).await.unwrap().unwrap();
-    assert_eq!((second.generation, second.manifest), (2, manifest(&[("a", 2)])));
+    assert_eq!((second.generation, second.manifest), (2, Arc::new(manifest(&[("a", 2)]))));
     assert_eq!(with.store.generation(&scope(), 9).await.unwrap(), None);
     let history = with.store.generations(&scope()).await.unwrap();
     assert_eq!(history.iter().map(|generation| generation.number).collect::<Vec<_>>(), [3, 2, 1]);
@@ -235,7 +238,7 @@ async fn generations_count_changes_only_and_stay_readable(with: &Fixture) {
     assert!(history.iter().all(|one| one.author == Some(holder("me")) && one.applied_at_ms > 0));
     // What was held up on its way and follows another generation than the last brings nothing back.
     let put = async |workers, expected| {
-        with.store.put_manifest(&scope(), fence, &manifest(&[("a", workers)]), Some(expected)).await
+        with.store.put_manifest(&scope(), fence, &Arc::new(manifest(&[("a", workers)])), Some(expected)).await
     };
     let late = put(2, 1).await;
     assert!(matches!(late, Err(Error::Overtaken { expected: 1, actual: 3 })), "{late:?}");
@@ -247,13 +250,16 @@ async fn old_generations_go_and_the_applied_one_stays(with: &Fixture) {
     let fence = with.acquire("me").await.unwrap().fence;
     let last = u32::try_from(GENERATIONS_MAX).unwrap() + 3;
     for workers in 1..=last {
-        with.store.put_manifest(&scope(), fence, &manifest(&[("a", workers)]), None).await.unwrap();
+        with.store.put_manifest(&scope(), fence, &Arc::new(manifest(&[("a", workers)])), None).await.unwrap();
     }
     let history = with.store.generations(&scope()).await.unwrap();
     assert_eq!((history.len() as u64, history[0].number), (GENERATIONS_MAX, u64::from(last)));
     assert_eq!(with.store.generation(&scope(), 3).await.unwrap(), None);
     assert!(with.store.generation(&scope(), 4).await.unwrap().is_some());
-    assert_eq!(with.store.manifest(&scope()).await.unwrap().unwrap().manifest, manifest(&[("a", last)]));
+    assert_eq!(
+        with.store.manifest(&scope()).await.unwrap().unwrap().manifest,
+        Arc::new(manifest(&[("a", last)]))
+    );
 }
 
 async fn lineage_is_the_first_one(with: &Fixture) {
@@ -274,9 +280,9 @@ async fn the_serial_grows_with_every_write_and_with_nothing_else(with: &Fixture)
     assert_eq!(with.serial().await, 0, "leases and events are not what the serial counts");
     let written = with.put(lease.fence, record("a"), 0).await.unwrap();
     assert_eq!(with.serial().await, 1);
-    with.store.put_manifest(&scope(), lease.fence, &manifest(&[("a", 1)]), None).await.unwrap();
+    with.store.put_manifest(&scope(), lease.fence, &Arc::new(manifest(&[("a", 1)])), None).await.unwrap();
     assert_eq!(with.serial().await, 2);
-    with.store.put_manifest(&scope(), lease.fence, &manifest(&[("a", 1)]), None).await.unwrap();
+    with.store.put_manifest(&scope(), lease.fence, &Arc::new(manifest(&[("a", 1)])), None).await.unwrap();
     assert_eq!(with.serial().await, 2, "nothing was written");
     with.store.remove(&scope(), lease.fence, &name("a"), written.version).await.unwrap();
     assert_eq!(with.serial().await, 3);
@@ -340,7 +346,8 @@ async fn nothing_is_written_under_a_lease_that_has_ended(with: &Fixture) {
     let before = with.store.snapshot(&scope()).await.unwrap();
     let put = with.put(old, written, 1).await.map(drop);
     let removed = with.store.remove(&scope(), old, &name("a"), 1).await;
-    let applied = with.store.put_manifest(&scope(), old, &manifest(&[("a", 1)]), None).await.map(drop);
+    let applied =
+        with.store.put_manifest(&scope(), old, &Arc::new(manifest(&[("a", 1)])), None).await.map(drop);
     for refused in [put, removed, applied] {
         let Err(error @ Error::Fenced { fence: 1, .. }) = refused else { panic!("{refused:?}") };
         assert!(error.is_fenced() && error.to_string().contains("b holds fence 2"), "{error}");
@@ -426,7 +433,7 @@ async fn a_scope_without_records_is_forgotten_but_not_its_last_fence(with: &Fixt
     let fence = with.acquire("a").await.unwrap().fence;
     let written = with.put(fence, record("a"), 0).await.unwrap();
     store.lineage(&scope(), MothershipId::new("ms-1").unwrap()).await.unwrap();
-    store.put_manifest(&scope(), fence, &manifest(&[("a", 1)]), None).await.unwrap();
+    store.put_manifest(&scope(), fence, &Arc::new(manifest(&[("a", 1)])), None).await.unwrap();
     store.append(&scope(), vec![happening(EventKind::StepDone, "")]).await.unwrap();
     let refused = store.remove_scope(&scope(), fence).await;
     assert!(matches!(refused, Err(Error::NotEmpty { records: 1, .. })), "{refused:?}");
@@ -505,11 +512,11 @@ async fn a_state_file_of_the_first_release_goes_on_where_it_was() {
     assert_eq!((snapshot.serial, snapshot.lineage), (17, Some(MothershipId::new("ms-1").unwrap())));
     assert_eq!(snapshot.records[&name("a")], kept);
     let stored = with.store.manifest(&scope()).await.unwrap().unwrap();
-    assert_eq!((stored.generation, &stored.manifest), (5, &applied));
+    assert_eq!((stored.generation, &stored.manifest), (5, &Arc::new(applied.clone())));
     let history = with.store.generations(&scope()).await.unwrap();
     assert_eq!((history.len(), history[0].applied_at_ms, &history[0].author), (1, 0, &None));
     let fence = with.acquire("a").await.unwrap().fence;
-    assert_eq!(with.store.put_manifest(&scope(), fence, &applied, None).await.unwrap().generation, 5);
+    assert_eq!(with.store.put_manifest(&scope(), fence, &stored.manifest, None).await.unwrap().generation, 5);
     assert_eq!(with.put(fence, kept, 4).await.unwrap().version, 18, "the new serial");
 }
 

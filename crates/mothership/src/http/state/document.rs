@@ -1,6 +1,7 @@
 //! The whole state of an app+environment as one document, and its applied manifest.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State as Extract;
@@ -57,6 +58,7 @@ pub(super) async fn put(
     let condition = Condition::of(&headers)?;
     let expected = number(&headers, GENERATION_HEADER)?;
     let manifest = Manifest::from_json(&body.to_string()).map_err(|error| unfit(&chain(&error)))?;
+    let manifest = Arc::new(manifest);
     let place = api.scope_to_write(&id).await?;
     let looks = condition != Condition::None;
     let applied = api.write(place, &headers, looks, move |store, scope, fence| async move {
@@ -99,7 +101,8 @@ pub(super) async fn delete(
 
 fn document(scope: Scope, applied: Option<StoredManifest>, snapshot: StateSnapshot) -> StateDocument {
     let generation = applied.as_ref().map_or(0, |applied| applied.generation);
-    let manifest = applied.map_or_else(|| Manifest::empty(scope.app.as_str()), |applied| applied.manifest);
+    let manifest = applied.map(|applied| applied.manifest);
+    let manifest = manifest.map_or_else(|| Manifest::empty(scope.app.as_str()), Arc::unwrap_or_clone);
     let resources: BTreeMap<_, _> =
         snapshot.records.into_iter().map(|(name, record)| (name, resource(record))).collect();
     StateDocument {

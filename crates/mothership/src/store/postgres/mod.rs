@@ -10,6 +10,8 @@
 mod migrate;
 mod pool;
 
+use std::sync::Arc;
+
 use flash_model::{
     EVENTS_MAX, GENERATIONS_MAX, Generation, Happening, HolderId, Lease, LeaseRequest, LeaseState,
     LoggedEvent, Manifest, MothershipId, ResourceName, ResourceRecord, Scope, StateSnapshot, lease,
@@ -245,7 +247,7 @@ impl Store for PostgresStore {
         &'a self,
         scope: &'a Scope,
         fence: u64,
-        manifest: &'a Manifest,
+        manifest: &'a Arc<Manifest>,
         expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
         Box::pin(self.pool.call(async move {
@@ -260,7 +262,7 @@ impl Store for PostgresStore {
                 Some(row) if row.try_get::<_, String>(1)? == hash => {
                     let generation = natural(row.try_get(0)?);
                     writing.commit().await?;
-                    return Ok(StoredManifest { generation, manifest: manifest.clone() });
+                    return Ok(StoredManifest { generation, manifest: Arc::clone(manifest) });
                 }
                 Some(row) => row.try_get(0)?,
                 None => 0_i64,
@@ -270,7 +272,7 @@ impl Store for PostgresStore {
             let add = "INSERT INTO flash_generations
                 (app, environment, number, applied_at_ms, manifest_hash, author, manifest)
                 VALUES ($1, $2, $3, $4, $5, $6, $7)";
-            let (now_ms, text) = (integer(writing.now_ms), serde_json::to_string(manifest)?);
+            let (now_ms, text) = (integer(writing.now_ms), serde_json::to_string(&**manifest)?);
             let author = author.as_str();
             writing.lent.execute(add, &[&app, &environment, &number, &now_ms, &hash, &author, &text]).await?;
             let prune = "DELETE FROM flash_generations WHERE app = $1 AND environment = $2 AND number <= $3";
@@ -278,7 +280,7 @@ impl Store for PostgresStore {
             writing.lent.execute(prune, &[&app, &environment, &oldest]).await?;
             writing.touch().await?;
             writing.commit().await?;
-            Ok(StoredManifest { generation: natural(number), manifest: manifest.clone() })
+            Ok(StoredManifest { generation: natural(number), manifest: Arc::clone(manifest) })
         }))
     }
 

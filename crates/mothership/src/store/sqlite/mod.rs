@@ -160,10 +160,10 @@ impl Store for SqliteStore {
         &'a self,
         scope: &'a Scope,
         fence: u64,
-        manifest: &'a Manifest,
+        manifest: &'a Arc<Manifest>,
         expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
-        let manifest = manifest.clone();
+        let manifest = Arc::clone(manifest);
         self.write(scope, move |scoped| scoped.put_manifest(fence, manifest, expected))
     }
 

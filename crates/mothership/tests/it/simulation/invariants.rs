@@ -302,7 +302,7 @@ impl Realm {
         if let Some(name) = self.state.records.keys().find(|name| !is_wanted(name)) {
             return Some(format!("{name} has a record and is not wanted"));
         }
-        if self.wanted.as_ref() != Some(wanted) {
+        if self.wanted.as_deref() != Some(wanted) {
             return Some("the stored manifest is not the wanted one".into());
         }
         None

@@ -83,7 +83,7 @@ pub(super) struct Realm {
     pub(super) mutation: Option<Mutation>,
     /// The state as it is stored, and the manifest that was applied last.
     pub(super) state: StateSnapshot,
-    pub(super) wanted: Option<Manifest>,
+    pub(super) wanted: Option<Arc<Manifest>>,
     /// Every key under which an intent was ever stored, and since when each resource has the intent that it has.
     pub(super) intended: BTreeSet<IdempotencyKey>,
     pub(super) intent_since: BTreeMap<ResourceName, (Intent, u64)>,

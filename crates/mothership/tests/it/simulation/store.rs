@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use flash_model::*;
@@ -111,7 +112,7 @@ impl Store for SimulatedStore {
         &'a self,
         scope: &'a Scope,
         fence: u64,
-        manifest: &'a Manifest,
+        manifest: &'a Arc<Manifest>,
         expected: Option<u64>,
     ) -> Pending<'a, StoredManifest> {
         let (scope, manifest) = (scope.clone(), manifest.clone());
@@ -226,7 +227,7 @@ impl Realm {
         &mut self,
         scope: &Scope,
         fence: u64,
-        manifest: &Manifest,
+        manifest: &Arc<Manifest>,
         expected: Option<u64>,
     ) -> Result<StoredManifest, Error> {
         self.check_secrecy("a manifest", &serde_json::to_string(manifest).unwrap());

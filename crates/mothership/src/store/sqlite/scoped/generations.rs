@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use flash_model::{GENERATIONS_MAX, Generation, HolderId, Manifest};
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -8,7 +10,7 @@ impl Scoped<'_> {
     pub(in crate::store::sqlite) fn put_manifest(
         &self,
         fence: u64,
-        manifest: Manifest,
+        manifest: Arc<Manifest>,
         expected: Option<u64>,
     ) -> Result<StoredManifest, Error> {
         let author = self.admit(fence)?;
@@ -39,7 +41,7 @@ impl Scoped<'_> {
                 integer(self.now_ms),
                 hash,
                 author.as_str(),
-                serde_json::to_string(&manifest)?
+                serde_json::to_string(&*manifest)?
             ],
         )?;
         self.connection.execute(
