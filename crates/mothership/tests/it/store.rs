@@ -472,7 +472,7 @@ async fn sqlite_survives_being_reopened_and_refuses_a_newer_schema() {
     assert_eq!(again.snapshot(&scope()).await.unwrap().records[&name("a")], written);
     assert_eq!(again.pulse(&scope()).await.unwrap().lease, Some(lease));
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(SqliteStore::open(&path), Err(Error::Schema { found: 99, known: 3 })));
+    assert!(matches!(SqliteStore::open(&path), Err(Error::Schema { found: 99, known: 4 })));
 }
 
 #[tokio::test]

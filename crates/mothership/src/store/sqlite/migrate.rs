@@ -3,12 +3,13 @@
 use flash_model::{canonical_json, sha256_hex};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::packed::pack_text;
 use crate::store::{Error, integer};
 
 type Step = fn(&Transaction<'_>) -> Result<(), Error>;
 
 /// Step N brings a file from schema N to N + 1 (`PRAGMA user_version`). Never changed once released.
-const STEPS: [Step; 3] = [first, leases_and_histories, removed_scopes];
+const STEPS: [Step; 4] = [first, leases_and_histories, removed_scopes, packed_manifests];
 
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     let known = integer(STEPS.len() as u64);
@@ -77,6 +78,23 @@ fn removed_scopes(transaction: &Transaction<'_>) -> Result<(), Error> {
     transaction.execute_batch(
         "CREATE TABLE removed (
              only_row INTEGER PRIMARY KEY CHECK (only_row = 1), fence INTEGER NOT NULL) STRICT;",
+    )?;
+    Ok(())
+}
+
+fn packed_manifests(transaction: &Transaction<'_>) -> Result<(), Error> {
+    transaction.execute_batch("ALTER TABLE generations ADD COLUMN packed BLOB NOT NULL DEFAULT x''")?;
+    let rows = transaction
+        .prepare("SELECT rowid, manifest FROM generations")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<(i64, String)>, _>>()?;
+    for (row, text) in rows {
+        let packed = pack_text(&text)?;
+        transaction.execute("UPDATE generations SET packed = ?2 WHERE rowid = ?1", params![row, packed])?;
+    }
+    transaction.execute_batch(
+        "ALTER TABLE generations DROP COLUMN manifest;
+         ALTER TABLE generations RENAME COLUMN packed TO manifest;",
     )?;
     Ok(())
 }

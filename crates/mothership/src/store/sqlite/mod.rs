@@ -9,6 +9,7 @@
 mod backup;
 mod database;
 mod migrate;
+mod packed;
 mod restore;
 mod scoped;
 mod thread;

@@ -4,6 +4,7 @@ use flash_model::{GENERATIONS_MAX, Generation, HolderId, Manifest};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::Scoped;
+use crate::store::sqlite::packed::{pack, unpack};
 use crate::store::{Error, StoredManifest, check_generation, integer, manifest_hash, natural};
 
 impl Scoped<'_> {
@@ -41,7 +42,7 @@ impl Scoped<'_> {
                 integer(self.now_ms),
                 hash,
                 author.as_str(),
-                serde_json::to_string(&*manifest)?
+                pack(&manifest)?
             ],
         )?;
         self.connection.execute(
@@ -57,7 +58,7 @@ impl Scoped<'_> {
         &self,
         number: Option<u64>,
     ) -> Result<Option<StoredManifest>, Error> {
-        let row: Option<(i64, String)> = self
+        let row: Option<(i64, Vec<u8>)> = self
             .connection
             .prepare_cached(
                 "SELECT number, manifest FROM generations
@@ -69,7 +70,8 @@ impl Scoped<'_> {
             })
             .optional()?;
         row.map(|(generation, manifest)| {
-            Ok(StoredManifest { generation: natural(generation), manifest: serde_json::from_str(&manifest)? })
+            let manifest = Arc::new(unpack(&manifest)?);
+            Ok(StoredManifest { generation: natural(generation), manifest })
         })
         .transpose()
     }
