@@ -5,7 +5,7 @@ pub(crate) mod mothership;
 mod reader;
 mod simulated;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -21,6 +21,9 @@ pub(crate) const CHILDREN: usize = crash::CHILDREN;
 /// As many as one after the other takes a second and a half for.
 const SEQUENTIAL: usize = 15;
 const READERS: usize = 16;
+const IDLE_TIME: Duration = Duration::from_secs(1);
+/// Changes in a round of which waiting readers are told.
+const PUSHES: usize = 10;
 
 #[derive(Debug)]
 pub(crate) struct Reconcile {
@@ -29,9 +32,13 @@ pub(crate) struct Reconcile {
     /// The same calls one after the other, for as many children.
     pub(crate) sequential_seconds: f64,
     pub(crate) ping_p99_ms: f64,
+    /// Of the same mothership before it has anything to do.
+    pub(crate) idle_ping_p99_ms: f64,
     pub(crate) unchanged_ms: f64,
     /// Beside the one listing.
     pub(crate) unchanged_calls: u64,
+    /// From the wish for one more resource to the answer of a reader that waits.
+    pub(crate) push_p99_ms: f64,
     pub(crate) reads: Vec<(Answer, f64)>,
     pub(crate) rss_mb: Option<f64>,
     pub(crate) crash_seconds: f64,
@@ -39,11 +46,15 @@ pub(crate) struct Reconcile {
 
 pub(crate) async fn measure(args: &Args) -> Result<Reconcile> {
     let (mut provision, mut pings, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut idle_pings, mut pushes) = (Vec::new(), Vec::new());
     let mut reads: Vec<(Answer, Vec<f64>)> = Answer::ALL.iter().map(|answer| (*answer, Vec::new())).collect();
     for round in 1..=args.rounds {
         eprintln!("reconcile, round {round} of {}: {PROVISIONED} resources", args.rounds);
         let mut simulated = Simulated::start(args, LATENCY)?;
         simulated.wait_until_up().await?;
+        let pinging = reader::pings(simulated.address);
+        tokio::time::sleep(IDLE_TIME).await;
+        idle_pings.extend(pinging.stop().await?);
         let pinging = reader::pings(simulated.address);
         let answer = simulated.ask(&format!("want {PROVISIONED}")).await?;
         pings.extend(pinging.stop().await?);
@@ -52,8 +63,16 @@ pub(crate) async fn measure(args: &Args) -> Result<Reconcile> {
         for (answer, rates) in &mut reads {
             rates.push(reader::rate(simulated.address, *answer, READERS, args.round_time).await?);
         }
+        for change in 1..=PUSHES {
+            let waiting = reader::waiting(simulated.address, READERS).await?;
+            let begun = Instant::now();
+            simulated.ask(&format!("want {}", PROVISIONED + change)).await?;
+            pushes.extend(waiting.told_since(begun).await?);
+        }
     }
     pings.sort_by(f64::total_cmp);
+    idle_pings.sort_by(f64::total_cmp);
+    pushes.sort_by(f64::total_cmp);
     eprintln!("reconcile: {UNCHANGED} resources");
     let mut simulated = Simulated::start(args, Duration::ZERO)?;
     simulated.wait_until_up().await?;
@@ -73,8 +92,10 @@ pub(crate) async fn measure(args: &Args) -> Result<Reconcile> {
         calls_per_child: median(&calls),
         sequential_seconds,
         ping_p99_ms: percentile(&pings, 99),
+        idle_ping_p99_ms: percentile(&idle_pings, 99),
         unchanged_ms: median(&unchanged),
         unchanged_calls,
+        push_p99_ms: percentile(&pushes, 99),
         reads: reads.into_iter().map(|(answer, rates)| (answer, median(&rates))).collect(),
         rss_mb,
         crash_seconds,

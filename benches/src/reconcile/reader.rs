@@ -15,6 +15,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 const PING_PAUSE: Duration = Duration::from_millis(1);
 const CALL_MAX: Duration = Duration::from_secs(10);
+/// By then a request that was sent has arrived.
+const ASKED_AFTER: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -98,6 +100,39 @@ pub(super) async fn rate(address: SocketAddr, answer: Answer, readers: usize, ti
         count += counted??;
     }
     Ok(count as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// Readers that wait for something newer than what is served now; milliseconds from `begun` to each one's answer.
+pub(super) struct Waiting(JoinSet<Result<Instant>>);
+
+/// All of them have asked when this comes back.
+pub(super) async fn waiting(address: SocketAddr, readers: usize) -> Result<Waiting> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..readers {
+        let mut sender = connect(address).await?;
+        let (_, etag, _) = get(&mut sender, address, "/manifest", &[]).await?;
+        let etag = etag.context("/manifest has no ETag")?;
+        tasks.spawn(async move {
+            let headers = [(header::IF_NONE_MATCH, etag), (header::ACCEPT_ENCODING, "gzip".to_owned())];
+            let path = format!("/manifest?wait={}", CALL_MAX.as_secs());
+            match get(&mut sender, address, &path, &headers).await? {
+                (StatusCode::OK, _, _) => Ok(Instant::now()),
+                (status, _, _) => bail!("a waiting reader was answered {status}"),
+            }
+        });
+    }
+    tokio::time::sleep(ASKED_AFTER).await;
+    Ok(Waiting(tasks))
+}
+
+impl Waiting {
+    pub(super) async fn told_since(mut self, begun: Instant) -> Result<Vec<f64>> {
+        let mut took_ms = Vec::new();
+        while let Some(told) = self.0.join_next().await {
+            took_ms.push(told??.saturating_duration_since(begun).as_secs_f64() * 1e3);
+        }
+        Ok(took_ms)
+    }
 }
 
 async fn connect(address: SocketAddr) -> Result<SendRequest<Empty<Bytes>>> {
