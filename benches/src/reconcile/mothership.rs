@@ -32,7 +32,8 @@ pub(crate) fn serve(port: u16, latency: Duration, state: &Path) -> Result<()> {
     let mothership = runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let token = Secret::new(TOKEN);
-        let front = Front::open(FrontSettings { project_name: "bench".into(), listener, token })?;
+        let front =
+            Front::open(FrontSettings { project_name: "bench".into(), listener, token, needs_token: false })?;
         let scope = Scope { app: AppName::new("bench")?, environment: EnvironmentName::new("dev")? };
         let store = Arc::new(SqliteStore::open(state)?);
         let lease = LeaseSettings::new("benchmark")?;

@@ -2,7 +2,7 @@
 
 mod reconcile;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -60,12 +60,8 @@ pub(crate) struct RunArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
-    /// Address to listen on
-    #[arg(long, env = "FLASH_HOST", default_value = "127.0.0.1", value_parser = host)]
-    pub(crate) host: IpAddr,
-    /// Port to listen on; 0 takes a free one
-    #[arg(long, short, env = "FLASH_PORT", default_value_t = 8888)]
-    pub(crate) port: u16,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
     /// Python interpreter for the workers
     #[arg(long, env = "FLASH_PYTHON")]
     pub(crate) python: Option<PathBuf>,
@@ -82,6 +78,31 @@ pub(crate) struct RunArgs {
     /// Endpoints are always provisioned; accepted for those who are used to typing it
     #[arg(long, hide = true)]
     pub(crate) auto_provision: bool,
+}
+
+/// Where a mothership answers, and whom.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ListenArgs {
+    /// Address to listen on
+    #[arg(long, env = "FLASH_HOST", default_value = "127.0.0.1", value_parser = host)]
+    pub(crate) host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, short, env = "FLASH_PORT", default_value_t = 8888)]
+    pub(crate) port: u16,
+    /// Answer only who sends the project's token, also on this machine; other addresses than loopback always do
+    #[arg(long)]
+    pub(crate) require_token: bool,
+}
+
+impl ListenArgs {
+    /// For this machine alone, and whoever is on it.
+    pub(crate) fn local(port: u16) -> Self {
+        Self { host: Ipv4Addr::LOCALHOST.into(), port, require_token: false }
+    }
+
+    pub(crate) fn needs_token(&self) -> bool {
+        self.require_token || !self.host.is_loopback()
+    }
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -309,7 +330,7 @@ fn scope(text: &str) -> Result<Scope, String> {
 
 fn host(text: &str) -> Result<IpAddr, String> {
     match text {
-        "localhost" => Ok(std::net::Ipv4Addr::LOCALHOST.into()),
+        "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
         _ => text.parse().map_err(|_| "use an IP address (127.0.0.1, 0.0.0.0, ::1) or localhost".to_owned()),
     }
 }

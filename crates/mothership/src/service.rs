@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::discovery::Discovery;
+use crate::http::Access;
 use crate::leadership::{Leadership, Role};
 use crate::reconcile::{ApplyRefusal, Desired, Environment, Event, Exactly, Wish, Wishes};
 use crate::served::Served;
@@ -67,6 +68,7 @@ pub struct Mothership {
 #[derive(Clone)]
 pub struct Handle {
     wishes: Arc<watch::Sender<Option<Wish>>>,
+    again: Arc<watch::Sender<u64>>,
     discovery: Discovery,
     events: broadcast::Sender<Event>,
     role: watch::Receiver<Role>,
@@ -88,6 +90,11 @@ impl Handle {
     /// Makes this the desired state; reconciliation starts at once.
     pub fn set_desired(&self, desired: Desired) {
         self.wishes.send_replace(Some(Wish { desired: Arc::new(desired), exactly: None }));
+    }
+
+    /// Looks at the world now rather than when the period is over, and tries again what waits after a failure.
+    pub fn look_again(&self) {
+        self.again.send_modify(|asked| *asked += 1);
     }
 
     /// Makes this the desired state if exactly `plan` would be done for it now; else nothing changes. Gives back the
@@ -154,14 +161,15 @@ impl Handle {
 impl Front {
     /// The port answers when this returns. Must be called inside a tokio runtime.
     pub fn open(settings: FrontSettings) -> std::io::Result<Self> {
-        let FrontSettings { project_name, listener, token } = settings;
+        let FrontSettings { project_name, listener, token, needs_token } = settings;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let discovery = Discovery::new(&project_name);
         let (stop, stopped) = watch::channel(Ending::None);
         let is_loopback = address.ip().is_loopback();
-        let http = http::State::new(discovery.clone(), token.clone(), is_loopback, stopped.clone());
+        let access = Access { is_loopback, needs_token: needs_token || !is_loopback };
+        let http = http::State::new(discovery.clone(), token.clone(), access, stopped.clone());
         let mut ending = stopped;
         let stopped = async move { drop(ending.wait_for(|ending| *ending != Ending::None).await) };
         let server = tokio::spawn(http::serve(listener, http::router(http.clone()), stopped));
@@ -205,10 +213,12 @@ impl Parts {
         let Self { discovery, token, url, stop } = self;
         let mothership_id = settings.store.lineage(&settings.scope, candidate()?).await?;
         let (wishes, wished) = watch::channel(None);
+        let (again, asked_again) = watch::channel(0);
         let (events, _) = broadcast::channel(EVENTS_BUFFERED_MAX);
         let (role, watched_role) = watch::channel(Role::Starting);
         let handle = Handle {
             wishes: Arc::new(wishes),
+            again: Arc::new(again),
             discovery: discovery.clone(),
             events: events.clone(),
             role: watched_role,
@@ -227,6 +237,7 @@ impl Parts {
             discovery,
             events,
             wishes: Wishes::new(wished),
+            again: asked_again,
             role,
             stop: stop.subscribe(),
         };

@@ -25,6 +25,8 @@ pub struct FrontSettings {
     pub listener: TcpListener,
     /// Token of the app+environment. Needed by callers when the listener is not on loopback, and for pickles always.
     pub token: Secret,
+    /// Whether callers need it on loopback too, for everything but `/ping`.
+    pub needs_token: bool,
 }
 
 /// Values of the environment variables that a manifest's resources name, for a manifest that was not scanned here: what

@@ -1,12 +1,11 @@
 //! Of the commands that plan, apply and watch over endpoints.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use flash_mothership::Drift;
 
-use super::{StateUrlArgs, host};
+use super::{ListenArgs, StateUrlArgs};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PlanArgs {
@@ -93,12 +92,8 @@ pub(crate) struct MothershipArgs {
     pub(crate) path: PathBuf,
     #[command(flatten)]
     pub(crate) state: StateUrlArgs,
-    /// Address to listen on
-    #[arg(long, env = "FLASH_HOST", default_value = "127.0.0.1", value_parser = host)]
-    pub(crate) host: IpAddr,
-    /// Port to listen on; 0 takes a free one
-    #[arg(long, short, env = "FLASH_PORT", default_value_t = 8888)]
-    pub(crate) port: u16,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
     /// Python interpreter for the workers
     #[arg(long, env = "FLASH_PYTHON")]
     pub(crate) python: Option<PathBuf>,

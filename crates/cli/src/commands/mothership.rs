@@ -28,7 +28,7 @@ async fn serve(args: &MothershipArgs, boot: &Boot) -> Result<(), Failure> {
     let started = Instant::now();
     let token = boot.run_dir.token()?;
     let mut interrupts = Interrupts::new()?;
-    let front = boot.front(args.host, args.port, &token).await?;
+    let front = boot.front(&args.listen, &token).await?;
     let cancel = Cancel::default();
     let preparing = async {
         let (scan, _) = boot.scan().await?;

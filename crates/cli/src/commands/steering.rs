@@ -1,7 +1,6 @@
 //! A change that is carried out to its end: by the mothership that runs, or by this process for as long as it takes.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::boot::{self, Boot};
 use super::interrupts::Interrupts;
 use super::refused;
+use crate::args::ListenArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
 use crate::view;
@@ -91,7 +91,7 @@ async fn alone(boot: &Boot, scan: &Scan, change: &Change) -> Result<Outcome, Fai
     let _lock = boot.run_dir.lock()?;
     let token = boot.run_dir.token()?;
     let mut interrupts = Interrupts::new()?;
-    let front = boot.front(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, &token).await?;
+    let front = boot.front(&ListenArgs::local(0), &token).await?;
     let cancel = Cancel::default();
     let preparing = boot.provider(scan, cancel.clone());
     let provider = tokio::select! {

@@ -210,6 +210,10 @@ impl Running {
         endpoint_pids(&self.root.join(".flash/run/endpoints"))
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn interrupt(&mut self) -> ExitStatus {
         signal(self.child.id(), Signal::INT);
         self.eventually("ended", |running| running.child.try_wait().unwrap())

@@ -1,5 +1,8 @@
 //! `kill -9` of a worker, of an endpoint, of the mothership.
 
+use std::fs;
+
+use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -167,4 +170,50 @@ async fn code_that_cannot_be_loaded_is_a_status_with_the_traceback_and_not_a_han
     assert_eq!(called.status.code(), Some(1));
     let shown = String::from_utf8_lossy(&called.stderr).into_owned();
     assert!(shown.contains("FL312") && shown.contains("a_module_that_is_not_there"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_signal_has_the_mothership_look_at_the_world_before_its_period_is_over() {
+    let project = Project::of(&[("service.py", PROJECT)]);
+    let mut running = Running::start_with(&project, &["--period", "3600"], &[]);
+    let manifest = running.until_ready().await;
+    let id = manifest["resources"]["api"]["endpoint_id"].as_str().unwrap();
+    let file = project.root().join(".flash/run/endpoints").join(id).join("manifest.json");
+    let idle_timeout = |change: Option<u64>| {
+        let mut document: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+        let value = &mut document["resources"]["api"]["spec"]["idleTimeout"];
+        let found = value.as_u64();
+        if let Some(change) = change {
+            *value = json!(change);
+            fs::write(&file, document.to_string()).unwrap();
+        }
+        found
+    };
+    let wanted = idle_timeout(Some(4321));
+    assert_eq!(idle_timeout(None), Some(4321));
+    signal(running.pid(), Signal::USR1);
+    running.eventually("what somebody else changed is brought back", |_| {
+        (idle_timeout(None) == wanted).then_some(())
+    });
+    assert!(running.interrupt().success());
+}
+
+#[tokio::test]
+async fn where_the_token_is_required_commands_and_children_have_it_and_others_are_refused() {
+    let project = Project::of(&[("service.py", PROJECT)]);
+    let mut running = Running::start_with(&project, &["--require-token"], &[]);
+    assert_eq!(running.get("/manifest").await.status, 401);
+    assert_eq!(running.get("/ping").await.status, 200);
+    let token = running.token();
+    running.eventually("ready", |_| {
+        let (status, shown, _) = project.shown(&["status", "--json"]);
+        (status == 0 && shown.matches("\"ready\"").count() == 2).then_some(())
+    });
+    let through = running.request(Method::GET, "/lb/api/through", None, Some(&token)).await;
+    assert_eq!(through.status, 200, "a child finds another: {}", running.stderr());
+    assert_eq!(running.get("/lb/api/pid").await.status, 401);
+    assert!(running.stderr().contains("Authorization: Bearer"), "{}", running.stderr());
+    assert!(!running.stderr().contains(&token), "said, not shown");
+    assert_eq!(project.shown(&["call", "back_pid"]).0, 0);
+    assert!(running.interrupt().success());
 }

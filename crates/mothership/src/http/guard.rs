@@ -19,11 +19,11 @@ pub(super) async fn admit(Extract(state): Extract<State>, request: Request, next
 }
 
 fn check(state: &State, request: &Request) -> Result<(), Refusal> {
-    check_provenance(state.is_loopback, request)?;
+    check_provenance(state.access.is_loopback, request)?;
     let header = |name: HeaderName| request.headers().get(name).map(HeaderValue::as_bytes);
     let is_open = request.uri().path() == "/ping";
     let is_pickle = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PICKLE_CONTENT_TYPE.as_bytes()));
-    if (is_pickle || !state.is_loopback) && !is_open && !state.token.authorizes(header(AUTHORIZATION)) {
+    if (is_pickle || state.access.needs_token) && !is_open && !state.token.authorizes(header(AUTHORIZATION)) {
         return Err(token_needed().into());
     }
     Ok(())

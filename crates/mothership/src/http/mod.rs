@@ -30,6 +30,15 @@ use self::state::StateApi;
 use crate::discovery::Discovery;
 use crate::service::{Ending, Handle};
 
+/// Who is asked for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Access {
+    /// Pages of other sites are kept out.
+    pub(crate) is_loopback: bool,
+    /// Everything but `/ping` needs the token.
+    pub(crate) needs_token: bool,
+}
+
 /// Shared by all handlers.
 #[derive(Debug, Clone)]
 pub(crate) struct State(Arc<Inner>);
@@ -38,7 +47,7 @@ pub(crate) struct State(Arc<Inner>);
 pub(crate) struct Inner {
     discovery: Discovery,
     token: Secret,
-    is_loopback: bool,
+    access: Access,
     forwarder: Forwarder<axum::body::Body>,
     state_api: StateApi,
     /// None until the project is known.
@@ -52,14 +61,14 @@ impl State {
     pub(crate) fn new(
         discovery: Discovery,
         token: Secret,
-        is_loopback: bool,
+        access: Access,
         stopped: watch::Receiver<Ending>,
     ) -> Self {
         let (forwarder, state_api) = (Forwarder::new(), StateApi::new(token.clone()));
         Self(Arc::new(Inner {
             discovery,
             token,
-            is_loopback,
+            access,
             forwarder,
             state_api,
             handle: OnceLock::new(),

@@ -39,7 +39,7 @@ pub(super) async fn pass_on(
         return Err(Problem::new(Code::NoRoute, 404, format!("{path} is not a path")).into());
     };
     // An endpoint on loopback refuses pages of other sites; whoever came in here from elsewhere holds the token.
-    if !state.is_loopback {
+    if !state.access.is_loopback {
         request.headers_mut().remove(ORIGIN);
         request.headers_mut().remove("sec-fetch-site");
     }

@@ -60,6 +60,7 @@ pub(crate) struct Leadership {
     pub(crate) discovery: Discovery,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) wishes: Wishes,
+    pub(crate) again: watch::Receiver<u64>,
     pub(crate) role: watch::Sender<Role>,
     pub(crate) stop: watch::Receiver<Ending>,
 }
@@ -215,6 +216,7 @@ impl Leadership {
             },
             mandate: mandate.clone(),
             mothership_url: self.mothership_url.clone(),
+            again: self.again.clone(),
             token: self.token.clone(),
             settings: self.settings.clone(),
             stop: self.stop.clone(),

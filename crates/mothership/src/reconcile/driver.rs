@@ -35,6 +35,8 @@ pub(crate) struct Driver {
     pub(crate) mandate: Mandate,
     pub(crate) mothership_url: String,
     pub(crate) token: Secret,
+    /// Changes when somebody asks for a look at the world.
+    pub(crate) again: watch::Receiver<u64>,
     pub(crate) stop: watch::Receiver<Ending>,
 }
 
@@ -89,6 +91,8 @@ impl Driver {
         });
         let (mut changes, mut alarm) = (self.settings.provider.changes(), monitor.alarm());
         let mut heard = wishes.subscribe();
+        let mut again = self.again.clone();
+        again.mark_unchanged();
         let mut term = Term {
             wishes,
             current: None,
@@ -136,6 +140,11 @@ impl Driver {
                 changed = heard.changed() => {
                     if changed.is_err() { break }
                     term.is_heard = false;
+                    term.backoff.clear();
+                    rounds.clear();
+                    next = Instant::now();
+                }
+                _ = again.changed() => {
                     term.backoff.clear();
                     rounds.clear();
                     next = Instant::now();
@@ -228,7 +237,8 @@ impl Driver {
         let mut exactly = None;
         match fresh {
             Some(wish) if wish.exactly.is_some() => {
-                exactly = wish.exactly.map(|exactly| (Arc::clone(&wish.desired), exactly));
+                let exact = wish.exactly.filter(Exactly::is_open);
+                exactly = exact.map(|exactly| (Arc::clone(&wish.desired), exactly));
             }
             Some(wish) => {
                 self.publish(term, &wish.desired).await?;

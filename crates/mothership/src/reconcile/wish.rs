@@ -45,6 +45,12 @@ impl Exactly {
         Self { plan: Arc::new(plan), answer: Arc::new(Mutex::new(Some(answer))) }
     }
 
+    /// False once it is answered, or nobody waits any more: then it must not be applied behind their backs.
+    pub(super) fn is_open(&self) -> bool {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.as_ref().is_some_and(|sender| !sender.is_closed())
+    }
+
     /// Only the first answer counts; nobody waiting for it is no error.
     pub(super) fn answer(&self, answer: Result<u64, ApplyRefusal>) {
         if let Some(sender) = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {

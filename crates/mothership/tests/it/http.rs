@@ -5,7 +5,7 @@ use std::time::Duration;
 use flash_client::{Fetched, Mothership};
 use serde_json::Value;
 
-use crate::support::{Rig, TOKEN, front};
+use crate::support::{Rig, TOKEN, front, front_for};
 
 async fn get(url: String, headers: &[(&str, &str)]) -> (u16, Value) {
     let mut request = reqwest::Client::new().get(url);
@@ -49,6 +49,30 @@ async fn the_manifest_is_conditional_and_can_be_waited_for() {
     let Fetched::Document { manifest, etag: newer } = fetched.unwrap() else { panic!("no document") };
     assert!(manifest.resources.contains_key("b"));
     assert_ne!(newer, etag);
+}
+
+#[tokio::test]
+async fn where_tokens_are_on_nothing_but_a_ping_is_answered_without_one() {
+    let front = front_for(true);
+    let right = format!("Bearer {TOKEN}");
+    for path in
+        ["/manifest", "/manifest?wait=1", "/api/v1/resources", "/api/v1/events", "/lb/a/x", "/nothing"]
+    {
+        let url = format!("{}{path}", front.url());
+        for wrong in [&[][..], &[("authorization", "Bearer wr0ng")], &[("authorization", "Basic Og==")]] {
+            let (status, body) = get(url.clone(), wrong).await;
+            assert_eq!((status, body["code"].as_str()), (401, Some("FL308")), "{path} {wrong:?}");
+        }
+    }
+    assert_eq!(get(format!("{}/ping", front.url()), &[]).await.0, 200);
+    let manifest = reqwest::Client::new().get(format!("{}/manifest", front.url()));
+    let served = manifest.try_clone().unwrap().header("authorization", &right).send().await.unwrap();
+    assert_eq!(served.status(), 200);
+    let etag = served.headers()["etag"].clone();
+    let known = manifest.try_clone().unwrap().header("if-none-match", etag.clone());
+    assert_eq!(known.try_clone().unwrap().send().await.unwrap().status(), 401, "a known version is no pass");
+    let unchanged = known.header("authorization", &right).send().await.unwrap();
+    assert_eq!((unchanged.status().as_u16(), &unchanged.headers()["etag"]), (304, &etag));
 }
 
 #[tokio::test]

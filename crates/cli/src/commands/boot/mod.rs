@@ -6,7 +6,6 @@ mod port_holder;
 mod prepare;
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,8 +17,9 @@ use flash_mothership::{
 use flash_providers::LocalProvider;
 use flash_providers::local::python::Cancel;
 use flash_scan::Scan;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::StateUrlArgs;
+use crate::args::{ListenArgs, StateUrlArgs};
 use crate::error::Failure;
 use crate::printer::Printer;
 use crate::project::{CodeFrom, Project};
@@ -56,10 +56,17 @@ impl Boot {
     }
 
     /// `/ping` answers when this returns.
-    pub(super) async fn front(&self, host: IpAddr, port: u16, token: &Secret) -> Result<Front, Failure> {
-        let listener = listen::bind(host, port).await?;
-        Front::open(FrontSettings { project_name: self.project.name.clone(), listener, token: token.clone() })
-            .map_err(|error| Failure::because("the server cannot be started", &error))
+    pub(super) async fn front(&self, listen: &ListenArgs, token: &Secret) -> Result<Front, Failure> {
+        let listener = listen::bind(listen.host, listen.port).await?;
+        let needs_token = listen.needs_token();
+        let (project_name, token) = (self.project.name.clone(), token.clone());
+        let front = Front::open(FrontSettings { project_name, listener, token, needs_token })
+            .map_err(|error| Failure::because("the server cannot be started", &error))?;
+        if needs_token {
+            let header = "-H \"Authorization: Bearer $(cat .flash/run/token)\"";
+            self.printer.notice(format_args!("note: callers need the project's token: curl {header} …"));
+        }
+        Ok(front)
     }
 
     /// Reads the project, and says how long that took.
@@ -94,10 +101,12 @@ impl Boot {
         front: Front,
         settings: ReconcileSettings,
     ) -> Result<Mothership, Failure> {
-        front.reconcile(settings).await.map_err(|error| match error {
+        let mothership = front.reconcile(settings).await.map_err(|error| match error {
             StartError::Store(error) => refused("the state cannot be read", &error),
             error => Failure::because("the mothership cannot be started", &error),
-        })
+        })?;
+        look_again_when_signalled(mothership.handle())?;
+        Ok(mothership)
     }
 
     /// What projects may count on and this machine is not made to give.
@@ -127,6 +136,25 @@ impl Boot {
                 .note(Code::NoGpu, format_args!("no GPU on this machine; on the CPU instead: {gpus}"));
         }
     }
+}
+
+/// `kill -USR1` for who does not want to wait for the period.
+fn look_again_when_signalled(handle: Handle) -> Result<(), Failure> {
+    let mut asked = signal(SignalKind::user_defined1())
+        .map_err(|error| Failure::because("signals cannot be received", &error))?;
+    let mut role = handle.role();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                changed = role.changed() => if changed.is_err() { return },
+                asked = asked.recv() => match asked {
+                    Some(()) => handle.look_again(),
+                    None => return,
+                },
+            }
+        }
+    });
+    Ok(())
 }
 
 /// A child never becomes a mothership: it would provision itself, without end.

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &RunArgs, printer: Printer) -> Result<(), Failure> {
     let token = run_dir.token()?;
     let runtime = boot::runtime()?;
     let result = runtime.block_on(async {
-        let front = boot.front(args.host, args.port, &token).await?;
+        let front = boot.front(&args.listen, &token).await?;
         Session { args, boot, token, started }.run(front).await
     });
     // A package installation that was interrupted must not be waited for.

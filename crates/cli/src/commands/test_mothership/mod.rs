@@ -4,7 +4,6 @@
 mod calls;
 mod throw_away;
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ use self::calls::Tally;
 use self::throw_away::ThrowAway;
 use super::boot::{self, Boot, counted};
 use super::interrupts::Interrupts;
-use crate::args::{StateUrlArgs, TestMothershipArgs};
+use crate::args::{ListenArgs, StateUrlArgs, TestMothershipArgs};
 use crate::error::Failure;
 use crate::example_call;
 use crate::printer::Printer;
@@ -75,7 +74,7 @@ async fn test(
 ) -> Result<(), Failure> {
     let started = Instant::now();
     let token = boot.run_dir.token()?;
-    let front = boot.front(IpAddr::V4(Ipv4Addr::LOCALHOST), args.port, &token).await?;
+    let front = boot.front(&ListenArgs::local(args.port), &token).await?;
     let cancel = Cancel::default();
     let url = front.url().to_owned();
     let preparing = async {
