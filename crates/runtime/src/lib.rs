@@ -11,6 +11,7 @@ mod discovery;
 mod endpoint_dir;
 mod functions;
 mod gateway;
+mod metrics;
 mod queue;
 mod refusal;
 mod relay;

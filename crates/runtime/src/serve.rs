@@ -19,6 +19,7 @@ use crate::discovery::Discovery;
 use crate::endpoint_dir::EndpointDir;
 use crate::functions::Functions;
 use crate::gateway::{Front, Gateway, Guard, Jobs, Proxy, Routes, Server};
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::queue::dispatcher::Dispatcher;
 use crate::relay::Relay;
@@ -103,7 +104,8 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
         Relay::new(Arc::clone(&functions), discovery.clone(), transport.clone(), settings.token.clone());
     let execution_timeout =
         (spec.execution_timeout_ms > 0).then(|| Duration::from_millis(spec.execution_timeout_ms));
-    let pool = Pool::new(Limits::of(spec), execution_timeout);
+    let metrics = Arc::new(Metrics::new(&settings.owner.resource, &settings.endpoint_id));
+    let pool = Pool::new(Limits::of(spec), execution_timeout, Arc::clone(&metrics));
 
     let mut jobs = None;
     let front = match spec.kind {
@@ -138,6 +140,7 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
         front,
         functions,
         pool: pool.clone(),
+        metrics,
         guard: Guard::new(server.address()),
         token: settings.token.clone(),
         discovery: discovery.clone(),

@@ -28,6 +28,12 @@ pub const CHILD_CALL_PATH: &str = "/_flash/call";
 /// `GET`: who an endpoint is. Answered to token holders.
 pub const CHILD_IDENTITY_PATH: &str = "/_flash/identity";
 
+/// `GET`: what an endpoint counts, also at `/metrics` where no route of its own has that path.
+pub const CHILD_METRICS_PATH: &str = "/_flash/metrics";
+
+/// OpenMetrics text, which Prometheus reads.
+pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// `PUT`: tells an endpoint where its mothership is now. Accepted from token holders.
 pub const CHILD_MOTHERSHIP_PATH: &str = "/_flash/mothership";
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use flash_model::Code;
-use flash_model::wire::MothershipRequest;
-use http::{Request, StatusCode};
+use flash_model::wire::{METRICS_CONTENT_TYPE, MothershipRequest};
+use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 
 use super::respond::{self, Response};
-use super::{Gateway, Proxy};
+use super::{Front, Gateway, Proxy};
 use crate::refusal::Refusal;
 use crate::worker::Health;
 
@@ -35,6 +35,16 @@ impl Gateway {
             Ok(Some(response)) if response.status() != StatusCode::NOT_FOUND => response,
             _ => self.ping().unwrap_or_else(respond::refusal),
         }
+    }
+
+    /// What was counted so far.
+    pub(super) async fn measured(&self) -> Result<Response, Refusal> {
+        let jobs = match &self.front {
+            Front::Jobs(jobs) => Some(jobs.queue.counts().await?),
+            Front::Routes(_) | Front::Application(_) => None,
+        };
+        let text = self.metrics.render(self.pool.counts(), jobs);
+        Ok(respond::bytes(HeaderValue::from_static(METRICS_CONTENT_TYPE), text.into()))
     }
 
     pub(super) async fn announce_mothership(&self, request: Request<Incoming>) -> Result<Response, Refusal> {

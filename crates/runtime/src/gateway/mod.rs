@@ -13,12 +13,13 @@ mod routes;
 mod server;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use flash_model::Secret;
-use flash_model::wire::{CHILD_CALL_PATH, CHILD_IDENTITY_PATH, CHILD_MOTHERSHIP_PATH};
+use flash_model::wire::{CHILD_CALL_PATH, CHILD_IDENTITY_PATH, CHILD_METRICS_PATH, CHILD_MOTHERSHIP_PATH};
 use flash_model::{Code, EndpointKind, HttpMethod, RESERVED_PREFIX};
 use http::{HeaderMap, Method, Request};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 pub(crate) use guard::Guard;
 pub(crate) use jobs::Jobs;
@@ -29,6 +30,7 @@ pub(crate) use server::Server;
 
 use crate::discovery::Discovery;
 use crate::functions::Functions;
+use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::worker::Pool;
 use flash_model::wire::IdentityResponse;
@@ -46,6 +48,7 @@ pub(crate) struct Gateway {
     pub(crate) front: Front,
     pub(crate) functions: Arc<Functions>,
     pub(crate) pool: Pool,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) guard: Guard,
     pub(crate) token: Secret,
     pub(crate) discovery: Discovery,
@@ -62,7 +65,30 @@ impl Gateway {
     }
 
     pub(crate) async fn serve(&self, request: Request<Incoming>) -> Response {
-        self.dispatch(request).await.unwrap_or_else(respond::refusal)
+        let began = Instant::now();
+        let is_counted = !self.is_look(request.uri().path());
+        let received = request.body().size_hint().lower();
+        let response = self.dispatch(request).await.unwrap_or_else(respond::refusal);
+        if is_counted {
+            let sent = response.body().size_hint().exact().unwrap_or(0);
+            self.metrics.answered(response.status().as_u16(), began.elapsed(), received, sent);
+        }
+        response
+    }
+
+    /// What only looks how the endpoint is; it would drown the calls.
+    fn is_look(&self, path: &str) -> bool {
+        path == "/ping" || path == CHILD_METRICS_PATH || self.is_metrics(path)
+    }
+
+    /// A route of the project at that path is the project's, and so is all of a web application.
+    fn is_metrics(&self, path: &str) -> bool {
+        path == "/metrics"
+            && match &self.front {
+                Front::Routes(routes) => !routes.has(path),
+                Front::Jobs(_) => true,
+                Front::Application(_) => false,
+            }
     }
 
     async fn dispatch(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
@@ -84,6 +110,10 @@ impl Gateway {
         match &self.front {
             Front::Application(proxy) => proxy.forward(&self.pool, request).await,
             _ if path == "/manifest" => Err(control::not_mothership()),
+            _ if self.is_metrics(path) => {
+                require(&request, &Method::GET)?;
+                self.measured().await
+            }
             Front::Routes(routes) => routes.call(&self.pool, request).await,
             Front::Jobs(jobs) => self.job_request(jobs, request).await,
         }
@@ -96,6 +126,13 @@ impl Gateway {
                 require(&request, &Method::GET)?;
                 self.authorize(request.headers())?;
                 Ok(respond::json(&self.identity))
+            }
+            CHILD_METRICS_PATH => {
+                require(&request, &Method::GET)?;
+                if !self.guard.is_loopback() {
+                    self.authorize(request.headers())?;
+                }
+                self.measured().await
             }
             CHILD_MOTHERSHIP_PATH => {
                 require(&request, &Method::PUT)?;

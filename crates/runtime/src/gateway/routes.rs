@@ -69,6 +69,11 @@ impl Routes {
         Ok(Self { router, shown: format!("routes: {}", shown.join(", ")) })
     }
 
+    /// Whether a function is routed there, whatever the method.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.router.at(path).is_ok()
+    }
+
     pub(super) async fn call(&self, pool: &Pool, request: Request<Incoming>) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();

@@ -13,6 +13,7 @@ use super::link::{Answer, InFlight, Link};
 use super::process::{self, Launch};
 use super::protocol::{Frame, Kind};
 use super::state::{Action, Failure, Health, Placement, State, Ticket, WorkerId};
+use crate::metrics::{Metrics, WorkerEnd};
 use crate::relay::Relay;
 
 pub(crate) use super::state::Limits;
@@ -68,6 +69,7 @@ struct Shared {
     /// Calls that one worker runs at the same time.
     concurrency: u32,
     awake: Awake,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,7 @@ struct Connected {
 }
 
 impl Pool {
-    pub(crate) fn new(limits: Limits, execution_timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(limits: Limits, execution_timeout: Option<Duration>, metrics: Arc<Metrics>) -> Self {
         let core = Core {
             state: State::new(limits),
             links: HashMap::new(),
@@ -100,17 +102,20 @@ impl Pool {
             execution_timeout,
             concurrency: limits.concurrency,
             awake: Awake::new(),
+            metrics,
         };
         Self { shared: Arc::new(shared) }
     }
 
     /// A slot of a worker, now or when one is free.
     pub(crate) async fn lease(&self, sync: bool, patience: Patience) -> Result<Lease, Error> {
-        let (ticket, seat) = {
+        let began = Instant::now();
+        let (ticket, seat, is_cold) = {
             let mut core = self.lock();
-            match core.state.admit(sync, Instant::now()) {
+            match core.state.admit(sync, began) {
                 Placement::Worker(id) => {
                     if let Some(lease) = self.seat(&core, id, sync) {
+                        self.shared.metrics.waited(Duration::ZERO, false);
                         return Ok(lease);
                     }
                     return Err(Error::Draining);
@@ -118,7 +123,7 @@ impl Pool {
                 Placement::Wait(ticket) => {
                     let (sender, seat) = oneshot::channel();
                     core.waiting.insert(ticket, sender);
-                    (ticket, seat)
+                    (ticket, seat, core.state.counts().ready == 0)
                 }
                 Placement::Failed(failure, pause) => return Err(Error::Failed(failure, pause)),
                 Placement::DoorFull => return Err(Error::DoorFull),
@@ -133,6 +138,7 @@ impl Pool {
             }
             Patience::Endless => seat.await,
         };
+        self.shared.metrics.waited(began.elapsed(), is_cold);
         seated.unwrap_or(Err(Error::Draining))
     }
 
@@ -151,9 +157,16 @@ impl Pool {
 
     /// Runs one call in a slot, no longer than the resource allows.
     async fn run(&self, lease: Lease, header: Bytes, body: Bytes) -> Result<Answer, Error> {
+        let began = Instant::now();
         let mut call = begin(lease, header, body)?;
-        let Some(limit) = self.shared.execution_timeout else { return Ok(call.await) };
-        match tokio::time::timeout(limit, &mut call).await {
+        let Some(limit) = self.shared.execution_timeout else {
+            let answer = call.await;
+            self.shared.metrics.executed(began.elapsed());
+            return Ok(answer);
+        };
+        let answered = tokio::time::timeout(limit, &mut call).await;
+        self.shared.metrics.executed(began.elapsed());
+        match answered {
             Ok(answer) => Ok(answer),
             Err(_) => {
                 tokio::spawn(end(call));
@@ -170,6 +183,7 @@ impl Pool {
         body: Bytes,
         cancelled: impl Future<Output = ()>,
     ) -> Result<Answer, Error> {
+        let began = Instant::now();
         let mut call = begin(lease, header, body)?;
         let limit = self.shared.execution_timeout;
         let elapsed = async {
@@ -179,10 +193,14 @@ impl Pool {
             }
         };
         let error = tokio::select! {
-            answer = &mut call => return Ok(answer),
+            answer = &mut call => {
+                self.shared.metrics.executed(began.elapsed());
+                return Ok(answer);
+            }
             () = cancelled => Error::Cancelled,
             () = elapsed => Error::ExecutionTimeout(limit.unwrap_or_default()),
         };
+        self.shared.metrics.executed(began.elapsed());
         if matches!(error, Error::Cancelled) && self.shared.concurrency > 1 {
             // Ending the worker would end the calls of others; a plain function runs on for nobody.
             drop(call);
@@ -271,6 +289,7 @@ impl Pool {
     async fn run_worker(&self, id: WorkerId, launch: &Launch, relay: &Relay) {
         let link = self.lock().running.get(&id).cloned();
         let Some(link) = link else { return };
+        self.shared.metrics.worker_started();
         let mut exit = process::run(id, launch, &link, self, relay).await;
         let death = exit.death(id);
         let failure = exit.failure(&death).map(Arc::new);
@@ -290,6 +309,11 @@ impl Pool {
             if exit.was_killed {
                 core.state.stopping(id);
             }
+            self.shared.metrics.worker_gone(match &failure {
+                _ if core.state.is_stopping(id) => WorkerEnd::Stopped,
+                Some(_) => WorkerEnd::Failed,
+                None => WorkerEnd::Crashed,
+            });
             for ticket in core.state.exited(id, failure.clone(), now) {
                 refused.extend(core.waiting.remove(&ticket));
             }

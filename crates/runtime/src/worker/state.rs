@@ -198,6 +198,10 @@ impl State {
         }
     }
 
+    pub(crate) fn is_stopping(&self, id: WorkerId) -> bool {
+        self.draining || self.workers.get(&id).is_some_and(|worker| worker.phase == Phase::Stopping)
+    }
+
     /// A worker is gone. `failure` says why it could not load the code, if it had not come to READY.
     /// Gives the waiting calls that have nothing left to wait for.
     pub(crate) fn exited(&mut self, id: WorkerId, failure: Option<Failure>, now: Instant) -> Vec<Ticket> {

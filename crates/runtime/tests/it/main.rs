@@ -5,6 +5,7 @@
 mod discovery;
 mod handover;
 mod load_balanced;
+mod metrics;
 mod queue;
 mod survival;
 mod web_application;
