@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use flash_model::Secret;
 use flash_model::wire::{
-    CHILD_CALL_PATH, CHILD_IDENTITY_PATH, CHILD_MOTHERSHIP_PATH, IdentityResponse, MothershipRequest,
+    CHILD_CALL_PATH, CHILD_IDENTITY_PATH, CHILD_METRICS_PATH, CHILD_MOTHERSHIP_PATH, IdentityResponse,
+    MothershipRequest,
 };
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
@@ -14,6 +15,8 @@ use crate::transport::{Request, base, segment};
 use crate::{Error, Transport};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// Whoever collects metrics asks again soon.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A call is bounded by the endpoint's own execution time-out; this only ends what nobody waits for any more.
 const CALL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -61,6 +64,13 @@ impl Endpoint {
     pub async fn identity(&self) -> Result<IdentityResponse, Error> {
         let request = self.request(Method::GET, CHILD_IDENTITY_PATH, CONTROL_TIMEOUT);
         self.transport.send(request).await?.success()?.json("an identity")
+    }
+
+    /// What the endpoint counts: OpenMetrics text.
+    pub async fn metrics(&self) -> Result<String, Error> {
+        let request = self.request(Method::GET, CHILD_METRICS_PATH, METRICS_TIMEOUT);
+        let answer = self.transport.send(request).await?.success()?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 
     /// Tells the endpoint where its mothership is now.

@@ -10,6 +10,7 @@ mod discovery;
 mod http;
 mod jitter;
 mod leadership;
+mod metrics;
 mod reconcile;
 mod served;
 mod service;

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::discovery::Discovery;
 use crate::http::Access;
 use crate::leadership::{Leadership, Role};
+use crate::metrics::Metrics;
 use crate::reconcile::{ApplyRefusal, Desired, Environment, Event, Exactly, Wish, Wishes};
 use crate::served::Served;
 use crate::settings::{EnvironmentSource, FrontSettings, ReconcileSettings};
@@ -78,6 +79,7 @@ pub struct Handle {
     store: Arc<dyn Store>,
     provider: Arc<dyn Provider>,
     environment: Arc<EnvironmentSource>,
+    metrics: Arc<Metrics>,
 }
 
 impl fmt::Debug for Handle {
@@ -111,6 +113,10 @@ impl Handle {
             Ok(Err(_)) => Err(ApplyRefusal::Superseded),
             Err(_) => Err(ApplyRefusal::Failed(format!("no answer within {} s", APPLY_TIMEOUT.as_secs()))),
         }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -213,6 +219,7 @@ impl Parts {
         let Self { discovery, token, url, stop } = self;
         let mothership_id = settings.store.lineage(&settings.scope, candidate()?).await?;
         let (wishes, wished) = watch::channel(None);
+        let metrics = Arc::new(Metrics::default());
         let (again, asked_again) = watch::channel(0);
         let (events, _) = broadcast::channel(EVENTS_BUFFERED_MAX);
         let (role, watched_role) = watch::channel(Role::Starting);
@@ -228,6 +235,7 @@ impl Parts {
             store: Arc::clone(&settings.store),
             provider: Arc::clone(&settings.provider),
             environment: Arc::clone(&settings.environment),
+            metrics: Arc::clone(&metrics),
         };
         let leadership = Leadership {
             settings,
@@ -238,6 +246,7 @@ impl Parts {
             events,
             wishes: Wishes::new(wished),
             again: asked_again,
+            metrics,
             role,
             stop: stop.subscribe(),
         };

@@ -52,6 +52,22 @@ async fn pipeline_answers_over_every_door() {
     assert_eq!((refused.status, &refused.json()["code"]), (403, &json!("FL303")));
     let etag = running.get("/manifest").await.headers["etag"].clone();
     assert!(etag.to_str().unwrap().starts_with('"'));
+
+    let metrics = running.get("/metrics").await;
+    assert_eq!(metrics.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let lines: Vec<&str> = metrics.text.lines().collect();
+    let of = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
+    assert_eq!(of("# TYPE flash_requests "), 1, "{}", metrics.text);
+    let ready = lines.iter().find(|line| line.starts_with("flash_mothership_resources{status=\"ready\"}"));
+    let resources = running.get("/manifest").await.json()["resources"].as_object().unwrap().len();
+    assert_eq!(ready.unwrap().rsplit(' ').next(), Some(resources.to_string().as_str()));
+    assert_eq!(of("flash_worker_starts_total{"), resources, "{}", metrics.text);
+    assert!(lines.contains(&"flash_mothership_leading 1"), "{}", metrics.text);
+    assert!(lines.iter().any(|line| {
+        line.starts_with("flash_jobs{")
+            && line.contains("resource=\"prep\"")
+            && line.contains("state=\"completed\"")
+    }));
 }
 
 #[tokio::test]

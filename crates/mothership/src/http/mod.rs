@@ -7,6 +7,7 @@ mod front_door;
 mod guard;
 mod health;
 mod manifest;
+mod metrics;
 mod pass_on;
 mod problem;
 mod resources;
@@ -21,7 +22,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware;
 use axum::routing::{any, get, post};
-use flash_client::Forwarder;
+use flash_client::{Forwarder, Transport};
 use flash_model::{Code, Secret, wire};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     token: Secret,
     access: Access,
     forwarder: Forwarder<axum::body::Body>,
+    /// For what is asked of endpoints by ourselves.
+    transport: Transport,
     state_api: StateApi,
     /// None until the project is known.
     handle: OnceLock<Handle>,
@@ -70,6 +73,7 @@ impl State {
             token,
             access,
             forwarder,
+            transport: Transport::new(),
             state_api,
             handle: OnceLock::new(),
             subscribers: Arc::new(Semaphore::new(events::SUBSCRIBERS_MAX)),
@@ -112,6 +116,7 @@ pub(crate) fn router(state: State) -> Router {
     Router::new()
         .route("/ping", get(health::ping))
         .route("/manifest", get(manifest::get))
+        .route("/metrics", get(metrics::get))
         .route(&format!("{}/{{function}}", wire::MOTHERSHIP_CALL_PATH), post(calls::call))
         .route(
             wire::APPLY_PATH,

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use self::follow::Follower;
 use self::journal::JournalTask;
 use crate::discovery::Discovery;
+use crate::metrics::Metrics;
 use crate::reconcile::{Driver, Event, Ledger, Recorder, Wishes};
 use crate::service::Ending;
 use crate::settings::ReconcileSettings;
@@ -61,6 +62,7 @@ pub(crate) struct Leadership {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) wishes: Wishes,
     pub(crate) again: watch::Receiver<u64>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) role: watch::Sender<Role>,
     pub(crate) stop: watch::Receiver<Ending>,
 }
@@ -217,6 +219,7 @@ impl Leadership {
             mandate: mandate.clone(),
             mothership_url: self.mothership_url.clone(),
             again: self.again.clone(),
+            metrics: Arc::clone(&self.metrics),
             token: self.token.clone(),
             settings: self.settings.clone(),
             stop: self.stop.clone(),

@@ -8,6 +8,8 @@ use flash_providers::{Error, Limits, Provider};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::metrics::Metrics;
+
 /// Longest time that one answer can hold up everybody else; whoever got it waits as long as it asked for.
 const ASKED_PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -17,15 +19,16 @@ pub(super) struct Caller {
     pub(super) provider: Arc<dyn Provider>,
     limits: Limits,
     permits: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
     /// When the next call may begin.
     next: Arc<Mutex<Instant>>,
 }
 
 impl Caller {
-    pub(super) fn new(provider: Arc<dyn Provider>) -> Self {
+    pub(super) fn new(provider: Arc<dyn Provider>, metrics: Arc<Metrics>) -> Self {
         let limits = provider.limits();
         let permits = Arc::new(Semaphore::new(limits.parallel_calls_max.max(1)));
-        Self { provider, limits, permits, next: Arc::new(Mutex::new(Instant::now())) }
+        Self { provider, limits, permits, metrics, next: Arc::new(Mutex::new(Instant::now())) }
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -36,7 +39,9 @@ impl Caller {
         let _permit = self.permits.acquire().await;
         sleep_until(self.turn()).await;
         let waited = self.limits.call_timeout;
+        let begun = Instant::now();
         let answer = timeout(waited, work).await.unwrap_or(Err(Error::NoAnswer { waited }));
+        self.metrics.called(begun.elapsed(), &answer);
         if let Err(error) = &answer
             && let Retry::After(pause) = error.retry()
         {
@@ -69,7 +74,8 @@ mod tests {
         };
         let permits = Arc::new(Semaphore::new(parallel_calls_max));
         let next = Arc::new(Mutex::new(Instant::now()));
-        Caller { provider: Arc::new(flash_providers::SimProvider::default()), limits, permits, next }
+        let (provider, metrics) = (Arc::new(flash_providers::SimProvider::default()), Arc::default());
+        Caller { provider, limits, permits, metrics, next }
     }
 
     async fn took(caller: &Caller, calls: u32, each: Duration) -> Duration {

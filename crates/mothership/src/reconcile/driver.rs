@@ -21,6 +21,7 @@ use super::monitor::{Asker, Monitor, SOON, SOON_MAX};
 use super::steps::{Ended, Steps, Work};
 use super::wish::differences;
 use super::{ApplyRefusal, Desired, Event, Exactly, Recorder, Wishes};
+use crate::metrics::Metrics;
 use crate::service::Ending;
 use crate::settings::ReconcileSettings;
 use crate::store;
@@ -37,6 +38,7 @@ pub(crate) struct Driver {
     pub(crate) token: Secret,
     /// Changes when somebody asks for a look at the world.
     pub(crate) again: watch::Receiver<u64>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: watch::Receiver<Ending>,
 }
 
@@ -80,7 +82,7 @@ struct Term<'a> {
 impl Driver {
     /// Runs until it is asked to stop, then finishes the steps that have begun. Dropped, it stops where it is.
     pub(crate) async fn run(mut self, wishes: &mut Wishes) {
-        let caller = Caller::new(Arc::clone(&self.settings.provider));
+        let caller = Caller::new(Arc::clone(&self.settings.provider), Arc::clone(&self.metrics));
         let busy = Busy::default();
         let monitor = Monitor::start(Asker {
             provider: Arc::clone(&self.settings.provider),
@@ -116,6 +118,7 @@ impl Driver {
                 alarm.mark_unchanged();
                 next = match self.round(&caller, &monitor, &mut term).await {
                     Ok(()) => {
+                        self.metrics.looked(now.elapsed());
                         self.recorder.tell(Event::Round { took: now.elapsed() });
                         rounds.clear();
                         Instant::now() + self.settings.period
