@@ -22,7 +22,7 @@ use self::follow::Follower;
 use self::journal::JournalTask;
 use crate::discovery::Discovery;
 use crate::metrics::Metrics;
-use crate::reconcile::{Driver, Event, Ledger, Recorder, Wishes};
+use crate::reconcile::{Caller, Driver, Event, Ledger, Recorder, Wishes};
 use crate::service::Ending;
 use crate::settings::ReconcileSettings;
 use crate::store;
@@ -87,6 +87,7 @@ impl Leadership {
             self.settings.scope.clone(),
             self.discovery.clone(),
         );
+        let caller = Caller::new(Arc::clone(&self.settings.provider), Arc::clone(&self.metrics));
         let mut troubled = false;
         let result = loop {
             if self.is_over() {
@@ -104,7 +105,7 @@ impl Leadership {
             match acquired {
                 Ok(lease) => {
                     troubled = false;
-                    match self.lead(lease, asked_at, journaling.journal()).await {
+                    match self.lead(lease, asked_at, &caller, journaling.journal()).await {
                         End::Stopped(result) => break result,
                         End::Lost => follower.forget(),
                     }
@@ -162,7 +163,7 @@ impl Leadership {
         }
     }
 
-    async fn lead(&mut self, lease: Lease, asked_at: Instant, journal: Journal) -> End {
+    async fn lead(&mut self, lease: Lease, asked_at: Instant, caller: &Caller, journal: Journal) -> End {
         let term = Term::begin(&self.settings.store, &self.settings.scope, &lease, asked_at);
         journal.note(EventKind::LeaseAcquired, None, format!("{}, fence {}", lease.purpose, lease.fence));
         self.role.send_replace(Role::Leading { fence: lease.fence });
@@ -171,14 +172,14 @@ impl Leadership {
         let end = tokio::select! {
             biased;
             () = term.lost() => End::Lost,
-            () = driver.run(&mut self.wishes) => End::Stopped(Ok(())),
+            () = driver.run(caller.clone(), &mut self.wishes) => End::Stopped(Ok(())),
             () = finished_waiting(self.stop.clone()) => End::Stopped(Ok(())),
         };
         let end = match end {
             End::Stopped(_) if *self.stop.borrow() == Ending::Suspend => tokio::select! {
                 biased;
                 () = term.lost() => End::Lost,
-                result = self.suspend_all(&mandate) => End::Stopped(result),
+                result = self.suspend_all(caller, &mandate) => End::Stopped(result),
             },
             end => end,
         };
@@ -227,18 +228,22 @@ impl Leadership {
     }
 
     /// Stops every endpoint without forgetting it: the next leader finds the same ids and queues.
-    async fn suspend_all(&self, mandate: &Mandate) -> Result<(), flash_providers::Error> {
+    async fn suspend_all(&self, caller: &Caller, mandate: &Mandate) -> Result<(), flash_providers::Error> {
         let no_answer = |_| flash_providers::Error::NoAnswer { waited: SUSPEND_TIMEOUT };
-        let listed = timeout(SUSPEND_TIMEOUT, self.settings.provider.inventory(&self.settings.scope));
+        let listed =
+            timeout(SUSPEND_TIMEOUT, caller.call(self.settings.provider.inventory(&self.settings.scope)));
         let inventory = listed.await.map_err(no_answer)??;
         let mut suspensions = JoinSet::new();
         for endpoint in
             inventory.endpoints.into_iter().filter(|endpoint| endpoint.phase == ObservedPhase::Running)
         {
-            let (provider, mandate) = (Arc::clone(&self.settings.provider), mandate.clone());
+            let (caller, mandate) = (caller.clone(), mandate.clone());
             suspensions.spawn(async move {
-                let suspended = timeout(SUSPEND_TIMEOUT, provider.suspend(&endpoint.endpoint_id, &mandate));
-                suspended.await.map_err(no_answer)?
+                let suspended = async {
+                    let suspended = caller.provider.suspend(&endpoint.endpoint_id, &mandate);
+                    timeout(SUSPEND_TIMEOUT, suspended).await.unwrap_or_else(|late| Err(no_answer(late)))
+                };
+                caller.call_beside(suspended).await
             });
         }
         suspensions.join_all().await.into_iter().collect()

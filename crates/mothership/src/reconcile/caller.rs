@@ -15,29 +15,40 @@ const ASKED_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// A cheap clone; all clones count together.
 #[derive(Debug, Clone)]
-pub(super) struct Caller {
-    pub(super) provider: Arc<dyn Provider>,
+pub(crate) struct Caller {
+    pub(crate) provider: Arc<dyn Provider>,
     limits: Limits,
     permits: Arc<Semaphore>,
     metrics: Arc<Metrics>,
+    /// Whoever holds it is the next to call.
+    gate: Arc<tokio::sync::Mutex<()>>,
     /// When the next call may begin.
     next: Arc<Mutex<Instant>>,
 }
 
 impl Caller {
-    pub(super) fn new(provider: Arc<dyn Provider>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(provider: Arc<dyn Provider>, metrics: Arc<Metrics>) -> Self {
         let limits = provider.limits();
         let permits = Arc::new(Semaphore::new(limits.parallel_calls_max.max(1)));
-        Self { provider, limits, permits, metrics, next: Arc::new(Mutex::new(Instant::now())) }
+        let next = Arc::new(Mutex::new(Instant::now()));
+        Self { provider, limits, permits, metrics, gate: Arc::default(), next }
     }
 
     pub(super) fn limits(&self) -> Limits {
         self.limits
     }
 
-    pub(super) async fn call<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(crate) async fn call<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let _permit = self.permits.acquire().await;
-        sleep_until(self.turn()).await;
+        self.call_beside(work).await
+    }
+
+    /// A call beside however many others: for what mostly waits, when everything ends.
+    pub(crate) async fn call_beside<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.turn().await;
         let waited = self.limits.call_timeout;
         let begun = Instant::now();
         let answer = timeout(waited, work).await.unwrap_or(Err(Error::NoAnswer { waited }));
@@ -52,13 +63,24 @@ impl Caller {
         answer
     }
 
-    /// Takes the next turn: turns are spread evenly over a second.
-    fn turn(&self) -> Instant {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = (*next).max(Instant::now());
+    /// Waits for the next turn: turns are spread evenly over a second. A pause that is asked for meanwhile is kept, and
+    /// whoever was stopped for a while does not make up for it.
+    async fn turn(&self) {
+        let _gate = self.gate.lock().await;
         let rate = self.limits.calls_per_second_max.filter(|rate| *rate > 0);
-        *next = turn + rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate);
-        turn
+        let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate);
+        loop {
+            let now = Instant::now();
+            let until = {
+                let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+                if *next <= now {
+                    *next = now + interval;
+                    return;
+                }
+                *next
+            };
+            sleep_until(until).await;
+        }
     }
 }
 
@@ -75,7 +97,7 @@ mod tests {
         let permits = Arc::new(Semaphore::new(parallel_calls_max));
         let next = Arc::new(Mutex::new(Instant::now()));
         let (provider, metrics) = (Arc::new(flash_providers::SimProvider::default()), Arc::default());
-        Caller { provider, limits, permits, metrics, next }
+        Caller { provider, limits, permits, metrics, gate: Arc::default(), next }
     }
 
     async fn took(caller: &Caller, calls: u32, each: Duration) -> Duration {
@@ -115,6 +137,22 @@ mod tests {
         let begun = Instant::now();
         caller.call(async { Ok(()) }).await.unwrap();
         assert_eq!(begun.elapsed(), pause);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_for_those_who_wait_for_their_turn_already() {
+        let caller = caller(4, Some(1));
+        let message = "too many requests".to_owned();
+        let refused = Error::Injected { message, retry: Retry::After(Duration::from_secs(4)) };
+        let begun = Instant::now();
+        let (_, waited) = tokio::join!(
+            caller.call(async {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                Err::<(), _>(refused)
+            }),
+            caller.call(async { Ok(begun.elapsed()) }),
+        );
+        assert_eq!(waited.unwrap(), Duration::from_millis(4_500));
     }
 
     #[tokio::test(start_paused = true)]

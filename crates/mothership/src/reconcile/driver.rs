@@ -81,8 +81,7 @@ struct Term<'a> {
 
 impl Driver {
     /// Runs until it is asked to stop, then finishes the steps that have begun. Dropped, it stops where it is.
-    pub(crate) async fn run(mut self, wishes: &mut Wishes) {
-        let caller = Caller::new(Arc::clone(&self.settings.provider), Arc::clone(&self.metrics));
+    pub(crate) async fn run(mut self, caller: Caller, wishes: &mut Wishes) {
         let busy = Busy::default();
         let monitor = Monitor::start(Asker {
             provider: Arc::clone(&self.settings.provider),

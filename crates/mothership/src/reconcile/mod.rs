@@ -24,6 +24,7 @@ use std::time::Duration;
 use flash_model::{Manifest, ResourceName, ResourceStatus, Secret};
 
 pub(crate) use apply::chain;
+pub(crate) use caller::Caller;
 pub(crate) use driver::Driver;
 pub(crate) use ledger::Ledger;
 pub(crate) use recorder::Recorder;
