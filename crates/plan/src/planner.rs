@@ -100,6 +100,10 @@ impl Planner<'_> {
         self.steps.push(match (endpoint.phase, endpoint.config_hash == desired.config_hash) {
             (ObservedPhase::Running, _) if !drift.is_empty() => match self.policy.drift {
                 Drift::Repair => step(Action::Update, drift),
+                // A change that failed and was then taken back: the record is to say so, and then what drifted.
+                Drift::Report if record.is_some_and(|record| record.rejected.is_some()) => {
+                    step(Action::Adopt, vec![Reason::Interrupted])
+                }
                 Drift::Report => step(Action::NoOp, drift),
             },
             (ObservedPhase::Running, true) if recorded != Some(&endpoint.endpoint_id) => {

@@ -78,6 +78,8 @@ pub fn assess(record: &ResourceRecord, health: &Health, misses: u32, now_ms: u64
         (Removing, _) => unchanged(),
         // A version that was rejected is told of for as long as it is wanted, while the earlier one goes on serving.
         (Failed, _) if record.rejected.is_some() => unchanged(),
+        // Somebody changed it, and it serves all the same: that is told until it is as it was.
+        (Ready, Health::Ready) if record.status_code == Some(Code::Drifted) => unchanged(),
         (_, Health::Ready) => new(Ready, None, None),
         (Pending | Provisioning, Health::Starting | Health::Unreachable { .. }) if is_late => {
             let reason = format!("not ready after {} s", READY_TIMEOUT.as_secs());

@@ -326,7 +326,14 @@ impl Driver {
                     true => ResourceStatus::Failed,
                     false => record.status,
                 };
-                self.show(&record, status, Code::Drifted, why).await;
+                self.show(&record, status, Some((Code::Drifted, why))).await;
+            }
+        }
+        // What was put right outside is not told of any longer.
+        for step in plan.steps.iter().filter(|step| step.reasons == [Reason::Unchanged]) {
+            let told = self.recorder.record(&step.resource).filter(ResourceRecord::serves);
+            if let Some(record) = told.filter(|record| record.status_code == Some(Code::Drifted)) {
+                self.show(&record, record.status, None).await;
             }
         }
         for message in troubles.difference(&term.troubles) {
@@ -335,9 +342,9 @@ impl Driver {
         term.troubles = troubles;
     }
 
-    async fn show(&self, record: &ResourceRecord, status: ResourceStatus, code: Code, reason: String) {
-        let next =
-            ResourceRecord { status, status_code: Some(code), status_reason: Some(reason), ..record.clone() };
+    async fn show(&self, record: &ResourceRecord, status: ResourceStatus, why: Option<(Code, String)>) {
+        let (status_code, status_reason) = why.unzip();
+        let next = ResourceRecord { status, status_code, status_reason, ..record.clone() };
         if next != *record
             && let Err(error) = self.recorder.write(next).await
         {
@@ -381,7 +388,7 @@ impl Driver {
             let served = self.recorder.record(&step.resource).filter(ResourceRecord::serves);
             if let Some(record) = served.filter(|_| !term.steps.is_busy(&step.resource)) {
                 let why = "its process is not running; it is started again soon".to_owned();
-                self.show(&record, ResourceStatus::Degraded, Code::EndpointUnreachable, why).await;
+                self.show(&record, ResourceStatus::Degraded, Some((Code::EndpointUnreachable, why))).await;
             }
         }
     }
