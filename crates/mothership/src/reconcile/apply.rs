@@ -156,11 +156,15 @@ impl Applier {
         self.settle(record, &endpoint, desired).await
     }
 
-    /// What we applied already may only look different in a listing that lags behind: then it is asked for by its id.
+    /// What we applied already, or began to, may only look different in a listing that lags behind: then it is asked for by
+    /// its id.
     async fn change(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let desired = desired(step)?;
         let is_applied =
-            record.applied.as_ref().is_some_and(|applied| applied.config_hash == desired.config_hash);
+            record.applied.as_ref().is_some_and(|applied| applied.config_hash == desired.config_hash)
+                || record.intent.as_ref().is_some_and(|intent| {
+                    intent.action == IntentAction::Update && intent.config_hash == desired.config_hash
+                });
         if let Some(id) = step.endpoint_id.as_ref().filter(|_| is_applied)
             && !step.reasons.contains(&Reason::Unresponsive)
         {
