@@ -262,7 +262,12 @@ impl Applier {
 
     async fn delete(&self, step: &Step, record: &mut ResourceRecord) -> Result<Outcome, Error> {
         let id = step.endpoint_id.as_ref().ok_or(Error::Incomplete { what: "an endpoint id" })?;
-        let is_recorded = record.endpoint_id.as_ref() == Some(id) && record.version > 0;
+        // Written down like any other, if it is to go for good: the deletion may take effect late, and by then nobody is to
+        // have taken it back into use.
+        if record.endpoint_id.is_none() && step.reasons.contains(&Reason::NotInManifest) {
+            record.endpoint_id = Some(id.clone());
+        }
+        let is_recorded = record.endpoint_id.as_ref() == Some(id);
         if step.reasons.contains(&Reason::Gone) {
             // Recorded and not listed: the listing may lag behind, or somebody else has it now.
             match self.caller.call(self.caller.provider.find(id)).await? {
