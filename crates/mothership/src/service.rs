@@ -15,7 +15,7 @@ use crate::discovery::Discovery;
 use crate::http::Access;
 use crate::leadership::{Leadership, Role};
 use crate::metrics::Metrics;
-use crate::reconcile::{ApplyRefusal, Desired, Environment, Event, Exactly, Wish, Wishes};
+use crate::reconcile::{ApplyRefusal, Desired, Environment, Event, Wish, Wishes};
 use crate::served::Served;
 use crate::settings::{EnvironmentSource, FrontSettings, ReconcileSettings};
 use crate::store::Store;
@@ -68,7 +68,7 @@ pub struct Mothership {
 /// A cheap clone to talk to a running mothership.
 #[derive(Clone)]
 pub struct Handle {
-    wishes: Arc<watch::Sender<Option<Wish>>>,
+    wishes: Arc<watch::Sender<Wish>>,
     again: Arc<watch::Sender<u64>>,
     discovery: Discovery,
     events: broadcast::Sender<Event>,
@@ -91,7 +91,7 @@ impl fmt::Debug for Handle {
 impl Handle {
     /// Makes this the desired state; reconciliation starts at once.
     pub fn set_desired(&self, desired: Desired) {
-        self.wishes.send_replace(Some(Wish { desired: Arc::new(desired), exactly: None }));
+        self.wishes.send_modify(|wish| wish.want(desired));
     }
 
     /// Looks at the world now rather than when the period is over, and tries again what waits after a failure.
@@ -106,12 +106,19 @@ impl Handle {
             return Err(ApplyRefusal::NotLeading(leader.clone()));
         }
         let (answer, answered) = oneshot::channel();
-        let exactly = Some(Exactly::new(plan, answer));
-        self.wishes.send_replace(Some(Wish { desired: Arc::new(desired), exactly }));
+        let mut exactly = None;
+        self.wishes.send_modify(|wish| exactly = Some(wish.want_exactly(desired, plan, answer)));
         match tokio::time::timeout(APPLY_TIMEOUT, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(ApplyRefusal::Superseded),
-            Err(_) => Err(ApplyRefusal::Failed(format!("no answer within {} s", APPLY_TIMEOUT.as_secs()))),
+            Err(_) => {
+                let what = match exactly.is_some_and(|exactly| exactly.withdraw()) {
+                    true => "nothing was done",
+                    false => "it may be under way",
+                };
+                let waited = APPLY_TIMEOUT.as_secs();
+                Err(ApplyRefusal::Failed(format!("no answer within {waited} s; {what}")))
+            }
         }
     }
 
@@ -218,7 +225,7 @@ impl Parts {
     ) -> Result<Mothership, StartError> {
         let Self { discovery, token, url, stop } = self;
         let mothership_id = settings.store.lineage(&settings.scope, candidate()?).await?;
-        let (wishes, wished) = watch::channel(None);
+        let (wishes, wished) = watch::channel(Wish::default());
         let metrics = Arc::new(Metrics::default());
         let (again, asked_again) = watch::channel(0);
         let (events, _) = broadcast::channel(EVENTS_BUFFERED_MAX);

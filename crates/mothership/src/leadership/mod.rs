@@ -131,6 +131,7 @@ impl Leadership {
                 () = self.wished() => {}
             }
         };
+        self.wishes.close();
         journaling.finish().await;
         result
     }

@@ -90,7 +90,7 @@ pub(super) struct Applier {
     pub(super) volumes: Volumes,
     pub(super) desired: Arc<Desired>,
     /// A new wish, or the end, is not kept waiting by a version that is warming.
-    pub(super) wishes: watch::Receiver<Option<Wish>>,
+    pub(super) wishes: watch::Receiver<Wish>,
     pub(super) mandate: Mandate,
     pub(super) mothership_url: String,
     pub(super) token: Secret,

@@ -22,6 +22,12 @@ impl Busy {
         is_new.then(|| Claim { busy: self.clone(), resource: resource.clone() })
     }
 
+    /// Says of each that is claimed that it is.
+    pub(super) fn under_way(&self) -> Vec<String> {
+        let busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.iter().map(|resource| format!("{resource} is being changed just now")).collect()
+    }
+
     pub(super) fn has(&self, resource: &ResourceName) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(resource)
     }

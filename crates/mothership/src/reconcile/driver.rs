@@ -176,7 +176,18 @@ impl Driver {
 
     async fn round(&self, caller: &Caller, monitor: &Monitor, term: &mut Term<'_>) -> Result<(), Error> {
         let exactly = self.hear(term).await?;
-        let Some(desired) = term.current.clone() else { return Ok(()) };
+        // Before anything is read, as what a step writes from then on is not seen.
+        let under_way = term.steps.under_way();
+        let exactly = match exactly {
+            Some(exactly) if !under_way.is_empty() => {
+                exactly.answer(Err(ApplyRefusal::Moved(under_way)));
+                None
+            }
+            exactly => exactly,
+        };
+        if term.current.is_none() && exactly.is_none() {
+            return Ok(());
+        }
         let listed = self.settings.provider.inventory(&self.recorder.scope);
         let (state, inventory) = tokio::join!(self.recorder.snapshot(), caller.call(listed));
         let (state, is_news) = state?;
@@ -186,8 +197,10 @@ impl Driver {
             term.is_unserved = false;
         }
         let mut inventory = inventory?;
-        if !term.has_greeted {
-            self.greet(caller, monitor, term, &desired, &state, &inventory);
+        if !term.has_greeted
+            && let Some(current) = term.current.clone()
+        {
+            self.greet(caller, monitor, term, &current, &state, &inventory);
             term.has_greeted = true;
         }
         let silent = monitor.unresponsive();
@@ -202,21 +215,17 @@ impl Driver {
             own_resource: self.settings.own_resource.clone(),
             drift: self.settings.drift,
         };
-        let wanted = exactly.as_ref().map_or(&desired, |(wanted, _)| wanted);
-        let plan = flash_plan::plan(&wanted.manifest, &state, &inventory, &policy);
+        let plan_of = |desired: &Desired| flash_plan::plan(&desired.manifest, &state, &inventory, &policy);
         monitor.observe(&state, &inventory);
-        drop((state, inventory));
-        let mut desired = desired;
-        if let Some((wanted, exactly)) = exactly {
-            let differences = differences(&exactly.plan, &plan);
-            if !differences.is_empty() {
-                exactly.answer(Err(ApplyRefusal::Moved(differences)));
-                return Ok(());
+        if let Some(exactly) = exactly {
+            match differences(&exactly.plan, &plan_of(&exactly.desired)) {
+                none if none.is_empty() => self.publish_exactly(term, &exactly).await?,
+                differences => exactly.answer(Err(ApplyRefusal::Moved(differences))),
             }
-            let generation = self.publish(term, &wanted).await?;
-            exactly.answer(Ok(generation));
-            desired = wanted;
         }
+        let Some(desired) = term.current.clone() else { return Ok(()) };
+        let plan = plan_of(&desired);
+        drop((state, inventory));
         self.tell_what_is_left(term, &plan).await;
         let applier = Arc::new(self.applier(caller, monitor, term, desired));
         self.begin(term, &applier, plan).await;
@@ -224,40 +233,27 @@ impl Driver {
     }
 
     /// Makes the last wish the current one, unless somebody else's manifest is younger. A plan that is to be applied
-    /// exactly is given back: whether it becomes the current wish is for the round to say.
-    async fn hear(&self, term: &mut Term<'_>) -> Result<Option<(Arc<Desired>, Exactly)>, Error> {
-        if term.is_heard && term.current.is_some() {
-            return Ok(None);
-        }
-        let wish = term.wishes.receiver.borrow_and_update().clone();
+    /// exactly is given back, in every round until it is answered: whether it becomes the current wish is for the round to
+    /// say.
+    async fn hear(&self, term: &mut Term<'_>) -> Result<Option<Exactly>, Error> {
+        let is_known = term.is_heard && term.current.is_some();
         let stored = match &term.current {
             None => self.recorder.store.manifest(&self.recorder.scope).await?,
             Some(_) => None,
         };
         let generation = stored.as_ref().map_or(0, |stored| stored.generation);
-        let fresh = wish.filter(|wish| term.wishes.is_fresh(wish, generation));
-        let mut exactly = None;
-        match fresh {
-            Some(wish) if wish.exactly.is_some() => {
-                let exact = wish.exactly.filter(Exactly::is_open);
-                exactly = exact.map(|exactly| (Arc::clone(&wish.desired), exactly));
-            }
-            Some(wish) => {
-                self.publish(term, &wish.desired).await?;
-            }
-            None => {}
+        let (fresh, exactly) = term.wishes.pending(generation);
+        if let Some(wish) = fresh.filter(|_| !is_known) {
+            self.publish(term, &wish.desired).await?;
+            term.wishes.applied(&wish);
         }
-        if term.current.is_none() {
-            term.current = match (stored, &exactly) {
-                (Some(stored), _) => {
-                    let manifest = stored.manifest;
-                    let environment = (self.settings.environment)(&manifest);
-                    self.recorder.discovery.set_manifest(Arc::clone(&manifest), stored.generation);
-                    Some(Arc::new(Desired { manifest, environment }))
-                }
-                (None, Some((desired, _))) => Some(Arc::clone(desired)),
-                (None, None) => None,
-            };
+        if term.current.is_none()
+            && let Some(stored) = stored
+        {
+            let manifest = stored.manifest;
+            let environment = (self.settings.environment)(&manifest);
+            self.recorder.discovery.set_manifest(Arc::clone(&manifest), stored.generation);
+            term.current = Some(Arc::new(Desired { manifest, environment }));
         }
         term.is_heard = true;
         Ok(exactly)
@@ -265,9 +261,25 @@ impl Driver {
 
     async fn publish(&self, term: &mut Term<'_>, desired: &Arc<Desired>) -> Result<u64, Error> {
         let generation = self.recorder.apply_manifest(&desired.manifest).await?;
-        term.wishes.applied(desired);
         term.current = Some(Arc::clone(desired));
         Ok(generation)
+    }
+
+    /// Writes down what a plan leads to. If that fails it may have been written down or not, and what is stored is what
+    /// is wanted: it is read again.
+    async fn publish_exactly(&self, term: &mut Term<'_>, exactly: &Exactly) -> Result<(), Error> {
+        let Some(commitment) = exactly.commit() else { return Ok(()) };
+        term.wishes.applied_exactly(exactly);
+        match self.publish(term, &exactly.desired).await {
+            Ok(generation) => {
+                commitment.done(generation);
+                Ok(())
+            }
+            Err(error) => {
+                term.current = None;
+                Err(error)
+            }
+        }
     }
 
     /// Tells endpoints that were told of another address where their mothership is now.

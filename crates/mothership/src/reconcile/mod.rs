@@ -29,7 +29,8 @@ pub(crate) use driver::Driver;
 pub(crate) use ledger::Ledger;
 pub(crate) use recorder::Recorder;
 pub use wish::ApplyRefusal;
-pub(crate) use wish::{Exactly, Wish, Wishes};
+use wish::Exactly;
+pub(crate) use wish::{Wish, Wishes};
 
 /// Values of the environment variables that resources name, by resource and variable; never stored.
 pub type Environment = BTreeMap<ResourceName, BTreeMap<String, Secret>>;

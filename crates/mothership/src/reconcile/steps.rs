@@ -70,6 +70,10 @@ impl Steps {
         self.busy.has(resource)
     }
 
+    pub(super) fn under_way(&self) -> Vec<String> {
+        self.busy.under_way()
+    }
+
     pub(super) fn begin(&mut self, work: Work) {
         self.waiting.push_back(work);
         self.fill();

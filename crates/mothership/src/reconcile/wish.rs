@@ -25,36 +25,111 @@ fn leader(lease: Option<&Lease>) -> String {
     lease.map_or_else(String::new, |lease| format!("; {} ({}) does", lease.holder, lease.purpose))
 }
 
+/// Of a plan whose writing down was interrupted.
+const UNKNOWN: &str =
+    "whether it was written down is not known; `flash rollback --list` shows what was applied";
+
 pub(crate) type Answer = oneshot::Sender<Result<u64, ApplyRefusal>>;
 
-/// A desired state, or exactly one plan that leads to it.
-#[derive(Debug, Clone)]
+/// What was wished for last: a desired state, and since then perhaps exactly one plan that leads to another.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Wish {
-    pub(crate) desired: Arc<Desired>,
-    pub(crate) exactly: Option<Exactly>,
+    /// How many there were.
+    count: u64,
+    desired: Option<Numbered>,
+    exactly: Option<Exactly>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Numbered {
+    number: u64,
+    pub(super) desired: Arc<Desired>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Exactly {
-    pub(crate) plan: Arc<Plan>,
+    number: u64,
+    pub(super) desired: Arc<Desired>,
+    pub(super) plan: Arc<Plan>,
     answer: Arc<Mutex<Option<Answer>>>,
 }
 
+impl Wish {
+    /// A plan that was still to be applied is not any more.
+    pub(crate) fn want(&mut self, desired: Desired) {
+        self.withdraw();
+        self.count += 1;
+        let number = self.count;
+        *self = Self {
+            count: number,
+            desired: Some(Numbered { number, desired: Arc::new(desired) }),
+            exactly: None,
+        };
+    }
+
+    /// What was wished for before stays wished for, as the plan may be refused.
+    pub(crate) fn want_exactly(&mut self, desired: Desired, plan: Plan, answer: Answer) -> Exactly {
+        self.withdraw();
+        self.count += 1;
+        let exactly = Exactly {
+            number: self.count,
+            desired: Arc::new(desired),
+            plan: Arc::new(plan),
+            answer: Arc::new(Mutex::new(Some(answer))),
+        };
+        self.exactly = Some(exactly.clone());
+        exactly
+    }
+
+    /// Whoever waits for a plan to be applied hears that it is not.
+    fn withdraw(&self) {
+        self.exactly.as_ref().map(Exactly::withdraw);
+    }
+}
+
 impl Exactly {
-    pub(crate) fn new(plan: Plan, answer: Answer) -> Self {
-        Self { plan: Arc::new(plan), answer: Arc::new(Mutex::new(Some(answer))) }
-    }
-
-    /// False once it is answered, or nobody waits any more: then it must not be applied behind their backs.
-    pub(super) fn is_open(&self) -> bool {
-        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        answer.as_ref().is_some_and(|sender| !sender.is_closed())
-    }
-
-    /// Only the first answer counts; nobody waiting for it is no error.
+    /// Only the first answer counts, and after it the plan is never applied. Nobody waiting for it is no error.
     pub(super) fn answer(&self, answer: Result<u64, ApplyRefusal>) {
-        if let Some(sender) = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(sender) = self.take() {
             let _ = sender.send(answer);
+        }
+    }
+
+    /// True if it will never be applied.
+    pub(crate) fn withdraw(&self) -> bool {
+        self.take().is_some()
+    }
+
+    /// From here on it cannot be refused any more, as nobody can say that nothing was done. None if it was answered.
+    pub(super) fn commit(&self) -> Option<Commitment> {
+        self.take().map(|answer| Commitment(Some(answer)))
+    }
+
+    fn is_open(&self) -> bool {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn take(&self) -> Option<Answer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The answer to a plan that is being written down. Dropped, it says that nobody knows.
+#[derive(Debug)]
+pub(super) struct Commitment(Option<Answer>);
+
+impl Commitment {
+    pub(super) fn done(mut self, generation: u64) {
+        if let Some(sender) = self.0.take() {
+            let _ = sender.send(Ok(generation));
+        }
+    }
+}
+
+impl Drop for Commitment {
+    fn drop(&mut self) {
+        if let Some(sender) = self.0.take() {
+            let _ = sender.send(Err(ApplyRefusal::Failed(UNKNOWN.to_owned())));
         }
     }
 }
@@ -62,16 +137,16 @@ impl Exactly {
 /// The last wish, across terms.
 #[derive(Debug)]
 pub(crate) struct Wishes {
-    pub(super) receiver: watch::Receiver<Option<Wish>>,
-    /// What we have made the applied manifest already.
-    applied: Option<Arc<Desired>>,
+    pub(super) receiver: watch::Receiver<Wish>,
+    /// The last one that we have made the applied manifest already.
+    applied: u64,
     /// A wish that came while somebody else led, and the generation of then.
-    overheard: Option<(Arc<Desired>, u64)>,
+    overheard: Option<(u64, u64)>,
 }
 
 impl Wishes {
-    pub(crate) fn new(receiver: watch::Receiver<Option<Wish>>) -> Self {
-        Self { receiver, applied: None, overheard: None }
+    pub(crate) fn new(receiver: watch::Receiver<Wish>) -> Self {
+        Self { receiver, applied: 0, overheard: None }
     }
 
     /// Whether nobody is left who could wish for anything.
@@ -84,34 +159,47 @@ impl Wishes {
         self.receiver.mark_unchanged();
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Wish>> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Wish> {
         self.receiver.clone()
+    }
+
+    /// Nothing is applied any more.
+    pub(crate) fn close(&self) {
+        self.receiver.borrow().withdraw();
     }
 
     /// A wish that was heard while another one leads, before it applied `generation`'s successor.
     pub(crate) fn overhear(&mut self, generation: u64) {
-        let Some(wish) = self.receiver.borrow().clone() else { return };
-        if let Some(exactly) = &wish.exactly {
+        let Wish { desired, exactly, .. } = self.receiver.borrow().clone();
+        if let Some(exactly) = exactly {
             exactly.answer(Err(ApplyRefusal::NotLeading(None)));
         }
-        let known = self.overheard.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, &wish.desired));
-        if !known {
-            self.overheard = Some((wish.desired, generation));
+        let Some(Numbered { number, .. }) = desired else { return };
+        if self.overheard.is_none_or(|(known, _)| known != number) {
+            self.overheard = Some((number, generation));
         }
     }
 
-    pub(super) fn applied(&mut self, desired: &Arc<Desired>) {
-        self.applied = Some(Arc::clone(desired));
+    /// The last wish for a state that nobody made the applied one yet, as far as `generation` says, and the plan that waits
+    /// to be applied exactly.
+    pub(super) fn pending(&mut self, generation: u64) -> (Option<Numbered>, Option<Exactly>) {
+        let Wish { desired, exactly, .. } = self.receiver.borrow_and_update().clone();
+        let fresh = desired.filter(|wish| self.is_fresh(wish.number, generation));
+        (fresh, exactly.filter(Exactly::is_open))
+    }
+
+    pub(super) fn applied(&mut self, wish: &Numbered) {
+        self.applied = self.applied.max(wish.number);
+    }
+
+    pub(super) fn applied_exactly(&mut self, exactly: &Exactly) {
+        self.applied = self.applied.max(exactly.number);
     }
 
     /// Whether a wish is younger than what is stored as `generation`.
-    pub(super) fn is_fresh(&self, wish: &Wish, generation: u64) -> bool {
-        let is_applied = self.applied.as_ref().is_some_and(|applied| Arc::ptr_eq(applied, &wish.desired));
-        let is_overtaken = self
-            .overheard
-            .as_ref()
-            .is_some_and(|(known, then)| Arc::ptr_eq(known, &wish.desired) && *then < generation);
-        !is_applied && !is_overtaken
+    fn is_fresh(&self, number: u64, generation: u64) -> bool {
+        let is_overtaken = self.overheard.is_some_and(|(known, then)| known == number && then < generation);
+        number > self.applied && !is_overtaken
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flash_model::*;
 use flash_mothership::store::{MemoryStore, Store};
-use flash_mothership::{ApplyRefusal, Desired, Drift, Environment};
+use flash_mothership::{ApplyRefusal, Desired, Drift, Environment, Event};
 use flash_providers::SimProvider;
 use flash_testkit::{manifest, name, scope};
 
@@ -367,6 +367,31 @@ async fn a_plan_is_applied_exactly_or_not_at_all() {
     let after = (provider.writes(), store.snapshot(&scope()).await.unwrap());
     assert_eq!(before, after, "a refused plan changes nothing");
     assert!(rig.handle.served().provisioned("a").is_some(), "what was wanted before still is");
+}
+
+#[tokio::test]
+async fn a_plan_that_is_refused_leaves_what_was_wished_for_before() {
+    let wanted = |resources: &[(&str, u32)]| Desired {
+        manifest: Arc::new(manifest(resources)),
+        environment: Environment::new(),
+    };
+    let stale = || flash_plan::Plan { state_serial: 77, steps: Vec::new(), deferred: Vec::new() };
+    let (rig, store, provider) = Rig::simulated().await;
+    rig.until_leading().await;
+    let mut events = rig.handle.events();
+    let refused = rig.handle.apply(wanted(&[("c", 1)]), stale()).await;
+    assert!(matches!(refused, Err(ApplyRefusal::Moved(_))), "{refused:?}");
+    let mut rounds = 0;
+    while rounds < 3 {
+        rounds += u32::from(matches!(events.recv().await.unwrap(), Event::Round { .. }));
+    }
+    assert!(provider.endpoints().is_empty() && store.manifest(&scope()).await.unwrap().is_none());
+
+    rig.want(&[("a", 1)]);
+    let refused = rig.handle.apply(wanted(&[("c", 1)]), stale()).await;
+    assert!(matches!(refused, Err(ApplyRefusal::Moved(_))), "{refused:?}");
+    let served = rig.until_ready().await;
+    assert!(served.provisioned("a").is_some() && served.provisioned("c").is_none());
 }
 
 #[tokio::test]
