@@ -64,6 +64,8 @@ struct Term<'a> {
     wishes: &'a mut Wishes,
     /// What is being brought about.
     current: Option<Arc<Desired>>,
+    /// As which it is stored.
+    generation: u64,
     /// Whether the wish has been looked at since it came.
     is_heard: bool,
     /// Whether what was read of the state is still to be served.
@@ -97,6 +99,7 @@ impl Driver {
         let mut term = Term {
             wishes,
             current: None,
+            generation: 0,
             is_heard: false,
             is_unserved: false,
             has_greeted: false,
@@ -193,6 +196,7 @@ impl Driver {
         let (state, is_news) = state?;
         term.is_unserved |= is_news;
         if term.is_unserved {
+            self.assert_current(term).await?;
             self.recorder.serve(inventory.as_ref().ok());
             term.is_unserved = false;
         }
@@ -253,6 +257,7 @@ impl Driver {
             let manifest = stored.manifest;
             let environment = (self.settings.environment)(&manifest);
             self.recorder.discovery.set_manifest(Arc::clone(&manifest), stored.generation);
+            term.generation = stored.generation;
             term.current = Some(Arc::new(Desired { manifest, environment }));
         }
         term.is_heard = true;
@@ -262,7 +267,19 @@ impl Driver {
     async fn publish(&self, term: &mut Term<'_>, desired: &Arc<Desired>) -> Result<u64, Error> {
         let generation = self.recorder.apply_manifest(&desired.manifest).await?;
         term.current = Some(Arc::clone(desired));
+        term.generation = generation;
         Ok(generation)
+    }
+
+    /// A request of ours that was held up on its way may have brought back what was wanted before: nobody else writes. What
+    /// is being brought about is what is to be stored.
+    async fn assert_current(&self, term: &mut Term<'_>) -> Result<(), Error> {
+        let Some(current) = term.current.clone() else { return Ok(()) };
+        let generations = self.recorder.store.generations(&self.recorder.scope).await?;
+        if generations.first().is_some_and(|last| last.number != term.generation) {
+            self.publish(term, &current).await?;
+        }
+        Ok(())
     }
 
     /// Writes down what a plan leads to. If that fails it may have been written down or not, and what is stored is what
