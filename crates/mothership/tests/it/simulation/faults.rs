@@ -103,6 +103,9 @@ pub(super) struct Faults {
     pub(super) outages: u64,
     pub(super) clock_jumps: u64,
     pub(super) deploys: u64,
+    /// Somebody has exactly a plan applied, or an earlier generation brought back.
+    pub(super) plans: u64,
+    pub(super) rollbacks: u64,
 }
 
 impl Faults {
@@ -125,6 +128,8 @@ impl Faults {
             outages: 0,
             clock_jumps: 0,
             deploys: 0,
+            plans: 0,
+            rollbacks: 0,
         }
     }
 
@@ -164,6 +169,8 @@ impl Faults {
             outages: rate(10, 50),
             clock_jumps: rate(30, 200),
             deploys: rate(60, 250).max(20),
+            plans: rate(40, 200),
+            rollbacks: rate(30, 120),
         }
     }
 

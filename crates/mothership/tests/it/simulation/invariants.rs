@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use flash_model::*;
 use flash_mothership::Served;
-use flash_plan::{Drift, Policy};
+use flash_plan::{Drift, Plan, Policy};
 use flash_providers::EndpointRequest;
 
 use super::network::{Arrival, Life};
 use super::realm::Realm;
+use super::store::now;
 use super::world::Endpoint;
 
 /// Marks every secret value; nothing that is written down may hold it.
@@ -47,6 +48,12 @@ pub(super) enum Invariant {
     Secrecy,
     /// No mothership calls more often than is of use to anybody.
     Moderate,
+    /// A plan is applied as it was, and nothing else is done under it, or it is refused and nothing is done.
+    Exact,
+    /// Each generation has one number, which is new, and one that is brought back is what it was.
+    RollsBack,
+    /// What somebody changed or deleted is left alone where it is only to be reported.
+    LeftAlone,
     /// When nothing goes wrong any more, everything is as wanted in bounded time.
     Converges,
     /// And then stays so, without another write.
@@ -57,7 +64,10 @@ pub(super) enum Invariant {
 const CALLS_PER_SECOND_MAX: u64 = 300;
 
 impl Realm {
-    pub(super) fn check_calls(&mut self, who: Life, calls: u64) {
+    pub(super) fn check_calls(&mut self, who: Life, calls: u64, breach: Option<String>) {
+        if let Some(breach) = breach {
+            self.violated(Invariant::Moderate, || format!("{who} {breach}"));
+        }
         if calls > CALLS_PER_SECOND_MAX {
             self.violated(Invariant::Moderate, || format!("{who} made {calls} calls in a second"));
         }
@@ -133,10 +143,23 @@ impl Realm {
             && before.observed.phase == ObservedPhase::Running
             && before.health(now_ms) != Health::Unreachable { reason: "no answer".into() };
         let unheard_ms = self.network.unheard_ms(&format!("health of {}", before.id()));
-        let is_calm = [before.disturbed_ms, unheard_ms]
-            .into_iter()
-            .flatten()
-            .all(|at_ms| at_ms + DISTURBANCE_FORGOTTEN_MS < now_ms);
+        let is_forgotten =
+            |at_ms: Option<u64>| at_ms.is_none_or(|at_ms| at_ms + DISTURBANCE_FORGOTTEN_MS < now_ms);
+        let is_undisturbed = is_forgotten(before.disturbed_ms) && is_forgotten(unheard_ms);
+        let is_calm = is_undisturbed && is_forgotten(before.tampered_ms);
+        if let Some(tampered_ms) = before.tampered_ms.filter(|_| self.drift == Drift::Report) {
+            let was_meant = self
+                .intent_since
+                .get(before.resource())
+                .is_some_and(|(_, since_ms)| *since_ms <= tampered_ms);
+            let is_same = before.observed.config_hash == resource.config_hash
+                && before.observed.phase == ObservedPhase::Running;
+            if is_same && is_undisturbed && !was_meant && !arrival.is_repeat && !arrival.is_late {
+                self.violated(Invariant::LeftAlone, || {
+                    format!("{} of {} was changed outside, and is repaired", before.id(), before.resource())
+                });
+            }
+        }
         // An update that was interrupted is carried out again.
         let is_resumed = self
             .intent_since
@@ -171,6 +194,20 @@ impl Realm {
     /// A record was stored. The state still shows what was there before.
     pub(super) fn check_put(&mut self, record: &ResourceRecord) {
         let before = self.state.records.get(&record.resource);
+        let makes = |intent: &Intent| {
+            intent.action == IntentAction::Create
+                && before.is_some_and(|before| {
+                    let applied = before.applied.as_ref().map(|applied| &applied.config_hash);
+                    before.intent.is_none()
+                        && before.endpoint_id.is_some()
+                        && applied == Some(&intent.config_hash)
+                })
+        };
+        if self.drift == Drift::Report && record.intent.as_ref().is_some_and(makes) {
+            return self.violated(Invariant::LeftAlone, || {
+                format!("{} was deleted outside, and is to be made again", record.resource)
+            });
+        }
         let before = before.and_then(|before| before.endpoint_id.clone());
         if let Some(before) = before
             && record.endpoint_id.as_ref() != Some(&before)
@@ -240,18 +277,43 @@ impl Realm {
         }
     }
 
-    /// A plan holds no secret, however it is shown.
-    pub(super) fn check_plan(&mut self, wanted: &Manifest) {
+    /// What there is to do, as somebody sees it who sees everything.
+    pub(super) fn plan(&self, wanted: &Manifest) -> Plan {
         let endpoints = self.world.listed(Some(&self.scope), self.now_ms);
         let inventory = Inventory { completeness: Completeness::Complete, endpoints };
         let policy = Policy {
             place: None,
             scope: self.scope.clone(),
             own_resource: ResourceName::new(OWN_RESOURCE).ok(),
-            drift: Drift::Repair,
+            drift: self.drift,
         };
-        let plan = flash_plan::plan(wanted, &self.state, &inventory, &policy);
+        flash_plan::plan(wanted, &self.state, &inventory, &policy)
+    }
+
+    /// The process that leads, as far as the store knows.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let lease = now(self.store.pulse(&self.scope)).ok()?.lease?;
+        lease.holder.as_str().split('-').nth(1)?.parse().ok()
+    }
+
+    /// A plan holds no secret, however it is shown.
+    pub(super) fn check_plan(&mut self, wanted: &Manifest) {
+        let plan = self.plan(wanted);
         self.check_secrecy("a plan", &format!("{plan} {}", serde_json::to_string(&plan).unwrap()));
+    }
+
+    /// Whether what somebody deleted is told of, and left at that.
+    fn is_left_lost(&self, name: &ResourceName, served: &[(Life, Option<Arc<Served>>)]) -> bool {
+        let Some(record) = self.state.records.get(name).filter(|_| self.drift == Drift::Report) else {
+            return false;
+        };
+        let is_lost = record.endpoint_id.as_ref().is_some_and(|id| self.world.lost.contains(id));
+        let is_told = record.status == ResourceStatus::Failed && record.status_code == Some(Code::Drifted);
+        let is_routed = served
+            .iter()
+            .filter_map(|(_, served)| served.as_ref())
+            .any(|served| served.routes().functions.values().any(|route| route.resource == *name));
+        is_lost && is_told && record.intent.is_none() && !is_routed
     }
 
     /// Why things are not yet as wanted; none if they are.
@@ -263,11 +325,16 @@ impl Realm {
         let is_ours = |name: &ResourceName| name.as_str() != OWN_RESOURCE;
         for (name, resource) in wanted.resources.iter().filter(|(name, _)| is_ours(name)) {
             let mut endpoints = self.world.of_resource(&self.scope, name);
-            let (Some(endpoint), None) = (endpoints.next(), endpoints.next()) else {
+            let (first, second) = (endpoints.next(), endpoints.next());
+            if first.is_none() && self.is_left_lost(name, served) {
+                continue;
+            }
+            let (Some(endpoint), None) = (first, second) else {
                 return Some(format!("{name} has no endpoint, or several"));
             };
+            let is_left = self.drift == Drift::Report && endpoint.tampered_ms.is_some();
             if endpoint.observed.config_hash != resource.config_hash
-                || endpoint.observed.spec.as_deref() != Some(&resource.spec)
+                || (!is_left && endpoint.observed.spec.as_deref() != Some(&resource.spec))
             {
                 return Some(format!("{name}'s endpoint is not as wanted"));
             }
@@ -281,6 +348,7 @@ impl Realm {
             if record.endpoint_id.as_ref() != Some(endpoint.id())
                 || applied != Some(&resource.config_hash)
                 || record.status != ResourceStatus::Ready
+                || (record.status_code == Some(Code::Drifted)) != is_left
                 || record.intent.is_some()
             {
                 return Some(format!("{name}'s record does not say how it is: {record:?}"));

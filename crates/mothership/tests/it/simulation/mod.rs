@@ -7,10 +7,12 @@
 //!
 //! `cargo xtask sim --seed S --trace` shows a life from its beginning to what went wrong.
 
+mod asked;
 mod capture;
 mod faults;
 mod invariants;
 mod network;
+mod pace;
 mod process;
 mod provider;
 mod random;
@@ -43,6 +45,9 @@ struct Sum {
     events: u64,
     converged: u64,
     converged_after_ms: u64,
+    plans_applied: u64,
+    rolled_back: u64,
+    refused: u64,
     /// By seed.
     failed: Vec<(u64, Violation)>,
 }
@@ -61,6 +66,9 @@ fn run_all(seeds: Range<u64>, trial: &Trial, until_one_fails: bool) -> Sum {
             let mut sum = sum.lock().unwrap();
             sum.lives += 1;
             sum.events += outcome.events;
+            sum.plans_applied += outcome.tally.plans_applied;
+            sum.rolled_back += outcome.tally.rolled_back;
+            sum.refused += outcome.tally.refused;
             if let Some(after_ms) = outcome.converged_after_ms {
                 sum.converged += 1;
                 sum.converged_after_ms += after_ms;
@@ -111,6 +119,10 @@ fn invariants_hold_whatever_goes_wrong() {
         count as f64 / seconds,
         sum.events / sum.lives.max(1),
         sum.converged_after_ms as f64 / 1000.0 / sum.converged.max(1) as f64,
+    );
+    let Sum { plans_applied, rolled_back, refused, .. } = &sum;
+    println!(
+        "{plans_applied} plans were applied exactly, {rolled_back} generations brought back, {refused} refused or lost"
     );
     let shown = match sum.failed.first() {
         Some((seed, _)) => Some(*seed),

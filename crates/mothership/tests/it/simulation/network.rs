@@ -9,6 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::faults::{Crash, Fate, Faults, Service, Trouble};
+use super::pace::Pace;
 use super::random::Random;
 use super::realm::Realm;
 use super::scenario::Happening;
@@ -195,6 +196,7 @@ pub(super) struct Line {
     pub(super) sent: Arc<Notify>,
     /// How many since somebody looked.
     pub(super) made: Arc<AtomicU64>,
+    pub(super) pace: Pace,
 }
 
 impl Line {

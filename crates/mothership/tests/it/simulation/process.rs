@@ -14,12 +14,13 @@ use flash_mothership::store::Clock;
 use flash_mothership::{
     Desired, Environment, Event, Handle, Jitter, LeaseSettings, Mothership, ReconcileSettings, Served,
 };
-use flash_plan::Drift;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::asked::{self, Answer, Wanted};
 use super::network::{Life, Line, Network};
+use super::pace::Pace;
 use super::provider::SimulatedProvider;
 use super::realm::EPOCH_MS;
 use super::scenario::{Ending, Setting};
@@ -64,6 +65,9 @@ struct Shared {
     stop: Notify,
     leaves: AtomicBool,
     has_ended: AtomicBool,
+    /// Nobody asks for anything any more.
+    is_calm: AtomicBool,
+    answers: Mutex<Vec<(usize, Answer)>>,
 }
 
 /// What a process did that others may look at.
@@ -76,6 +80,9 @@ pub(super) struct Seen {
     pub(super) at_ms: u64,
     /// Calls in the last second.
     pub(super) calls: u64,
+    /// How it called too fast.
+    pub(super) breach: Option<String>,
+    pub(super) answers: Vec<(usize, Answer)>,
 }
 
 #[derive(Debug)]
@@ -112,20 +119,21 @@ impl Process {
             epoch,
             sent: Arc::default(),
             made: Arc::default(),
+            pace: Pace::new(setting.calls_per_second_max),
         };
         let changes = watch::Sender::new(0);
         let shared = Arc::new(Shared { desired: Mutex::new(Some(desired)), ..Shared::default() });
-        let provider = SimulatedProvider::new(line.clone(), setting.parallel_calls_max, changes.subscribe());
+        let provider = SimulatedProvider::new(line.clone(), setting, changes.subscribe());
         let lease = LeaseSettings {
             holder: HolderId::new(format!("holder-{}-{}", life.process, life.number)).unwrap(),
             purpose: "simulation".into(),
-            seat: None,
+            seat: setting.has_seats.then(|| format!("seat-{}", life.process)),
             term: Duration::from_millis(flash_model::lease::LEASE_TERM_MS),
         };
         let seed = setting.seed.wrapping_add((life.process as u64) << 32).wrapping_add(life.number.into());
         let settings = ReconcileSettings {
             own_resource: Some(ResourceName::new(super::invariants::OWN_RESOURCE).unwrap()),
-            drift: Drift::Repair,
+            drift: setting.drift,
             period: PERIOD,
             clock: Arc::new(ProcessClock { line: line.clone(), offset_ms: Arc::clone(&self.offset_ms) }),
             jitter: Jitter::seeded(seed),
@@ -208,6 +216,30 @@ impl Process {
         *running.shared.desired.lock().unwrap_or_else(PoisonError::into_inner) = Some(desired);
     }
 
+    /// Asks it for something, and lets the answer be known by this number. False if nobody is there to be asked.
+    pub(super) fn ask(&self, number: usize, wanted: Wanted) -> bool {
+        let Some(running) = &self.running else { return false };
+        let handle = running.shared.handle.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(handle) = handle else { return false };
+        let shared = Arc::clone(&running.shared);
+        running.runtime.spawn(async move {
+            let answer = match wanted {
+                Wanted::Plan(file) => asked::apply(handle, &file).await,
+                Wanted::RollBack { rank } => {
+                    asked::roll_back(handle, rank, || shared.is_calm.load(Ordering::Relaxed)).await
+                }
+            };
+            shared.answers.lock().unwrap_or_else(PoisonError::into_inner).push((number, answer));
+        });
+        true
+    }
+
+    pub(super) fn calm(&self) {
+        if let Some(running) = &self.running {
+            running.shared.is_calm.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Whether it has something to do before then.
     pub(super) fn lags(&self, until_ms: u64) -> bool {
         self.running.as_ref().is_some_and(|running| !running.is_paused && running.clock_ms < until_ms)
@@ -253,6 +285,8 @@ impl Running {
             calls: self.calls,
             at_ms: self.clock_ms,
             has_ended: self.shared.has_ended.load(Ordering::Relaxed) || self.polls_left == Some(0),
+            breach: self.line.pace.take_breach(),
+            answers: std::mem::take(&mut *self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner)),
             ..Seen::default()
         };
         let handle = self.shared.handle.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::faults::{PROVIDER_TIMEOUT_MS, Service, Trouble};
 use super::network::{Arrival, Line};
 use super::realm::{Mutation, Realm};
+use super::scenario::Setting;
 use super::world::{Endpoint, as_requested, endpoint_id};
 
 #[derive(Debug)]
@@ -19,10 +20,10 @@ pub(super) struct SimulatedProvider {
 }
 
 impl SimulatedProvider {
-    pub(super) fn new(line: Line, parallel_calls_max: usize, changes: watch::Receiver<u64>) -> Self {
+    pub(super) fn new(line: Line, setting: &Setting, changes: watch::Receiver<u64>) -> Self {
         let limits = Limits {
-            parallel_calls_max,
-            calls_per_second_max: None,
+            parallel_calls_max: setting.parallel_calls_max,
+            calls_per_second_max: setting.calls_per_second_max,
             call_timeout: Duration::from_millis(PROVIDER_TIMEOUT_MS),
             health_period: Duration::from_secs(5),
         };
@@ -34,7 +35,16 @@ impl SimulatedProvider {
         what: impl FnOnce() -> String + Send + 'a,
         effect: impl FnMut(&mut Realm, Arrival) -> Result<T, Error> + Send + 'static,
     ) -> Pending<'a, T> {
-        Box::pin(async move { self.line.call(Service::Provider, what(), effect, error).await })
+        Box::pin(async move {
+            self.line.pace.begin(self.line.now_ms());
+            let answer = self.line.call(Service::Provider, what(), effect, error).await;
+            if let Err(error) = &answer
+                && let Retry::After(pause) = error.retry()
+            {
+                self.line.pace.asked_for_a_pause(self.line.now_ms(), pause);
+            }
+            answer
+        })
     }
 }
 
@@ -124,10 +134,11 @@ impl Provider for SimulatedProvider {
 
     fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health> {
         let id = endpoint.endpoint_id.clone();
-        self.call(
-            move || format!("health of {}", endpoint.endpoint_id),
-            move |realm, _| Ok(realm.health(&id)),
-        )
+        // An endpoint is asked itself.
+        Box::pin(async move {
+            let what = format!("health of {id}");
+            self.line.call(Service::Provider, what, move |realm, _| Ok(realm.health(&id)), error).await
+        })
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -263,6 +274,7 @@ impl Realm {
             was_ready: self.world.existed(&id),
             is_proven: self.world.existed(&id),
             disturbed_ms: None,
+            tampered_ms: None,
             brought_ms: now_ms,
             is_late: arrival.is_repeat || arrival.is_late,
             keys: [request.idempotency_key.clone()].into(),
@@ -308,6 +320,7 @@ impl Realm {
             if !is_expected {
                 endpoint.disturbed_ms = Some(now_ms);
             }
+            endpoint.tampered_ms = None;
             endpoint.brought_ms = now_ms;
             endpoint.keys.insert(key);
         });

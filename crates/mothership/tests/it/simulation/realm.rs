@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use flash_model::*;
+use flash_mothership::Drift;
 use flash_mothership::store::{Clock, Store};
 
+use super::asked::Asked;
 use super::faults::Faults;
 use super::invariants::Invariant;
 use super::network::Network;
@@ -78,12 +80,16 @@ pub(super) struct Realm {
     pub(super) store_clock: Arc<JumpingClock>,
     pub(super) store_away_until_ms: u64,
     pub(super) network: Network,
+    pub(super) drift: Drift,
     pub(super) faults: Faults,
     pub(super) random: Random,
     pub(super) mutation: Option<Mutation>,
     /// The state as it is stored, and the manifest that was applied last.
     pub(super) state: StateSnapshot,
     pub(super) wanted: Option<Arc<Manifest>>,
+    /// Every manifest that was ever applied, by its number, and what people asked for.
+    pub(super) generations: BTreeMap<u64, Arc<Manifest>>,
+    pub(super) asked: Vec<Asked>,
     /// Every key under which an intent was ever stored, and since when each resource has the intent that it has.
     pub(super) intended: BTreeSet<IdempotencyKey>,
     pub(super) intent_since: BTreeMap<ResourceName, (Intent, u64)>,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use flash_model::*;
 use flash_mothership::Served;
 use flash_mothership::store::{MemoryStore, SqliteStore};
+use flash_plan::PlanFile;
 
+use super::asked::{self, Answer, Asked, Wanted};
 use super::capture::Capture;
 use super::faults::{Faults, LATE_MS_MAX};
 use super::invariants::Invariant;
@@ -15,7 +17,7 @@ use super::network::{Event, Life, Network};
 use super::process::{Process, Seen};
 use super::random::Random;
 use super::realm::{JumpingClock, Mutation, Realm, Violation};
-use super::scenario::{self, Happening, Project, Setting};
+use super::scenario::{self, Happening, Project, Retirement, Setting};
 use super::world::World;
 
 /// What is on its way when trouble ends has arrived by then.
@@ -44,6 +46,15 @@ pub(super) struct Outcome {
     /// How long it took until everything was as wanted.
     pub(super) converged_after_ms: Option<u64>,
     pub(super) events: u64,
+    pub(super) tally: Tally,
+}
+
+/// What people asked for, and got.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) plans_applied: u64,
+    pub(super) rolled_back: u64,
+    pub(super) refused: u64,
 }
 
 pub(super) fn run(seed: u64, trial: &Trial) -> Outcome {
@@ -61,10 +72,13 @@ struct Simulation {
     served: BTreeMap<usize, Arc<Served>>,
     /// The version of the project that each has last heard of.
     heard: Vec<usize>,
+    /// The one that is not seen again.
+    retired: Option<usize>,
     calm_since_ms: Option<u64>,
     /// Since when everything is as wanted, and how many writes there had been by then.
     converged: Option<(u64, u64, u64)>,
     events: u64,
+    tally: Tally,
 }
 
 impl Simulation {
@@ -86,11 +100,14 @@ impl Simulation {
             store_clock,
             store_away_until_ms: 0,
             network: network.clone(),
+            drift: setting.drift,
             faults,
             random: random.fork(),
             mutation: trial.mutation,
             state: StateSnapshot::default(),
             wanted: None,
+            generations: BTreeMap::new(),
+            asked: Vec::new(),
             intended: Default::default(),
             intent_since: Default::default(),
             ignored: trial.ignored.clone(),
@@ -109,9 +126,11 @@ impl Simulation {
             realm,
             capture,
             served: BTreeMap::new(),
+            retired: None,
             calm_since_ms: None,
             converged: None,
             events: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -132,7 +151,8 @@ impl Simulation {
             }
         }
         let trace = self.realm.trace.take().unwrap_or_default();
-        Outcome { violation: self.realm.violation, trace, converged_after_ms, events: self.events }
+        let Self { events, tally, realm: Realm { violation, .. }, .. } = self;
+        Outcome { violation, trace, converged_after_ms, events, tally }
     }
 
     /// Every process goes on until the next thing happens that is not of its own making.
@@ -157,11 +177,15 @@ impl Simulation {
             self.realm.note(|| format!("{life}     {line}"));
         }
         self.realm.check_secrecy("a log", &traced);
-        self.realm.check_calls(life, seen.calls);
+        self.realm.check_calls(life, seen.calls, seen.breach);
         for event in &seen.events {
             let event = format!("{event:?}");
             self.realm.check_secrecy("an event", &event);
             self.realm.note(|| format!("{life}   {event}"));
+        }
+        self.realm.check_begun(life, &seen.events);
+        for (number, answer) in seen.answers {
+            self.heed(number, answer);
         }
         if let Some(served) = &seen.served {
             self.realm.check_served(life, served);
@@ -177,6 +201,9 @@ impl Simulation {
         self.realm.note(|| format!("{life} ends"));
         self.processes[life.process].kill();
         self.served.remove(&life.process);
+        if self.retired == Some(life.process) {
+            return;
+        }
         let after_ms = match self.calm_since_ms {
             Some(_) => 1,
             None => self.realm.random.between(50..=15_000),
@@ -215,7 +242,7 @@ impl Simulation {
         let now_ms = self.realm.now_ms;
         match happening {
             Happening::Start { process } => {
-                if !self.processes[process].is_alive() {
+                if !self.processes[process].is_alive() && self.retired != Some(process) {
                     let desired = Arc::clone(self.project.wanted());
                     self.heard[process] = self.project.versions.len() - 1;
                     self.processes[process].start(now_ms, &self.network, &self.setting, desired);
@@ -231,6 +258,7 @@ impl Simulation {
                 self.processes[process].pause();
                 self.later(for_ms, Happening::Resume { process });
             }
+            Happening::Resume { process } if self.retired == Some(process) => {}
             Happening::Resume { process } => self.processes[process].resume(now_ms),
             Happening::Deploy => {
                 self.project.change();
@@ -242,19 +270,42 @@ impl Simulation {
                     self.processes[process].want(Arc::clone(&self.project.versions[version]));
                 }
             }
+            Happening::Plan { to_leader } => {
+                let wanted = self.plan();
+                self.ask(to_leader, wanted);
+            }
+            Happening::RollBack { to_leader } => {
+                let rank = self.realm.random.index(4);
+                self.ask(to_leader, Wanted::RollBack { rank });
+            }
+            Happening::Hand { process, asked } => self.hand(process, asked),
+            Happening::Retire { process, how } => {
+                self.retired = Some(process);
+                self.served.remove(&process);
+                match how {
+                    Retirement::Dead => self.processes[process].kill(),
+                    Retirement::Stopped => self.processes[process].pause(),
+                }
+            }
             Happening::Tamper => self.disturb(|endpoint, random| {
                 if let Some(spec) = &mut endpoint.observed.spec {
                     Arc::make_mut(spec).workers_max = 10 + random.between(0..=5) as u32;
                 }
+                endpoint.tampered_ms = Some(now_ms);
             }),
-            Happening::Die => self.disturb(|endpoint, _| endpoint.observed.phase = ObservedPhase::Stopped),
-            Happening::Sicken { for_ms } => {
-                self.disturb(|endpoint, _| endpoint.sick_until_ms = now_ms + for_ms);
-            }
+            Happening::Die => self.disturb(|endpoint, _| {
+                endpoint.observed.phase = ObservedPhase::Stopped;
+                endpoint.disturbed_ms = Some(now_ms);
+            }),
+            Happening::Sicken { for_ms } => self.disturb(|endpoint, _| {
+                endpoint.sick_until_ms = now_ms + for_ms;
+                endpoint.disturbed_ms = Some(now_ms);
+            }),
             Happening::Lose => {
                 if let Some(id) = self.any_endpoint() {
                     self.realm.note(|| format!("  {id}"));
                     self.realm.world.remove(&id, now_ms);
+                    self.realm.world.lost.insert(id);
                     self.later(1, Happening::ProviderNotices);
                 }
             }
@@ -267,15 +318,59 @@ impl Simulation {
         }
     }
 
+    /// Somebody changes the project, and plans that from what is there now.
+    fn plan(&mut self) -> Wanted {
+        let mut manifest = self.project.draft();
+        manifest.generated_at = asked::mark(self.realm.asked.len());
+        let plan = self.realm.plan(&manifest);
+        let Realm { scope, state, drift, .. } = &self.realm;
+        Wanted::Plan(Arc::new(PlanFile::new(scope.clone(), state.lineage.clone(), *drift, manifest, plan)))
+    }
+
+    fn ask(&mut self, to_leader: bool, wanted: Wanted) {
+        let number = self.realm.asked.len();
+        let asked = Asked::new(wanted, &self.realm.state);
+        self.realm.asked.push(asked);
+        let leader = self.realm.leader().filter(|_| to_leader);
+        let process = leader.unwrap_or_else(|| self.realm.random.index(self.setting.motherships));
+        let after_ms = *self.realm.random.pick(&[0, 5, 100, 2_000]);
+        self.later(after_ms, Happening::Hand { process, asked: number });
+    }
+
+    fn hand(&mut self, process: usize, number: usize) {
+        if self.calm_since_ms.is_some() {
+            return;
+        }
+        let asked = &mut self.realm.asked[number];
+        asked.life = Some(self.processes[process].life);
+        asked.generations_before = self.realm.generations.last_key_value().map_or(0, |(number, _)| *number);
+        if !self.processes[process].ask(number, asked.wanted.clone()) {
+            self.realm.check_answer(number, Answer::Refused("nobody is there".into()));
+        }
+    }
+
+    /// What came about is what is wanted from now on, until the project changes again.
+    fn heed(&mut self, number: usize, answer: Answer) {
+        let kind = match &answer {
+            Answer::Applied { .. } => &mut self.tally.plans_applied,
+            Answer::RolledBack { .. } => &mut self.tally.rolled_back,
+            Answer::Refused(_) | Answer::Failed(_) => &mut self.tally.refused,
+        };
+        *kind += 1;
+        if let Some(manifest) = self.realm.check_answer(number, answer)
+            && self.calm_since_ms.is_none()
+        {
+            self.project.accept(&manifest);
+            self.heard.fill(self.project.versions.len() - 1);
+        }
+    }
+
     fn disturb(&mut self, change: impl FnOnce(&mut super::world::Endpoint, &mut Random)) {
         let now_ms = self.realm.now_ms;
         let Some(id) = self.any_endpoint() else { return };
         self.realm.note(|| format!("  {id}"));
         let Realm { world, random, .. } = &mut self.realm;
-        world.change(&id, now_ms, |endpoint| {
-            change(endpoint, random);
-            endpoint.disturbed_ms = Some(now_ms);
-        });
+        world.change(&id, now_ms, |endpoint| change(endpoint, random));
         self.later(1, Happening::ProviderNotices);
     }
 
@@ -309,6 +404,10 @@ impl Simulation {
         }
         self.project.mend();
         for process in 0..self.processes.len() {
+            if self.retired == Some(process) {
+                continue;
+            }
+            self.processes[process].calm();
             self.processes[process].resume(now_ms);
             self.later(0, Happening::Start { process });
         }
@@ -323,6 +422,7 @@ impl Simulation {
         let served: Vec<_> = self
             .processes
             .iter()
+            .filter(|process| self.retired != Some(process.life.process))
             .map(|process| (process.life, self.served.get(&process.life.process).cloned()))
             .collect();
         self.realm.check_plan(&wanted);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flash_model::*;
-use flash_mothership::Desired;
+use flash_mothership::{Desired, Drift};
 use flash_testkit::{name, resource, scope};
 
 use super::faults::Faults;
@@ -23,16 +23,29 @@ pub(super) struct Setting {
     pub(super) motherships: usize,
     pub(super) is_sqlite: bool,
     pub(super) parallel_calls_max: usize,
+    pub(super) calls_per_second_max: Option<u32>,
+    pub(super) drift: Drift,
+    /// Whether a process sits in the seat of the one before it, and need not wait for its lease to end.
+    pub(super) has_seats: bool,
+    /// A process that is not seen again.
+    pub(super) retires: Option<(usize, Retirement)>,
     /// How long things go wrong.
     pub(super) trouble_ms: u64,
 }
 
 impl Setting {
     pub(super) fn drawn(seed: u64, random: &mut Random) -> Self {
+        let motherships = *random.pick(&[1, 2, 2, 3]);
+        let how = *random.pick(&[Retirement::Dead, Retirement::Stopped]);
+        let retires = (motherships > 1 && random.chance(250)).then(|| (random.index(motherships), how));
         Self {
             seed,
             scope: scope(),
-            motherships: *random.pick(&[1, 2, 2, 3]),
+            motherships,
+            calls_per_second_max: *random.pick(&[None, None, None, None, Some(5), Some(20)]),
+            drift: if random.chance(200) { Drift::Report } else { Drift::Repair },
+            has_seats: random.chance(250),
+            retires,
             is_sqlite: random.chance(125),
             parallel_calls_max: *random.pick(&[1, 2, 8, 64]),
             trouble_ms: random.between(8_000..=45_000),
@@ -45,6 +58,13 @@ impl Setting {
 pub(super) enum Ending {
     Suspend,
     Leave,
+}
+
+/// How a process goes for good: its machine is lost, or it is stopped, as by SIGSTOP, and nobody lets it go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retirement {
+    Dead,
+    Stopped,
 }
 
 /// Something that happens by itself.
@@ -72,6 +92,22 @@ pub(super) enum Happening {
     Hear {
         process: usize,
         version: usize,
+    },
+    /// Somebody plans a change of the project, or wants an earlier generation back, and hands that to a mothership: to the
+    /// one that leads, or to any.
+    Plan {
+        to_leader: bool,
+    },
+    RollBack {
+        to_leader: bool,
+    },
+    Hand {
+        process: usize,
+        asked: usize,
+    },
+    Retire {
+        process: usize,
+        how: Retirement,
     },
     /// Somebody changes, deletes or ends an endpoint.
     Tamper,
@@ -107,9 +143,12 @@ impl Happening {
             | Self::Pause { process, .. }
             | Self::Resume { process }
             | Self::Hear { process, .. }
+            | Self::Hand { process, .. }
+            | Self::Retire { process, .. }
             | Self::ProcessClockJumps { process, .. } => *process == other,
             Self::Deploy | Self::Tamper | Self::Lose | Self::Die | Self::Sicken { .. } => true,
             Self::ProviderNotices | Self::Calm => true,
+            Self::Plan { .. } | Self::RollBack { .. } => false,
             Self::StoreAway { .. } | Self::StoreClockJumps { .. } | Self::Look => false,
         }
     }
@@ -139,6 +178,8 @@ pub(super) fn schedule(network: &Network, setting: &Setting, faults: &Faults, ra
             for_ms: random.between(100..=40_000),
         });
         may(faults.deploys, &mut |_| Happening::Deploy);
+        may(faults.plans, &mut |random| Happening::Plan { to_leader: random.chance(800) });
+        may(faults.rollbacks, &mut |random| Happening::RollBack { to_leader: random.chance(800) });
         may(faults.tampering, &mut |_| Happening::Tamper);
         may(faults.losses, &mut |_| Happening::Lose);
         may(faults.deaths, &mut |_| Happening::Die);
@@ -151,6 +192,9 @@ pub(super) fn schedule(network: &Network, setting: &Setting, faults: &Faults, ra
                 false => Happening::ProcessClockJumps { process: process(random), by_ms: by_ms * 100 },
             }
         });
+    }
+    if let Some((process, how)) = setting.retires {
+        put(random.between(2_000..=setting.trouble_ms), Happening::Retire { process, how });
     }
     put(setting.trouble_ms, Happening::Calm);
 }
@@ -177,11 +221,22 @@ impl Project {
 
     /// The user adds, changes or removes something, or takes an earlier version back.
     pub(super) fn change(&mut self) {
-        let now = workers(&self.wanted().manifest);
         if self.random.chance(150) {
             let earlier = self.versions[self.random.index(self.versions.len())].clone();
             return self.versions.push(earlier);
         }
+        let next = self.draft();
+        self.add(&next);
+    }
+
+    /// What came about at a person's request is what is wanted from now on.
+    pub(super) fn accept(&mut self, manifest: &Manifest) {
+        self.add(manifest);
+    }
+
+    /// What the user may want next.
+    pub(super) fn draft(&mut self) -> Manifest {
+        let now = workers(&self.wanted().manifest);
         let changed = *self.random.pick(&RESOURCES);
         let others = now.iter().filter(|(name, _)| *name != changed).copied();
         let mut next: Vec<(&str, u32)> = others.collect();
@@ -190,7 +245,7 @@ impl Project {
             3 => next.push((changed, POISONED_WORKERS)),
             _ => next.push((changed, self.random.between(1..=4) as u32)),
         }
-        self.add(&manifest(&next));
+        manifest(&next)
     }
 
     /// The user takes back what cannot work.

@@ -118,7 +118,7 @@ impl Store for SimulatedStore {
         let (scope, manifest) = (scope.clone(), manifest.clone());
         self.call(
             move || format!("put manifest over {expected:?}"),
-            move |realm, _| realm.put_manifest(&scope, fence, &manifest, expected),
+            move |realm, arrival| realm.put_manifest(&scope, fence, &manifest, expected, arrival),
         )
     }
 
@@ -229,11 +229,13 @@ impl Realm {
         fence: u64,
         manifest: &Arc<Manifest>,
         expected: Option<u64>,
+        arrival: Arrival,
     ) -> Result<StoredManifest, Error> {
         self.check_secrecy("a manifest", &serde_json::to_string(manifest).unwrap());
         let stored = now(self.store.put_manifest(scope, self.presented(fence), manifest, expected));
         self.verdict(fence, &stored);
         let stored = stored?;
+        self.check_stored(stored.generation, &stored.manifest, arrival);
         self.wanted = Some(stored.manifest.clone());
         self.look();
         Ok(stored)

@@ -22,6 +22,8 @@ pub(super) struct Endpoint {
     pub(super) is_proven: bool,
     /// When somebody or something other than us last changed it or kept it from answering.
     pub(super) disturbed_ms: Option<u64>,
+    /// When somebody last changed its specification.
+    pub(super) tampered_ms: Option<u64>,
     /// When it was last brought to a specification.
     pub(super) brought_ms: u64,
     /// Made by a request that came when nobody waited for it any more.
@@ -64,6 +66,8 @@ pub(super) struct World {
     pub(super) endpoints: BTreeMap<EndpointId, Endpoint>,
     /// What became of each endpoint, for listings that lag: when, and what could be seen from then on.
     past: BTreeMap<EndpointId, Vec<(u64, Option<ObservedEndpoint>)>>,
+    /// What somebody deleted.
+    pub(super) lost: BTreeSet<EndpointId>,
     pub(super) volumes: BTreeSet<String>,
     pub(super) mandate: Option<Mandate>,
     /// Creates, updates, suspensions and deletions that changed something.
@@ -114,6 +118,7 @@ impl World {
 
     pub(super) fn add(&mut self, endpoint: Endpoint, now_ms: u64) {
         let (id, seen) = (endpoint.id().clone(), endpoint.observed.clone());
+        self.lost.remove(&id);
         self.endpoints.insert(id.clone(), endpoint);
         self.remember(&id, now_ms, Some(seen));
     }
@@ -143,6 +148,7 @@ impl World {
                 was_ready: false,
                 is_proven: false,
                 disturbed_ms: None,
+                tampered_ms: None,
                 brought_ms: 0,
                 is_late: false,
                 keys: BTreeSet::new(),
