@@ -423,7 +423,7 @@ impl Driver {
     }
 
     fn heed(&self, term: &mut Term<'_>, ended: Ended) -> Outcome {
-        let Ended { resource, restarted, result } = ended;
+        let Ended { resource, restarted, result, desired } = ended;
         let journal = &self.recorder.journal;
         match result {
             Ok(Outcome::UnderWay) => return Outcome::UnderWay,
@@ -438,7 +438,13 @@ impl Driver {
                 let why = chain(&error);
                 tracing::warn!(%resource, error = %why, "step failed");
                 journal.note(EventKind::StepFailed, Some(&resource), why);
-                term.backoff.note(&resource, error.retry(), Instant::now(), self.settings.jitter.next());
+                let is_current = term.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &desired));
+                let retry = match error.retry() {
+                    // What was hopeless is not wanted any more.
+                    Retry::Never if !is_current => Retry::Backoff,
+                    retry => retry,
+                };
+                term.backoff.note(&resource, retry, Instant::now(), self.settings.jitter.next());
             }
         }
         Outcome::Done

@@ -8,6 +8,7 @@ use flash_plan::{Reason, Step};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::Desired;
 use super::apply::{Applier, Error, Outcome};
 use super::busy::{Busy, Claim};
 use crate::service::Ending;
@@ -22,6 +23,8 @@ pub(super) struct Ended {
     /// Whether it had to be started again, which is not to happen too often.
     pub(super) restarted: bool,
     pub(super) result: Result<Outcome, Error>,
+    /// What it was to bring about.
+    pub(super) desired: Arc<Desired>,
 }
 
 #[derive(Debug)]
@@ -135,6 +138,7 @@ impl Work {
                 break;
             }
         }
-        Ended { resource: self.claim.resource().clone(), restarted, result }
+        let desired = Arc::clone(&self.applier.desired);
+        Ended { resource: self.claim.resource().clone(), restarted, result, desired }
     }
 }
