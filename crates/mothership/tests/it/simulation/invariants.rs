@@ -211,7 +211,8 @@ impl Realm {
         let before = before.and_then(|before| before.endpoint_id.clone());
         if let Some(before) = before
             && record.endpoint_id.as_ref() != Some(&before)
-            && self.world.endpoints.contains_key(&before)
+            // One that a request made again that nobody waited for any more was gone.
+            && self.world.endpoints.get(&before).is_some_and(|endpoint| !endpoint.is_late)
         {
             let successor = record.endpoint_id.as_ref().and_then(|id| self.world.endpoints.get(id));
             if !successor.is_some_and(|successor| successor.was_ready) {
