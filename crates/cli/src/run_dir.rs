@@ -74,9 +74,10 @@ impl RunDir {
         &self.run
     }
 
-    /// Of the nearest project with a running mothership, from `start` upward.
-    pub(crate) fn find_running(start: &Path) -> Option<MothershipAnnouncement> {
-        start.ancestors().find_map(|folder| Self::of(folder).running().into_iter().next())
+    /// Of the nearest project with a running mothership, from `start` upward. Empty if there is none.
+    pub(crate) fn find_running(start: &Path) -> Vec<MothershipAnnouncement> {
+        let running = start.ancestors().map(|folder| Self::of(folder).running());
+        running.into_iter().find(|running| !running.is_empty()).unwrap_or_default()
     }
 
     /// Motherships of this project that run: the one that holds the lock, then those that only joined. An announcement is

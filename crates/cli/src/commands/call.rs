@@ -18,8 +18,8 @@ pub(crate) fn call(args: &CallArgs, printer: Printer) -> Result<(), Failure> {
         return Err(Failure::coded(Code::InvalidBody, "the arguments are not a JSON object")
             .hint(r#"name them: '{"text": "hi"}'"#));
     }
-    let mothership = running_mothership(args.project.as_deref())?;
     let result = block_on(async {
+        let mothership = running_mothership(args.project.as_deref()).await?;
         let result = mothership.call_json(&args.function, &arguments).await;
         result.map_err(|error| refused(&format!("calling {}", args.function), &error))
     })?;

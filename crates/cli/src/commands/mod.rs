@@ -23,20 +23,36 @@ pub(crate) mod test_mothership;
 use std::path::Path;
 
 use flash_client::Mothership;
+use flash_model::wire::MothershipAnnouncement;
 use flash_model::{Code, Secret};
 
 use crate::error::Failure;
 use crate::printer::Printer;
 use crate::run_dir::RunDir;
 
-/// A client of the running project at `path`, or nearest to the working directory.
-fn running_mothership(path: Option<&Path>) -> Result<Mothership, Failure> {
+/// A client of the running project at `path`, or nearest to the working directory. Where several motherships run, of the
+/// first that answers: one may hang, or be stopped.
+async fn running_mothership(path: Option<&Path>) -> Result<Mothership, Failure> {
     let start = path.unwrap_or(Path::new("."));
     let start = start
         .canonicalize()
         .map_err(|error| Failure::because(format!("there is no project at {}", start.display()), &error))?;
-    let announcement = RunDir::find_running(&start).ok_or_else(|| not_running(&start))?;
-    Ok(Mothership::new(announcement.url, Some(Secret::new(announcement.token))))
+    let mut running = RunDir::find_running(&start).into_iter().map(client);
+    let first = running.next().ok_or_else(|| not_running(&start))?;
+    let others: Vec<Mothership> = running.collect();
+    if others.is_empty() || first.ping().await.is_ok() {
+        return Ok(first);
+    }
+    for other in others {
+        if other.ping().await.is_ok() {
+            return Ok(other);
+        }
+    }
+    Ok(first)
+}
+
+fn client(running: MothershipAnnouncement) -> Mothership {
+    Mothership::new(running.url, Some(Secret::new(running.token)))
 }
 
 fn not_running(place: &Path) -> Failure {

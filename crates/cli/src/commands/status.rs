@@ -10,9 +10,10 @@ use crate::printer::Printer;
 use crate::view;
 
 pub(crate) fn status(args: &StatusArgs, printer: Printer) -> Result<(), Failure> {
-    let mothership = running_mothership(args.path.as_deref())?;
-    let fetched = block_on(async {
-        mothership.manifest(None, None).await.map_err(|error| refused("asking what is running", &error))
+    let (mothership, fetched) = block_on(async {
+        let mothership = running_mothership(args.path.as_deref()).await?;
+        let fetched = mothership.manifest(None, None).await;
+        Ok((mothership, fetched.map_err(|error| refused("asking what is running", &error))?))
     })?;
     let Fetched::Document { manifest, .. } = fetched else {
         return Err(Failure::new("the mothership sent no manifest"));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_client::Mothership as Client;
-use flash_model::{Code, Outcome, ResourceName, Secret, StateSnapshot};
+use flash_client::{Error, Mothership as Client};
+use flash_model::{Code, Outcome, ResourceName, StateSnapshot};
 use flash_mothership::store::{Clock, SystemClock};
 use flash_mothership::{ApplyRefusal, Handle, ReconcileSettings};
 use flash_plan::PlanFile;
@@ -26,6 +26,8 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const LOOK_PERIOD: Duration = Duration::from_millis(200);
 /// Looks that may fail one after the other: the mothership may be busy, or its database.
 const LOOKS_FAILED_MAX: u32 = 10;
+/// 421 Misdirected Request: another mothership leads.
+const NOT_LEADING: u16 = 421;
 
 /// What is to be done, and how a running mothership is asked for it.
 #[derive(Debug)]
@@ -41,12 +43,11 @@ pub(super) struct Change {
 pub(super) fn carry_out(boot: &Boot, scan: &Scan, change: &Change, as_json: bool) -> Result<(), Failure> {
     let runtime = boot::runtime()?;
     let result = runtime.block_on(async {
-        match boot.run_dir.running().into_iter().next() {
-            Some(running) => {
-                let client = Client::new(running.url, Some(Secret::new(running.token)));
-                through(&client, change, boot.printer).await
-            }
-            None => alone(boot, scan, change).await,
+        let running: Vec<Client> = boot.run_dir.running().into_iter().map(super::client).collect();
+        if running.is_empty() {
+            alone(boot, scan, change).await
+        } else {
+            through(running, change, boot.printer).await
         }
     });
     // A package installation that was interrupted must not be waited for.
@@ -68,13 +69,15 @@ pub(super) fn carry_out(boot: &Boot, scan: &Scan, change: &Change, as_json: bool
         .hint("logs are in .flash/run/endpoints/*/endpoint.log; `flash plan` says what is left to do"))
 }
 
-async fn through(client: &Client, change: &Change, printer: Printer) -> Result<Outcome, Failure> {
+async fn through(running: Vec<Client>, change: &Change, printer: Printer) -> Result<Outcome, Failure> {
     let mut interrupts = Interrupts::new()?;
-    let begun = match change.rollback {
-        Some(generation) => client.rollback(generation, Duration::ZERO).await,
-        None => client.apply(text(&change.file)?, Duration::ZERO).await,
+    let (client, begun) = tokio::select! {
+        begun = begin(running, change, printer) => begun?,
+        () = interrupts.next() => {
+            return Err(Failure::new("interrupted before the mothership had answered; it may go on")
+                .hint("`flash rollback --list` shows what was applied"));
+        }
     };
-    let begun = begun.map_err(|error| refused("nothing was changed", &error))?;
     printer.notice(format_args!("generation {} is being applied by {}", begun.generation, client.url()));
     let look = || async { client.resources().await.map_err(|error| refused("asking how it goes", &error)) };
     let mut seen = begun.clone();
@@ -83,6 +86,43 @@ async fn through(client: &Client, change: &Change, printer: Printer) -> Result<O
         () = interrupts.next() => printer.notice("not waiting any longer; the mothership goes on"),
     }
     Ok(seen)
+}
+
+/// Asks one after the other until one leads: who does not answer, or follows another one, has changed nothing.
+async fn begin(
+    running: Vec<Client>,
+    change: &Change,
+    printer: Printer,
+) -> Result<(Client, Outcome), Failure> {
+    let mut refusal = None;
+    for client in running {
+        if let Err(error) = client.ping().await {
+            printer.notice(format_args!("{} does not answer", client.url()));
+            refusal.get_or_insert(error);
+            continue;
+        }
+        let begun = match change.rollback {
+            Some(generation) => client.rollback(generation, Duration::ZERO).await,
+            None => client.apply(text(&change.file)?, Duration::ZERO).await,
+        };
+        match begun {
+            Ok(begun) => return Ok((client, begun)),
+            Err(error) if does_not_lead(&error) => refusal = Some(error),
+            Err(error @ (Error::Timeout { .. } | Error::Interrupted { .. })) => {
+                return Err(refused("whether anything was changed is not known", &error)
+                    .hint("`flash rollback --list` shows what was applied"));
+            }
+            Err(error) => return Err(refused("nothing was changed", &error)),
+        }
+    }
+    Err(refusal.map_or_else(
+        || Failure::new("nothing was changed: no mothership of the project runs any more"),
+        |error| refused("nothing was changed", &error),
+    ))
+}
+
+fn does_not_lead(error: &Error) -> bool {
+    error.problem().is_some_and(|problem| problem.status == NOT_LEADING)
 }
 
 /// As a mothership of the project for as long as it takes. Endpoints go on without it.

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::{Project, Running};
+use rustix::process::Signal;
+
+use crate::support::{Project, Running, signal};
 
 const PROJECT: &str = r#"
 from tetra_rp import CpuLiveLoadBalancer, CpuLiveServerless, remote
@@ -46,4 +48,38 @@ async fn one_leads_the_other_follows_and_takes_over_what_runs() {
     assert_eq!(second.interrupt().code(), Some(0));
     assert_eq!(project.endpoint_pids(), processes, "endpoints go on");
     assert_eq!(project.shown(&["status"]).0, 1, "nobody is left");
+}
+
+#[tokio::test]
+async fn a_change_goes_to_whoever_leads_past_one_that_follows_or_hangs() {
+    let project = Project::of(&[("service.py", PROJECT)]);
+    assert_eq!(project.shown(&["plan", "-o", "next.plan"]).0, 0);
+    assert_eq!(project.shown(&["apply", "next.plan"]).0, 0);
+    let mut leader = Running::start_as("mothership", &project, &[], &[]);
+    leader.eventually("leading", |leader| leader.stderr().contains("leading with fence").then_some(()));
+    // Holds the project's lock, so it is asked first.
+    let mut first = Running::start(&project, &[]);
+    first.until_ready().await;
+
+    project
+        .write("service.py", &PROJECT.replace("name=\"jobs\", workersMax=1", "name=\"jobs\", workersMax=3"));
+    assert_eq!(project.shown(&["plan", "-o", "next.plan"]).0, 0);
+    let (status, _, notices) = project.shown(&["apply", "next.plan"]);
+    assert_eq!(status, 0, "{notices}");
+    assert!(notices.contains(&format!("applied by {}", leader.url)), "{notices}");
+
+    signal(first.child.id(), Signal::STOP);
+    let (status, _, notices) = project.shown(&["rollback"]);
+    assert_eq!(status, 0, "{notices}");
+    assert!(notices.contains(&format!("{} does not answer", first.url)), "{notices}");
+    let (status, shown, notices) = project.shown(&["status"]);
+    assert!(status == 0 && shown.contains(&leader.url), "{shown}{notices}");
+
+    signal(leader.child.id(), Signal::STOP);
+    let (status, _, notices) = project.shown(&["rollback"]);
+    assert_eq!(status, 1);
+    assert!(notices.contains("nothing was changed"), "{notices}");
+    for running in [&first, &leader] {
+        signal(running.child.id(), Signal::CONT);
+    }
 }

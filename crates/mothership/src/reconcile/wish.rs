@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flash_model::Lease;
-use flash_plan::Plan;
+use flash_plan::{Plan, Step};
 use tokio::sync::{oneshot, watch};
 
 use super::Desired;
@@ -210,18 +210,16 @@ pub(super) fn differences(expected: &Plan, found: &Plan) -> Vec<String> {
         differences
             .push(format!("the state has serial {}, not {}", found.state_serial, expected.state_serial));
     }
-    for step in &found.steps {
-        let before = expected
-            .steps
-            .iter()
-            .find(|before| before.resource == step.resource && before.endpoint_id == step.endpoint_id);
+    let is_same = |a: &Step, b: &Step| a.resource == b.resource && a.endpoint_id == b.endpoint_id;
+    for step in found.changes() {
+        let before = expected.changes().find(|before| is_same(before, step));
         match before {
             Some(before) if before.action == step.action && before.reasons == step.reasons => {}
             _ => differences.push(format!("now: {step}")),
         }
     }
-    for step in &expected.steps {
-        if !found.steps.iter().any(|now| now.resource == step.resource) {
+    for step in expected.changes() {
+        if !found.changes().any(|now| is_same(now, step)) {
             differences.push(format!("no longer: {step}"));
         }
     }
@@ -229,4 +227,44 @@ pub(super) fn differences(expected: &Plan, found: &Plan) -> Vec<String> {
         differences.push("what is recorded or wanted of a resource has changed".to_owned());
     }
     differences
+}
+
+#[cfg(test)]
+mod tests {
+    use flash_model::{EndpointId, ResourceName};
+    use flash_plan::{Action, Reason};
+
+    use super::*;
+
+    fn step(action: Action, resource: &str, endpoint_id: Option<&str>, reason: Reason) -> Step {
+        Step {
+            resource: ResourceName::new(resource).unwrap(),
+            action,
+            reasons: vec![reason],
+            endpoint_id: endpoint_id.map(|id| EndpointId::new(id).unwrap()),
+            desired: None,
+            idempotency_key: None,
+            record_version: 0,
+        }
+    }
+
+    fn plan(state_serial: u64, steps: Vec<Step>) -> Plan {
+        Plan { state_serial, steps, deferred: Vec::new() }
+    }
+
+    #[test]
+    fn what_stays_as_it_is_is_no_difference_for_a_person() {
+        let create = || step(Action::Create, "a", None, Reason::New);
+        let stays = |name: &str| step(Action::NoOp, name, Some("x"), Reason::Unchanged);
+        let delete = || step(Action::Delete, "b", Some("y"), Reason::NotInManifest);
+        assert!(differences(&plan(3, vec![create()]), &plan(3, vec![create()])).is_empty());
+
+        let done = differences(&plan(3, vec![create(), stays("c")]), &plan(3, vec![stays("a"), stays("c")]));
+        assert_eq!(done, ["no longer: + create a: new"]);
+        let other = differences(&plan(3, vec![stays("b")]), &plan(4, vec![delete()]));
+        assert_eq!(other.len(), 2, "{other:?}");
+        assert!(other[1].starts_with("now: - delete b"), "{other:?}");
+        let gone = differences(&plan(3, vec![stays("b")]), &plan(3, Vec::new()));
+        assert_eq!(gone, ["what is recorded or wanted of a resource has changed"]);
+    }
 }
