@@ -118,7 +118,7 @@ impl Realm {
         let recorded = record.and_then(|record| record.endpoint_id.as_ref());
         let intent = record.and_then(|record| record.intent.as_ref());
         let counts = |endpoint: &&Endpoint| {
-            let is_recorded = recorded == Some(endpoint.id());
+            let is_recorded = recorded == Some(endpoint.id()) && !endpoint.is_late;
             let is_intended = intent.is_some_and(|intent| endpoint.keys.contains(&intent.idempotency_key));
             let is_unknown = recorded.is_none() && !endpoint.is_late;
             endpoint.observed.config_hash == resource.config_hash
@@ -214,8 +214,11 @@ impl Realm {
             // One that a request made again that nobody waited for any more was gone.
             && self.world.endpoints.get(&before).is_some_and(|endpoint| !endpoint.is_late)
         {
-            let successor = record.endpoint_id.as_ref().and_then(|id| self.world.endpoints.get(id));
-            if !successor.is_some_and(|successor| successor.was_ready) {
+            let was_ready = |id: &EndpointId| {
+                let successor = self.world.endpoints.get(id);
+                successor.is_some_and(|successor| successor.was_ready) || self.world.lost_ready.contains(id)
+            };
+            if !record.endpoint_id.as_ref().is_some_and(was_ready) {
                 self.violated(Invariant::Remembered, || {
                     format!("{}'s record gives {before} up, which exists", record.resource)
                 });

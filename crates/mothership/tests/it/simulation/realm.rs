@@ -87,6 +87,9 @@ pub(super) struct Realm {
     /// The state as it is stored, and the manifest that was applied last.
     pub(super) state: StateSnapshot,
     pub(super) wanted: Option<Arc<Manifest>>,
+    /// A manifest that was held up on its way took effect, under a lease that still held: whoever wished for another one
+    /// meanwhile, while somebody else led, has to say so again.
+    pub(super) wants_telling: bool,
     /// Every manifest that was ever applied, by its number, and what people asked for.
     pub(super) generations: BTreeMap<u64, Arc<Manifest>>,
     pub(super) asked: Vec<Asked>,

@@ -106,6 +106,7 @@ impl Simulation {
             mutation: trial.mutation,
             state: StateSnapshot::default(),
             wanted: None,
+            wants_telling: false,
             generations: BTreeMap::new(),
             asked: Vec::new(),
             intended: Default::default(),
@@ -143,6 +144,10 @@ impl Simulation {
             self.realm.now_ms = at_ms;
             self.realm.store_clock.set(at_ms);
             self.perform(event);
+            if std::mem::take(&mut self.realm.wants_telling) {
+                self.heard.fill(0);
+                self.tell_all(500);
+            }
             if let (Some((since_ms, ..)), Some(calm_ms)) = (self.converged, self.calm_since_ms)
                 && at_ms > since_ms + SETTLED_MS
             {
@@ -304,8 +309,7 @@ impl Simulation {
             Happening::Lose => {
                 if let Some(id) = self.any_endpoint() {
                     self.realm.note(|| format!("  {id}"));
-                    self.realm.world.remove(&id, now_ms);
-                    self.realm.world.lost.insert(id);
+                    self.realm.world.lose(id, now_ms);
                     self.later(1, Happening::ProviderNotices);
                 }
             }
@@ -422,7 +426,8 @@ impl Simulation {
         let served: Vec<_> = self
             .processes
             .iter()
-            .filter(|process| self.retired != Some(process.life.process))
+            // One that was stopped before trouble ended comes back in a moment.
+            .filter(|process| process.is_alive() && self.retired != Some(process.life.process))
             .map(|process| (process.life, self.served.get(&process.life.process).cloned()))
             .collect();
         self.realm.check_plan(&wanted);

@@ -235,6 +235,8 @@ impl Realm {
         let stored = now(self.store.put_manifest(scope, self.presented(fence), manifest, expected));
         self.verdict(fence, &stored);
         let stored = stored?;
+        let is_new = self.wanted.as_ref() != Some(&stored.manifest);
+        self.wants_telling |= is_new && (arrival.is_late || arrival.is_repeat);
         self.check_stored(stored.generation, &stored.manifest, arrival);
         self.wanted = Some(stored.manifest.clone());
         self.look();

@@ -68,6 +68,8 @@ pub(super) struct World {
     past: BTreeMap<EndpointId, Vec<(u64, Option<ObservedEndpoint>)>>,
     /// What somebody deleted.
     pub(super) lost: BTreeSet<EndpointId>,
+    /// Those that somebody deleted after they had been ready: what they took the place of may be given up.
+    pub(super) lost_ready: BTreeSet<EndpointId>,
     pub(super) volumes: BTreeSet<String>,
     pub(super) mandate: Option<Mandate>,
     /// Creates, updates, suspensions and deletions that changed something.
@@ -114,6 +116,15 @@ impl World {
         if self.endpoints.remove(id).is_some() {
             self.remember(id, now_ms, None);
         }
+    }
+
+    /// Somebody deletes it behind our back.
+    pub(super) fn lose(&mut self, id: EndpointId, now_ms: u64) {
+        if self.endpoints.get(&id).is_some_and(|endpoint| endpoint.was_ready) {
+            self.lost_ready.insert(id.clone());
+        }
+        self.remove(&id, now_ms);
+        self.lost.insert(id);
     }
 
     pub(super) fn add(&mut self, endpoint: Endpoint, now_ms: u64) {
