@@ -191,6 +191,11 @@ impl Realm {
             if !asked.is_stored || asked.is_begun || asked.life != Some(life) {
                 continue;
             }
+            // What is begun after another manifest was stored is that one's.
+            if self.wanted.as_ref().is_none_or(|wanted| wanted.generated_at != mark(number)) {
+                asked.is_begun = true;
+                continue;
+            }
             let Wanted::Plan(file) = &asked.wanted else { continue };
             let mut other = None;
             for event in events {
