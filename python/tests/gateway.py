@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tetra_rp import _payload
 
-START, READY, FAILED, CALL, RESULT, ERROR, CANCEL, STOP = range(1, 9)
+START, READY, FAILED, CALL, RESULT, ERROR, CANCEL, STOP, PART, CREDIT = range(1, 11)
 DEADLINE_SECONDS = 30.0
 SDK = Path(__file__).resolve().parent.parent
 
@@ -110,6 +110,19 @@ class Gateway:
         answer = self.receive()
         assert answer.call_id == call_id
         return answer
+
+    def credit(self, call_id: int, count: int) -> None:
+        self.send(CREDIT, call_id, None, count.to_bytes(4, "little"))
+
+    def stream(self, function: str, body: Any = b"", **header: Any) -> list[Frame]:
+        """A route's PARTs, each paid for when it comes, and the frame that ends them."""
+        call_id = self.begin({"form": "route", "function": function, **header}, body)
+        frames = [self.receive()]
+        while frames[-1].kind == PART:
+            self.credit(call_id, 1)
+            frames.append(self.receive())
+        assert {frame.call_id for frame in frames} == {call_id}
+        return frames
 
     def route(self, function: str, body: Any = b"", **header: Any) -> Frame:
         return self.call({"form": "route", "function": function, **header}, body)

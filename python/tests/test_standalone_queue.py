@@ -126,7 +126,7 @@ def test_generators_are_refused_in_both_forms_with_what_to_do(handler):
         for form in ({}, {"args": []}):
             answer = handler({"input": {"function_name": name, **form}})
             assert answer["success"] is False and answer["traceback"] == ""
-            assert "streamed results are not supported yet; return a list" in answer["error"]
+            assert "streamed results are not supported here; return a list" in answer["error"]
 
 
 def test_golden_rows(handler):

@@ -177,7 +177,7 @@ def cycle() -> list[object]:
         (object(), "an object of type object"),
         (SimpleNamespace(), "an object of type types.SimpleNamespace"),
         (b"x", "it holds bytes; return base64 text"),
-        ((number for number in ()), "streamed results are not supported yet"),
+        ((number for number in ()), "streamed results are not supported here"),
         ({(1, 2): 3}, "JSON has text keys only"),
         (cycle(), "contains itself"),
         ("\ud800", "lone surrogates"),

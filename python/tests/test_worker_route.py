@@ -60,9 +60,9 @@ SOURCE = """
     async def nan():
         return {"value": math.nan}
 
-    @remote(api, method="POST", path="/stream")
-    async def stream():
-        yield 1
+    @remote(api, method="POST", path="/nested")
+    async def nested():
+        return [number for number in [1]], (number for number in [1])
 
     @remote(api, method="POST", path="/missing")
     async def missing():
@@ -79,7 +79,7 @@ SOURCE = """
 """
 FUNCTIONS = [
     "add", "add_sync", {"name": "item", "http_method": "GET", "http_path": "/items/{item_id}"}, "echo", "point", "boom",
-    "leave", "leave_sync", "thing", "nan", "stream", "missing", "plain", "talk",
+    "leave", "leave_sync", "thing", "nan", "nested", "missing", "plain", "talk",
 ]  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def test_system_exit_ends_the_call_and_not_the_worker(worker):
 
 def test_results_that_json_cannot_hold_are_errors(worker):
     gateway = worker(SOURCE, FUNCTIONS)
-    for function, reason in [("thing", "object"), ("nan", "NaN"), ("stream", "generator")]:
+    for function, reason in [("thing", "object"), ("nan", "NaN"), ("nested", "generator")]:
         answer = gateway.route(function)
         assert (answer.kind, answer.header["code"], answer.header["status"]) == (ERROR, "FL306", 500)
         assert reason in answer.header["message"]

@@ -72,7 +72,8 @@ class Hosted:
         else:
             function = method.call if by_keyword else target.original
         if method.is_async:
-            return await function(*args, **kwargs)
+            outcome = function(*args, **kwargs)
+            return await outcome if inspect.isawaitable(outcome) else outcome
         result = await self.on_sync_thread(lambda: function(*args, **kwargs))
         return await result if inspect.isawaitable(result) else result
 

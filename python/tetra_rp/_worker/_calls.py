@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
 
 from tetra_rp import _payload
-from tetra_rp._worker import _binding, _jobs, _replies, _targets
+from tetra_rp._worker import _binding, _jobs, _replies, _streams, _targets
 from tetra_rp._worker._binding import Unprocessable
 from tetra_rp._worker._channel import Channel
 from tetra_rp._worker._execute import Executor, Reply
@@ -177,9 +177,10 @@ class Calls:
             made = await self._instances.get(target.name, target.original, *made_with)
             function = _targets.bound(made, method, by_keyword=by_keyword)
             if method.is_async:
-                return await function(*args, **kwargs)
+                result = function(*args, **kwargs)
+                return result if _streams.is_generator(result) else await result
             result = await self._executor.on_sync_thread(lambda: function(*args, **kwargs))
-            return await result if asyncio.iscoroutine(result) else result
+            return await result if inspect.iscoroutine(result) else result
 
         self._executor.call_async(call_id, construct_and_call, (), {}, reply)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 
 _GENERATORS = (types.GeneratorType, types.AsyncGeneratorType)
-_NO_STREAMS = "it is a generator, and streamed results are not supported yet; return a list"
+_NO_STREAMS = "it is a generator, and streamed results are not supported here; return a list"
 
 
 class NotSerializable(Exception):

@@ -7,17 +7,19 @@ import contextvars
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from types import AsyncGeneratorType
 from typing import Any, NamedTuple, Protocol
 
 from tetra_rp._payload import Buffer
 from tetra_rp._worker._channel import Channel
+from tetra_rp._worker._streams import Stream, Streaming
 from tetra_rp._worker._tasks import start_task
 
 
 class Reply(Protocol):
-    """How a form writes its answers: whole frames in pieces."""
+    """How a form writes its answers: whole frames in pieces, or a stream of which the executor makes them."""
 
-    def result(self, call_id: int, value: Any) -> Sequence[Buffer]: ...
+    def result(self, call_id: int, value: Any) -> Sequence[Buffer] | Stream: ...
 
     def error(self, call_id: int, error: BaseException) -> Sequence[Buffer]: ...
 
@@ -47,6 +49,10 @@ class Executor:
         self._channel = channel
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._cancelled: set[int] = set()
+        self._streams: dict[int, Streaming] = {}
+        # The sync call that runs, and those that have become tasks to be: CANCEL is kept for when they are.
+        self._on_thread = 0
+        self._adopted: set[int] = set()
         # Sync calls that have not begun. Whoever pops an entry answers the call: the thread by running it, or CANCEL.
         self._waiting: dict[int, _SyncCall] = {}
         self._queue: queue.SimpleQueue[_SyncCall | _SyncWork] = queue.SimpleQueue()
@@ -87,8 +93,17 @@ class Executor:
             return
         task = self._tasks.get(call_id)
         if task is not None:
+            if call_id not in self._cancelled:
+                self._cancelled.add(call_id)
+                task.cancel()
+        elif call_id == self._on_thread or call_id in self._adopted:
             self._cancelled.add(call_id)
-            task.cancel()
+
+    def grant(self, call_id: int, count: int) -> None:
+        """The gateway takes that many PARTs more."""
+        streaming = self._streams.get(call_id)
+        if streaming is not None:
+            streaming.grant(count)
 
     async def finish(self) -> None:
         """When every accepted call is answered."""
@@ -103,7 +118,12 @@ class Executor:
         self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
     ) -> None:
         try:
-            pieces = reply.result(call_id, await function(*args, **kwargs))
+            value = function(*args, **kwargs)
+            if type(value) is not AsyncGeneratorType:
+                value = await value
+            pieces = reply.result(call_id, value)
+            if type(pieces) is Stream:
+                pieces = await self._stream(call_id, pieces)
         except asyncio.CancelledError as error:
             gone = call_id in self._cancelled
             pieces = reply.cancelled(call_id, error) if gone else reply.error(call_id, error)
@@ -114,6 +134,16 @@ class Executor:
             self._cancelled.discard(call_id)
             if self._no_tasks is not None and not self._tasks and not self._no_tasks.done():
                 self._no_tasks.set_result(None)
+
+    async def _stream(self, call_id: int, stream: Stream) -> Sequence[Buffer]:
+        streaming = self._streams[call_id] = Streaming(call_id, stream, self._loop, self._channel)
+        try:
+            return await streaming.run(self.on_sync_thread, self._has_sync_work)
+        finally:
+            del self._streams[call_id]
+
+    def _has_sync_work(self) -> bool:
+        return not self._queue.empty()
 
     def _start_thread(self) -> None:
         self._thread = threading.Thread(target=self._run_sync, name="flash-sync", daemon=True)
@@ -129,25 +159,45 @@ class Executor:
                 self._run_work(item)  # type: ignore[arg-type]
 
     def _run_call(self, call: _SyncCall) -> None:
+        self._on_thread = call.call_id
         if self._waiting.pop(call.call_id, None) is None:
             return  # cancelled before it began
         try:
             # A context of its own: what one call sets in a context variable must not reach the next.
             result = contextvars.copy_context().run(call.function, *call.args, **call.kwargs)
             if getattr(type(result), "__await__", None) is not None:
-                self._loop.call_soon_threadsafe(self._adopt, call, result)
+                self._hand_over(call, result)
                 return
             pieces = call.reply.result(call.call_id, result)
+            if type(pieces) is Stream:
+                self._hand_over(call, _ready(result))
+                return
         except BaseException as error:
             pieces = call.reply.error(call.call_id, error)
+        self._on_thread = 0
+        self._cancelled.discard(call.call_id)
         self._channel.send_now(pieces)
 
+    def _hand_over(self, call: _SyncCall, awaitable: Awaitable[Any]) -> None:
+        self._adopted.add(call.call_id)
+        self._on_thread = 0
+        self._loop.call_soon_threadsafe(self._adopt, call, awaitable)
+
     def _adopt(self, call: _SyncCall, awaitable: Awaitable[Any]) -> None:
-        """A sync function gave back an awaitable, which can only run on the main loop."""
+        """A sync function gave back an awaitable or a stream, which only the main loop can see to the end."""
+        self._adopted.discard(call.call_id)
+        is_cancelled = call.call_id in self._cancelled
+        self._cancelled.discard(call.call_id)
         self.call_async(call.call_id, lambda: awaitable, (), {}, call.reply)
+        if is_cancelled:
+            self.cancel(call.call_id)
 
     def _run_work(self, work: _SyncWork) -> None:
         run_and_settle(self._loop, work.future, lambda: contextvars.copy_context().run(work.function))
+
+
+async def _ready(value: Any) -> Any:
+    return value
 
 
 def run_and_settle(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], function: Callable[[], Any]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 Body = bytes | memoryview
 
-START, READY, FAILED, CALL, RESULT, ERROR, CANCEL, STOP = range(1, 9)
+START, READY, FAILED, CALL, RESULT, ERROR, CANCEL, STOP, PART, CREDIT = range(1, 11)
 
 FRAME_SIZE_MAX_BYTES = 256 * 1024 * 1024
 READ_SIZE_BYTES = 256 * 1024

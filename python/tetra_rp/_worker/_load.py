@@ -22,7 +22,7 @@ class Method:
 
     def __init__(self, name: str, function: Callable[..., Any], *, of_class: bool = False) -> None:
         self.name = name
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
         self.binding = Binding(function, skip_first=of_class and inspect.isfunction(function))
         self.call = by_keyword(function, self.binding)
 

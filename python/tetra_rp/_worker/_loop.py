@@ -13,7 +13,7 @@ import traceback
 from typing import Any
 
 from tetra_rp import _context
-from tetra_rp._worker import _failures, _frames, _load
+from tetra_rp._worker import _failures, _frames, _load, _streams
 from tetra_rp._worker._calls import Calls
 from tetra_rp._worker._channel import EXIT_FAILED, EXIT_OK, Channel, take_standard_input
 from tetra_rp._worker._execute import Executor
@@ -50,6 +50,8 @@ class Worker:
             self._transport.answered(kind, call_id, header, body)
         elif kind == _frames.CANCEL:
             self._executor.cancel(call_id)
+        elif kind == _frames.CREDIT:
+            self._executor.grant(call_id, _streams.credit_of(body))
         elif kind == _frames.STOP:
             self._calls.stopping = True
             if not self._stopped.done():

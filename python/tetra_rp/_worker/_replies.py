@@ -9,6 +9,7 @@ from tetra_rp import _payload
 from tetra_rp._payload import Buffer
 from tetra_rp._worker import _encoding, _envelope, _failures, _frames
 from tetra_rp._worker._encoding import NotSerializable
+from tetra_rp._worker._streams import Stream, is_generator
 
 
 class JsonReply:
@@ -24,10 +25,18 @@ class JsonReply:
         return (_frames.small(_frames.ERROR, call_id, _failures.cancelled_header(error), b""),)
 
 
+# Types that are JSON and nothing else: the usual results, known without looking closer.
+_PLAIN = frozenset((dict, list, str, int, float, bool, type(None)))
+
+
 class RouteReply(JsonReply):
     """`route`: results become HTTP bodies; framework responses and HTTP exceptions keep their status."""
 
-    def result(self, call_id: int, value: Any) -> Sequence[Buffer]:
+    def result(self, call_id: int, value: Any) -> Sequence[Buffer] | Stream:  # type: ignore[override]
+        if type(value) in _PLAIN:
+            return (_frames.small(_frames.RESULT, call_id, b"", _encoding.to_json(value)),)
+        if is_generator(value):
+            return Stream(value)
         if is_response(value):
             status, content_type, body = response_parts(value)
             header = _encoding.to_json({"status": status, "content_type": content_type})

@@ -4,6 +4,7 @@
 //! application; `control.rs` and `calls.rs` are for the other processes of Flash.
 
 mod calls;
+mod content;
 mod control;
 mod guard;
 mod jobs;

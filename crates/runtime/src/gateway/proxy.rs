@@ -1,14 +1,13 @@
 //! The user's own web application: everything goes to a worker's own server, bodies as they come.
 
-use bytes::Bytes;
 use flash_client::{ForwardError, Forwarder, ShownHost};
 use flash_model::Code;
 use http::Request;
 use http::uri::{Authority, PathAndQuery};
-use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
-use super::respond::{Response, Streamed};
+use super::content::Content;
+use super::respond::Response;
 use crate::refusal::Refusal;
 use crate::worker::pool::Lease;
 use crate::worker::{Patience, Pool};
@@ -55,5 +54,5 @@ impl Proxy {
 }
 
 fn streamed(response: http::Response<Incoming>, slot: Option<Lease>) -> Response {
-    response.map(|body| Either::<Full<Bytes>, _>::Right(Streamed { body, _slot: slot }))
+    response.map(|body| Content::Passed { body, _slot: slot })
 }

@@ -1,7 +1,5 @@
 //! Reading request bodies and making answers.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,19 +7,19 @@ use flash_model::Code;
 use flash_model::wire::PROBLEM_CONTENT_TYPE;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
 use serde::Serialize;
 
+use super::content::Content;
 use crate::refusal::Refusal;
-use crate::worker::pool::Lease;
 
 pub(super) const BODY_BYTES_MAX: usize = 30 * 1024 * 1024;
 /// From the end of a request's headers to the end of its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-pub(crate) type Response = http::Response<Either<Full<Bytes>, Streamed>>;
+pub(crate) type Response = http::Response<Content>;
 
 pub(super) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
     let too_large = || {
@@ -47,7 +45,7 @@ pub(super) fn invalid_body(error: impl std::fmt::Display) -> Refusal {
 }
 
 pub(super) fn bytes(content_type: HeaderValue, body: Bytes) -> Response {
-    let mut response = http::Response::new(Either::Left(Full::new(body)));
+    let mut response = http::Response::new(Content::Whole(Full::new(body)));
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
@@ -58,7 +56,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> Response {
 }
 
 pub(super) fn empty(status: StatusCode) -> Response {
-    let mut response = http::Response::new(Either::Left(Full::new(Bytes::new())));
+    let mut response = http::Response::new(Content::Whole(Full::new(Bytes::new())));
     *response.status_mut() = status;
     response
 }
@@ -76,31 +74,4 @@ pub(super) fn refusal(refusal: Refusal) -> Response {
         response.headers_mut().insert(ALLOW, allow);
     }
     response
-}
-
-/// A body passed through as it comes; the worker's slot is taken until it has ended.
-#[derive(Debug)]
-pub(crate) struct Streamed {
-    pub(super) body: Incoming,
-    pub(super) _slot: Option<Lease>,
-}
-
-impl Body for Streamed {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

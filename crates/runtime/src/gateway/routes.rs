@@ -4,14 +4,16 @@ use bytes::Bytes;
 use flash_model::{Code, Function, HttpMethod, Resource};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
+use super::content::Content;
 use super::respond::{self, Response};
 use super::{method_not_allowed, method_of, no_route};
 use crate::refusal::Refusal;
-use crate::worker::protocol::CallHeader;
-use crate::worker::{Answer, Pool};
+use crate::worker::protocol::{CallHeader, ResultHeader};
+use crate::worker::{Answer, Patience, Pool, Reply};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -107,20 +109,12 @@ impl Routes {
             }
         };
         let body = respond::read_body(body).await?;
-        match pool.call(entry.is_sync, header, body).await? {
-            Answer::Result { header, body } => {
-                let content_type = match header.content_type {
-                    None => respond::JSON,
-                    Some(text) => HeaderValue::try_from(text).map_err(|_| unusable("content type"))?,
-                };
-                let mut response = respond::bytes(content_type, body);
-                if let Some(status) = header.status {
-                    *response.status_mut() = StatusCode::from_u16(status).map_err(|_| unusable("status"))?;
-                }
-                Ok(response)
-            }
-            Answer::Error(header) => Err(header.into()),
-            Answer::Died(death) => Err(Refusal::worker_died(&death)),
+        let slot = pool.lease(entry.is_sync, Patience::Door).await?;
+        match pool.run(slot, header, body).await? {
+            Reply::Whole(Answer::Result { header, body }) => answer(header, Content::Whole(Full::new(body))),
+            Reply::Whole(Answer::Error(header)) => Err(header.into()),
+            Reply::Whole(Answer::Died(death)) => Err(Refusal::worker_died(&death)),
+            Reply::Stream(mut stream) => answer(std::mem::take(&mut stream.header), Content::Parts(stream)),
         }
     }
 }
@@ -147,6 +141,19 @@ impl Entry {
             ..CallHeader::default()
         }
     }
+}
+
+fn answer(header: ResultHeader, body: Content) -> Result<Response, Refusal> {
+    let mut response = http::Response::new(body);
+    let content_type = match header.content_type {
+        None => respond::JSON,
+        Some(text) => HeaderValue::try_from(text).map_err(|_| unusable("content type"))?,
+    };
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    if let Some(status) = header.status {
+        *response.status_mut() = StatusCode::from_u16(status).map_err(|_| unusable("status"))?;
+    }
+    Ok(response)
 }
 
 fn unusable(what: &str) -> Refusal {

@@ -13,6 +13,7 @@ use super::awake::Awake;
 use super::pool::Lease;
 use super::protocol::{ErrorHeader, Frame, HEAD_BYTES, Kind, ResultHeader};
 use super::socket::Writer;
+use super::stream::{self, End, Stream};
 
 /// Bodies up to this size are copied behind their head so that many frames leave in one write.
 const COALESCED_BODY_BYTES_MAX: usize = 16 * 1024;
@@ -25,6 +26,13 @@ pub(crate) enum Answer {
     Result { header: ResultHeader, body: Bytes },
     Error(ErrorHeader),
     Died(Death),
+}
+
+/// How a call is answered: at once, or part by part.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Whole(Answer),
+    Stream(Stream),
 }
 
 #[derive(Debug)]
@@ -47,8 +55,14 @@ struct Pending {
 /// The slot is held until the worker has answered, even when nobody waits for the answer any more.
 #[derive(Debug)]
 struct PendingCall {
-    caller: oneshot::Sender<Answer>,
+    caller: Caller,
     _slot: Lease,
+}
+
+#[derive(Debug)]
+enum Caller {
+    Waits(oneshot::Sender<Reply>),
+    Reads(stream::Sender),
 }
 
 impl Link {
@@ -69,13 +83,13 @@ impl Link {
             if let Some(death) = pending.death.clone() {
                 // The slot goes when the guard is gone: giving it back takes other locks.
                 drop(pending);
-                let _ = caller.send(Answer::Died(death));
+                let _ = caller.send(Reply::Whole(Answer::Died(death)));
                 return InFlight { answer, link: Arc::clone(self), id: 0, is_open: false };
             }
             let id = pending.next;
             // 0 means "no call".
             pending.next = pending.next.checked_add(1).unwrap_or(1);
-            pending.calls.insert(id, PendingCall { caller, _slot: slot });
+            pending.calls.insert(id, PendingCall { caller: Caller::Waits(caller), _slot: slot });
             (id, pending.calls.len() == 1)
         };
         self.send(Frame::new(Kind::Call, id, header, body));
@@ -104,11 +118,41 @@ impl Link {
         if is_idle {
             self.awake.extend();
         }
-        let answer = match frame.kind {
-            Kind::Error => Answer::Error(ErrorHeader::decode(&frame.header)),
-            _ => Answer::Result { header: ResultHeader::decode(&frame.header), body: frame.body },
-        };
-        let _ = call.caller.send(answer);
+        match call.caller {
+            Caller::Waits(caller) => {
+                let answer = match frame.kind {
+                    Kind::Error => Answer::Error(ErrorHeader::decode(&frame.header)),
+                    _ => Answer::Result { header: ResultHeader::decode(&frame.header), body: frame.body },
+                };
+                let _ = caller.send(Reply::Whole(answer));
+            }
+            Caller::Reads(reader) => reader.end(match frame.kind {
+                Kind::Error => End::Failed(ErrorHeader::decode(&frame.header)),
+                _ => End::Complete,
+            }),
+        }
+    }
+
+    /// PART has come. The first one turns the answer into a stream.
+    pub(super) fn part(self: &Arc<Self>, frame: Frame) {
+        let mut pending = lock(&self.pending);
+        let Some(call) = pending.calls.get_mut(&frame.call) else { return };
+        if let Caller::Reads(reader) = &call.caller {
+            let is_within_credit = reader.send(frame.body);
+            drop(pending);
+            if !is_within_credit {
+                tracing::warn!(call = frame.call, "a worker sends more parts than it has credit for");
+                self.kill.notify_one();
+            }
+            return;
+        }
+        let (reader, stream) = Stream::begin(Arc::clone(self), frame);
+        let caller = std::mem::replace(&mut call.caller, Caller::Reads(reader));
+        drop(pending);
+        if let Caller::Waits(caller) = caller {
+            // A caller who is gone has the stream dropped here, which tells the worker.
+            let _ = caller.send(Reply::Stream(stream));
+        }
     }
 
     /// The worker is gone: all that is in flight fails, and all that still comes.
@@ -119,7 +163,10 @@ impl Link {
             std::mem::take(&mut pending.calls)
         };
         for (_, call) in calls {
-            let _ = call.caller.send(Answer::Died(Arc::clone(death)));
+            match call.caller {
+                Caller::Waits(caller) => drop(caller.send(Reply::Whole(Answer::Died(Arc::clone(death))))),
+                Caller::Reads(reader) => reader.end(End::Died(Arc::clone(death))),
+            }
         }
     }
 
@@ -146,10 +193,11 @@ impl Link {
     }
 }
 
-/// A call that was sent. Dropping it before the answer tells the worker that the caller is gone.
+/// A call that was sent. Dropping it before the answer tells the worker that the caller is gone; with a stream, its reader
+/// is the caller.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    answer: oneshot::Receiver<Answer>,
+    answer: oneshot::Receiver<Reply>,
     link: Arc<Link>,
     id: u32,
     is_open: bool,
@@ -167,12 +215,14 @@ impl InFlight {
 }
 
 impl Future for InFlight {
-    type Output = Answer;
+    type Output = Reply;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
         let answer = std::task::ready!(Pin::new(&mut self.answer).poll(context));
         self.is_open = false;
-        Poll::Ready(answer.unwrap_or_else(|_| Answer::Died("the worker's link was closed".into())))
+        Poll::Ready(
+            answer.unwrap_or_else(|_| Reply::Whole(Answer::Died("the worker's link was closed".into()))),
+        )
     }
 }
 

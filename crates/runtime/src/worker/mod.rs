@@ -1,7 +1,7 @@
 //! Python worker processes and the calls they run.
 //!
 //! `state.rs` decides (pure), `pool.rs` carries out and hands out slots, `process.rs` is one process from spawn to exit,
-//! `link.rs` the calls in flight on it, `protocol.rs` the frames.
+//! `link.rs` the calls in flight on it, `stream.rs` an answer that comes in parts, `protocol.rs` the frames.
 
 mod awake;
 mod link;
@@ -10,7 +10,9 @@ pub(crate) mod process;
 pub(crate) mod protocol;
 mod socket;
 mod state;
+mod stream;
 
-pub(crate) use link::{Answer, Death};
+pub(crate) use link::{Answer, Death, Reply};
 pub(crate) use pool::{Patience, Pool};
 pub(crate) use state::Health;
+pub(crate) use stream::Stream;

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use flash_model::Code;
 use flash_model::wire::WorkerCounts;
 use tokio::sync::{Notify, oneshot};
 
 use super::awake::Awake;
-use super::link::{Answer, InFlight, Link};
+use super::link::{Answer, InFlight, Link, Reply};
 use super::process::{self, Launch};
-use super::protocol::{Frame, Kind};
+use super::protocol::{ErrorHeader, Frame, Kind};
 use super::state::{Action, Failure, Health, Placement, State, Ticket, WorkerId};
 use crate::metrics::{Metrics, WorkerEnd};
 use crate::relay::Relay;
@@ -21,7 +22,7 @@ pub(crate) use super::state::Limits;
 /// How long a call waits for a worker, start of one from nothing included.
 const DOOR_TIMEOUT: Duration = Duration::from_secs(120);
 /// Between asking a call that ran out of time to stop and ending its worker.
-const CANCEL_GRACE: Duration = Duration::from_secs(1);
+pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(1);
 
 /// Between telling an idle worker to stop and ending it.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -149,25 +150,27 @@ impl Pool {
         self.seat(&core, worker, sync)
     }
 
-    /// Takes a slot and runs one call in it.
+    /// Takes a slot and runs one call in it that is answered at once.
     pub(crate) async fn call(&self, sync: bool, header: Bytes, body: Bytes) -> Result<Answer, Error> {
         let lease = self.lease(sync, Patience::Door).await?;
-        self.run(lease, header, body).await
+        Ok(whole(self.run(lease, header, body).await?))
     }
 
-    /// Runs one call in a slot, no longer than the resource allows.
-    async fn run(&self, lease: Lease, header: Bytes, body: Bytes) -> Result<Answer, Error> {
+    /// Runs one call in a slot, no longer than the resource allows, until the end of its stream if it has one.
+    pub(crate) async fn run(&self, lease: Lease, header: Bytes, body: Bytes) -> Result<Reply, Error> {
         let began = Instant::now();
         let mut call = begin(lease, header, body)?;
         let Some(limit) = self.shared.execution_timeout else {
-            let answer = call.await;
+            let reply = call.await;
             self.shared.metrics.executed(began.elapsed());
-            return Ok(answer);
+            return Ok(reply);
         };
-        let answered = tokio::time::timeout(limit, &mut call).await;
+        let until = tokio::time::Instant::now() + limit;
+        let replied = tokio::time::timeout_at(until, &mut call).await;
         self.shared.metrics.executed(began.elapsed());
-        match answered {
-            Ok(answer) => Ok(answer),
+        match replied {
+            Ok(Reply::Stream(stream)) => Ok(Reply::Stream(stream.until(until, limit))),
+            Ok(reply) => Ok(reply),
             Err(_) => {
                 tokio::spawn(end(call));
                 Err(Error::ExecutionTimeout(limit))
@@ -193,9 +196,9 @@ impl Pool {
             }
         };
         let error = tokio::select! {
-            answer = &mut call => {
+            reply = &mut call => {
                 self.shared.metrics.executed(began.elapsed());
-                return Ok(answer);
+                return Ok(whole(reply));
             }
             () = cancelled => Error::Cancelled,
             () = elapsed => Error::ExecutionTimeout(limit.unwrap_or_default()),
@@ -384,6 +387,20 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.shared.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What nobody reads part by part is not sent on; dropping it ends the call.
+fn whole(reply: Reply) -> Answer {
+    match reply {
+        Reply::Whole(answer) => answer,
+        Reply::Stream(_) => Answer::Error(ErrorHeader {
+            code: Some(Code::ResultNotSerializable.to_string()),
+            status: Some(500),
+            kind: String::new(),
+            message: "the result is a stream, which only a route can give".to_owned(),
+            traceback: String::new(),
+        }),
     }
 }
 

@@ -207,7 +207,8 @@ impl Conversation<'_> {
                 let ErrorHeader { kind, message, traceback, .. } = ErrorHeader::decode(&frame.header);
                 self.exit.failed = Some(RemoteException { kind, message, traceback });
             }
-            Kind::Start | Kind::Cancel | Kind::Stop => {
+            Kind::Part => self.link.part(frame),
+            Kind::Start | Kind::Cancel | Kind::Stop | Kind::Credit => {
                 tracing::warn!(worker = self.id, kind = ?frame.kind, "frame that only a gateway sends");
             }
         }

@@ -4,6 +4,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 pub(crate) const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// PARTs that a worker may send before the first CREDIT, and so those that are ever under way for one call.
+pub(crate) const PARTS_MAX: usize = 16;
 /// kind, call id and header size: what `length` counts beside header and body.
 const FIXED_BYTES: usize = 9;
 pub(crate) const HEAD_BYTES: usize = 4 + FIXED_BYTES;
@@ -18,10 +20,12 @@ pub(crate) enum Kind {
     Error,
     Cancel,
     Stop,
+    Part,
+    Credit,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Start,
         Self::Ready,
         Self::Failed,
@@ -30,6 +34,8 @@ impl Kind {
         Self::Error,
         Self::Cancel,
         Self::Stop,
+        Self::Part,
+        Self::Credit,
     ];
 
     fn byte(self) -> u8 {
@@ -70,6 +76,11 @@ impl Frame {
 
     pub(crate) fn bare(kind: Kind, call: u32) -> Self {
         Self::new(kind, call, Bytes::new(), Bytes::new())
+    }
+
+    /// `count` PARTs more of a call may come.
+    pub(crate) fn credit(call: u32, count: u32) -> Self {
+        Self::new(Kind::Credit, call, Bytes::new(), Bytes::copy_from_slice(&count.to_le_bytes()))
     }
 
     /// Whether the other side would accept it.
