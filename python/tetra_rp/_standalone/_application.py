@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tetra_rp import _routes
 from tetra_rp._standalone._hosted import Hosted
 from tetra_rp._standalone._ping import HEALTHY, Receive, Scope, Send
-from tetra_rp._worker import _encoding, _failures, _replies, _targets
+from tetra_rp._worker import _encoding, _failures, _replies, _responses, _targets
 from tetra_rp._worker._binding import Unprocessable
 from tetra_rp._worker._load import LoadError
 
@@ -150,8 +150,10 @@ class Application:
             arguments = route.bind(body, _content_type(scope))
             async with self._places:
                 result = await self.hosted.call(target, method, (), arguments)
-            if _replies.is_response(result):
-                return Answer(*_replies.response_parts(result))
+            if _responses.is_response(result):
+                return Answer(*_responses.parts(result))
+            if isinstance(result, (bytes, bytearray, memoryview)):
+                return Answer(200, "application/octet-stream", bytes(result))
             return Answer(200, _JSON, _encoding.to_json(result))
         except Unprocessable as mismatch:
             return Answer(422, _JSON, _encoding.to_json(mismatch.document()))

@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tetra_rp._worker import _convert
+from tetra_rp._worker import _convert, _requests
 from tetra_rp._worker._convert import Convert, Detail, Mismatch
 from tetra_rp._worker._frames import Body
 
@@ -65,13 +65,19 @@ class Binding:
         hints = _convert.hints_of(described)
         self.parameters: list[Parameter] = []
         self.takes_any = False
+        # Parameters that are the request itself, which nobody names in a body or query.
+        self.requests: list[tuple[str, type]] = []
         positional_only: list[str] = []
         for name, parameter in _parameters(function, skip_first):
             if parameter.kind is parameter.VAR_KEYWORD:
                 self.takes_any = True
             elif parameter.kind is not parameter.VAR_POSITIONAL:
+                annotation = hints.get(name, Any)
+                if _requests.is_request(annotation):
+                    self.requests.append((name, annotation))
+                    continue
                 required = parameter.default is parameter.empty
-                self.parameters.append(Parameter(name, hints.get(name, Any), required))
+                self.parameters.append(Parameter(name, annotation, required))
                 if parameter.kind is parameter.POSITIONAL_ONLY:
                     positional_only.append(name)
         self.names = frozenset(parameter.name for parameter in self.parameters)
@@ -101,6 +107,15 @@ class Binding:
     def route(self, method: str, path: Mapping[str, str], query: Iterable[tuple[str, str]]) -> Route:
         """Arguments for one combination of path and query; the body comes with `Route.bind`."""
         return Route(self, method, path, query)
+
+    @property
+    def needs_head(self) -> bool:
+        """Calls of it must say what the request was beside its path, query and body."""
+        return bool(self.requests)
+
+    def requested(self, head: Mapping[str, Any], path: Mapping[str, str], body: Body) -> dict[str, Any]:
+        """The parameters that are the request."""
+        return {name: _requests.make(kind, head, path, body) for name, kind in self.requests}
 
     def _unexpected(self, name: str) -> str:
         close = difflib.get_close_matches(name, self.names, n=1)

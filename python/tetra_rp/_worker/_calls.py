@@ -75,7 +75,7 @@ class Calls:
             run = self._pickle(document)
         else:
             raise CallRefused(INVALID_BODY, 400, f"unknown form of call {form!r}")
-        if len(header) <= PREPARED_HEADER_SIZE_MAX_BYTES:
+        if len(header) <= PREPARED_HEADER_SIZE_MAX_BYTES and "request" not in document:
             if len(self._prepared) >= PREPARED_MAX:
                 self._prepared.clear()
             self._prepared[header] = run
@@ -89,6 +89,7 @@ class Calls:
         route = method.binding.route(target.http_method, document.get("path", {}), query)
         start = self._starter(target, method, _replies.ROUTE)
         bind = route.bind
+        binding, path, head = method.binding, document.get("path", {}), document.get("request", {})
 
         def run(call_id: int, body: Body) -> None:
             try:
@@ -96,6 +97,8 @@ class Calls:
             except Unprocessable as mismatch:
                 self._channel.send_pieces(_replies.document(call_id, 422, mismatch.document()))
                 return
+            if binding.requests:
+                arguments.update(binding.requested(head, path, body))
             start(call_id, (), arguments)
 
         return run

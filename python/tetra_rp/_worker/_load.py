@@ -58,6 +58,14 @@ class Target:
         return "__call__" if not public and "__call__" in self.methods else None
 
 
+def needs_head(target: Target) -> bool:
+    """Its route's calls must say what the request was beside path, query and body."""
+    method = target.method
+    if method is None and target.sole_method is not None:
+        method = target.methods[target.sole_method]
+    return method is not None and method.binding.needs_head
+
+
 def load(start: dict[str, Any]) -> dict[str, Target]:
     """Imports the modules of START's functions. Raises whatever the user's modules raise, and `LoadError`."""
     targets: dict[str, Target] = {}

@@ -34,6 +34,7 @@ class Worker:
         self._transport = WorkerTransport(self.loop, channel)
         self._calls = Calls({}, self._executor, self._instances, channel)
         self._stopped = self.loop.create_future()
+        self._whole_requests: list[str] = []
         own = frozenset(entry["name"] for entry in start["functions"]) if start.get("asgi") is None else frozenset()
         _context.replace(
             _context.Context(self._transport, resource=start["resource"], own=own, construct=self._construct)
@@ -41,6 +42,7 @@ class Worker:
 
     def take(self, targets: dict[str, _load.Target]) -> None:
         """The functions that calls may name."""
+        self._whole_requests = [name for name, target in targets.items() if _load.needs_head(target)]
         self._calls = Calls(targets, self._executor, self._instances, self._channel)
 
     def deliver(self, kind: int, call_id: int, header: bytes, body: Body) -> None:
@@ -75,6 +77,8 @@ class Worker:
         document: dict[str, Any] = {"pid": os.getpid(), "python": platform.python_version()}
         if port is not None:
             document["port"] = port
+        if self._whole_requests:
+            document["whole_requests"] = self._whole_requests
         self._channel.send(_frames.small(_frames.READY, 0, json.dumps(document).encode(), b""))
 
     async def stopped(self) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tetra_rp import _payload
+from tetra_rp._http import Response
 from tetra_rp._payload import Buffer
-from tetra_rp._worker import _encoding, _envelope, _failures, _frames
+from tetra_rp._worker import _encoding, _envelope, _failures, _frames, _responses
 from tetra_rp._worker._encoding import NotSerializable
 from tetra_rp._worker._streams import Stream, is_generator
 
@@ -37,17 +38,19 @@ class RouteReply(JsonReply):
             return (_frames.small(_frames.RESULT, call_id, b"", _encoding.to_json(value)),)
         if is_generator(value):
             return Stream(value)
-        if is_response(value):
-            status, content_type, body = response_parts(value)
-            header = _encoding.to_json({"status": status, "content_type": content_type})
-            return (_frames.small(_frames.RESULT, call_id, header, body),)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return (_frames.small(_frames.RESULT, call_id, b'{"content_type":"application/octet-stream"}', bytes(value)),)
+        if _responses.is_response(value):
+            return _responses.write(call_id, value)
         return (_frames.small(_frames.RESULT, call_id, b"", _encoding.to_json(value)),)
 
     def error(self, call_id: int, error: BaseException) -> Sequence[Buffer]:
         status = exception_status(error)
         if status is not None:
             try:
-                return document(call_id, status, {"detail": error.detail})  # type: ignore[attr-defined]
+                body = _encoding.to_json({"detail": error.detail})  # type: ignore[attr-defined]
+                pairs = [(str(name), str(text)) for name, text in (getattr(error, "headers", None) or {}).items()]
+                return _responses.write(call_id, Response(body, status, pairs, "application/json"))
             except NotSerializable as refused:
                 error = refused
         return super().error(call_id, error)
@@ -89,17 +92,6 @@ def document(call_id: int, status: int | None, value: Any) -> Sequence[Buffer]:
     """RESULT with a JSON body of the shim's own making. Raises `NotSerializable`."""
     header = b"" if status is None else b'{"status":%d,"content_type":"application/json"}' % status
     return (_frames.small(_frames.RESULT, call_id, header, _encoding.to_json(value)),)
-
-
-def is_response(value: Any) -> bool:
-    """A web framework's response object."""
-    return hasattr(value, "status_code") and hasattr(value, "body")
-
-
-def response_parts(response: Any) -> tuple[int, str, bytes]:
-    """Status, content type and body of a web framework's response object."""
-    content_type = response.headers.get("content-type") if hasattr(response, "headers") else None
-    return response.status_code, content_type or "application/octet-stream", bytes(response.body)
 
 
 def exception_status(error: BaseException) -> int | None:

@@ -92,7 +92,7 @@ impl Gateway {
             }
     }
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<Response, Refusal> {
+    async fn dispatch(&self, mut request: Request<Incoming>) -> Result<Response, Refusal> {
         self.guard.check(request.headers())?;
         let path = request.uri().path();
         match &self.front {
@@ -108,10 +108,14 @@ impl Gateway {
         if !self.guard.is_loopback() {
             self.authorize(request.headers())?;
         }
+        if self.kind() != EndpointKind::Queue && self.holds_token(request.headers()) {
+            // User code, which sees the headers from here on, needs no token.
+            request.headers_mut().remove(http::header::AUTHORIZATION);
+        }
         match &self.front {
             Front::Application(proxy) => proxy.forward(&self.pool, request).await,
-            _ if path == "/manifest" => Err(control::not_mothership()),
-            _ if self.is_metrics(path) => {
+            _ if request.uri().path() == "/manifest" => Err(control::not_mothership()),
+            _ if self.is_metrics(request.uri().path()) => {
                 require(&request, &Method::GET)?;
                 self.measured().await
             }

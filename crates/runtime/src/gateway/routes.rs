@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use flash_model::{Code, Function, HttpMethod, Resource};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -12,7 +12,7 @@ use super::content::Content;
 use super::respond::{self, Response};
 use super::{method_not_allowed, method_of, no_route};
 use crate::refusal::Refusal;
-use crate::worker::protocol::{CallHeader, ResultHeader};
+use crate::worker::protocol::{CallHeader, RequestHead, ResultHeader};
 use crate::worker::{Answer, Patience, Pool, Reply};
 
 #[derive(Debug, thiserror::Error)]
@@ -91,25 +91,27 @@ impl Routes {
         let Some(entry) = found.value.entries.iter().find(|entry| Some(entry.method) == method) else {
             return Err(method_not_allowed(&parts.method, path, &found.value.allow));
         };
+        let body = respond::read_body(body).await?;
+        let slot = pool.lease(entry.is_sync, Patience::Door).await?;
+        let is_whole = slot.wants_whole_request(&entry.function);
         let content_type = parts.headers.get(CONTENT_TYPE);
-        let header = match (parts.uri.query(), content_type) {
-            (None | Some(""), None) if entry.parameters.is_empty() => entry.bare_header.clone(),
-            (None | Some(""), Some(kind)) if entry.parameters.is_empty() && kind == "application/json" => {
-                entry.json_header.clone()
-            }
-            (query, content_type) => {
+        let is_bare =
+            matches!(parts.uri.query(), None | Some("")) && entry.parameters.is_empty() && !is_whole;
+        let header = match content_type {
+            None if is_bare => entry.bare_header.clone(),
+            Some(kind) if is_bare && kind == "application/json" => entry.json_header.clone(),
+            content_type => {
                 let values = found.params.iter().map(|(_, value)| value.to_owned());
                 CallHeader {
                     path: entry.parameters.iter().map(String::as_str).zip(values).collect(),
-                    query: query.map(parse_query).unwrap_or_default(),
+                    query: parts.uri.query().map(parse_query).unwrap_or_default(),
                     content_type: content_type.and_then(|value| value.to_str().ok()),
+                    request: is_whole.then(|| request_head(&parts)),
                     ..entry.header()
                 }
                 .encode()
             }
         };
-        let body = respond::read_body(body).await?;
-        let slot = pool.lease(entry.is_sync, Patience::Door).await?;
         match pool.run(slot, header, body).await? {
             Reply::Whole(Answer::Result { header, body }) => answer(header, Content::Whole(Full::new(body))),
             Reply::Whole(Answer::Error(header)) => Err(header.into()),
@@ -145,15 +147,36 @@ impl Entry {
 
 fn answer(header: ResultHeader, body: Content) -> Result<Response, Refusal> {
     let mut response = http::Response::new(body);
+    let headers = response.headers_mut();
+    for (name, value) in header.headers {
+        let name = HeaderName::try_from(name).map_err(|_| unusable("header"))?;
+        let value = HeaderValue::try_from(value).map_err(|_| unusable("header"))?;
+        // How the body travels is ours to say.
+        if !matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING | CONNECTION | UPGRADE) {
+            headers.append(name, value);
+        }
+    }
     let content_type = match header.content_type {
-        None => respond::JSON,
-        Some(text) => HeaderValue::try_from(text).map_err(|_| unusable("content type"))?,
+        None => Some(respond::JSON),
+        Some(text) if text.is_empty() => None,
+        Some(text) => Some(HeaderValue::try_from(text).map_err(|_| unusable("content type"))?),
     };
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    if let Some(content_type) = content_type {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
     if let Some(status) = header.status {
         *response.status_mut() = StatusCode::from_u16(status).map_err(|_| unusable("status"))?;
     }
     Ok(response)
+}
+
+fn request_head(parts: &http::request::Parts) -> RequestHead {
+    let text = |value: &HeaderValue| value.as_bytes().iter().copied().map(char::from).collect();
+    RequestHead {
+        method: parts.method.to_string(),
+        target: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+    }
 }
 
 fn unusable(what: &str) -> Refusal {

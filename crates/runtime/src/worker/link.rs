@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -41,6 +41,8 @@ pub(crate) struct Link {
     outbox: Mutex<Vec<Frame>>,
     filled: Notify,
     awake: Awake,
+    /// Functions whose routes are told the whole request. Set once, before READY is.
+    whole_requests: OnceLock<Vec<String>>,
     /// Told when the process must end now.
     pub(super) kill: Notify,
 }
@@ -72,8 +74,17 @@ impl Link {
             pending: Mutex::new(Pending { next: 1, calls: HashMap::new(), death: None }),
             outbox: Mutex::new(Vec::new()),
             filled: Notify::new(),
+            whole_requests: OnceLock::new(),
             kill: Notify::new(),
         }
+    }
+
+    pub(super) fn tells_whole_requests_to(&self, functions: Vec<String>) {
+        let _ = self.whole_requests.set(functions);
+    }
+
+    pub(super) fn wants_whole_request(&self, function: &str) -> bool {
+        self.whole_requests.get().is_some_and(|functions| functions.iter().any(|known| known == function))
     }
 
     pub(super) fn call(self: &Arc<Self>, slot: Lease, header: Bytes, body: Bytes) -> InFlight {

@@ -437,6 +437,11 @@ impl Lease {
         self.worker
     }
 
+    /// Whether the worker's function asks for more than path, query and body.
+    pub(crate) fn wants_whole_request(&self, function: &str) -> bool {
+        self.link.wants_whole_request(function)
+    }
+
     /// Where the worker listens itself, if it serves a web application.
     pub(crate) fn port(&self) -> Option<u16> {
         self.port

@@ -132,6 +132,9 @@ pub(crate) struct ReadyHeader {
     pub(crate) python: String,
     #[serde(default)]
     pub(crate) port: Option<u16>,
+    /// Functions whose routes are told the whole request.
+    #[serde(default)]
+    pub(crate) whole_requests: Vec<String>,
 }
 
 /// Of a CALL in either direction; fields that do not belong to the form are left out.
@@ -149,6 +152,18 @@ pub(crate) struct CallHeader<'a> {
     pub(crate) query: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub(crate) content_type: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub(crate) request: Option<RequestHead>,
+}
+
+/// For functions that ask for it: see [`ReadyHeader::whole_requests`].
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct RequestHead {
+    pub(crate) method: String,
+    /// Path and query as they came.
+    pub(crate) target: String,
+    /// Bytes beyond ASCII as Latin-1.
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl CallHeader<'_> {
@@ -168,6 +183,8 @@ pub(crate) struct ResultHeader {
     pub(crate) status: Option<u16>,
     #[serde(default)]
     pub(crate) content_type: Option<String>,
+    #[serde(default)]
+    pub(crate) headers: Vec<(String, String)>,
     #[serde(default)]
     pub(crate) failed: bool,
 }

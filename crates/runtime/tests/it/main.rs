@@ -7,6 +7,7 @@ mod handover;
 mod load_balanced;
 mod metrics;
 mod queue;
+mod responses;
 mod streams;
 mod survival;
 mod web_application;
