@@ -169,7 +169,9 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
     let mut dispatching = JoinSet::new();
     if let Some((queue, dispatcher)) = jobs {
         let (turns, sweeper) = (queue.turns(), queue.clone());
+        let expiring = queue.clone();
         tasks.spawn(async move { sweeper.sweep().await });
+        tasks.spawn(async move { expiring.expire().await });
         tasks.spawn(async move { queue.follow_others().await });
         let stopping = stopping.subscribe();
         dispatching.spawn(async move { dispatcher.run(turns, stopping).await });

@@ -33,10 +33,27 @@ impl JobStatus {
     }
 }
 
-/// `POST /run` and `/runsync`. Fields beside `input` are accepted and kept for later versions.
+/// `POST /run` and `/runsync`. Fields that are not known are ignored.
 #[derive(Debug, Clone, Deserialize)]
 pub struct JobRequest {
     pub input: Box<RawValue>,
+    #[serde(default)]
+    pub policy: Option<JobPolicy>,
+}
+
+/// What a job asks for itself; what it leaves out is the endpoint's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobPolicy {
+    /// Milliseconds that an attempt may run.
+    #[serde(default)]
+    pub execution_timeout: Option<u64>,
+    /// Milliseconds from submission after which the job is removed, in whatever state.
+    #[serde(default)]
+    pub ttl: Option<u64>,
+    /// The job is no reason to start a worker.
+    #[serde(default)]
+    pub low_priority: Option<bool>,
 }
 
 /// Answer to `POST /run`.

@@ -7,7 +7,9 @@ mod rollback;
 mod state;
 
 pub use identity::{EndpointAnnouncement, IdentityResponse, MothershipAnnouncement, MothershipRequest};
-pub use job::{HealthResponse, JobAccepted, JobCounts, JobRequest, JobStatus, JobView, WorkerCounts};
+pub use job::{
+    HealthResponse, JobAccepted, JobCounts, JobPolicy, JobRequest, JobStatus, JobView, WorkerCounts,
+};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
 pub use rollback::RollbackRequest;
 pub use state::{

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::respond::{self, Response};
 use super::{Gateway, method_not_allowed, no_route};
 use crate::queue::dispatcher::Dispatcher;
-use crate::queue::{self, Queue, Retried};
+use crate::queue::policy::Policy;
+use crate::queue::{self, Queue, Retried, Submission};
 use crate::refusal::Refusal;
 use crate::worker::Health;
 
@@ -100,7 +101,8 @@ impl Gateway {
     ) -> Result<String, Refusal> {
         let (parts, body) = request.into_parts();
         let body = respond::read_body(body).await?;
-        let JobRequest { input } = job_request(&body)?;
+        let JobRequest { input, policy } = job_request(&body)?;
+        let policy = Policy::of(&policy.unwrap_or_default()).map_err(respond::invalid_body)?;
         if holds_pickles(input.get())? && !self.holds_token(&parts.headers) {
             return Err(Refusal::new(Code::Unauthorized, 401, "pickled arguments are code and need a token")
                 .hint("send Authorization: Bearer <token>, or plain JSON arguments by parameter name"));
@@ -108,14 +110,14 @@ impl Gateway {
         if let Health::Failed(failure) = self.pool.health() {
             return Err(Refusal::cannot_load(&failure));
         }
-        Ok(jobs.queue.submit(input.into(), is_sync).await?)
+        Ok(jobs.queue.submit(Submission { input: input.into(), policy }, is_sync).await?)
     }
 }
 
 impl From<queue::Error> for Refusal {
     fn from(error: queue::Error) -> Self {
         match error {
-            queue::Error::Full => {
+            queue::Error::Full | queue::Error::FullOfBytes => {
                 Self::new(Code::Overloaded, 429, error.to_string()).after(Duration::from_secs(1))
             }
             other => {
@@ -141,7 +143,7 @@ fn view(id: &str, view: Option<JobView>) -> Result<Response, Refusal> {
 
 fn not_found(id: &str) -> Refusal {
     Refusal::new(Code::JobNotFound, 404, format!("there is no job {id}"))
-        .hint("results are kept for 30 minutes after a job's end")
+        .hint("a job goes 30 minutes after its end, or when its time to live (policy.ttl) is over")
 }
 
 fn wait(query: Option<&str>) -> Duration {

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::turn::Turn;
-use super::{Claimed, End, Outcome, Queue, Turns};
+use super::{Claimed, End, Outcome, Queue, Turns, now_ms};
 use crate::refusal::Refusal;
 use crate::worker::pool::{self, Lease};
 use crate::worker::{Answer, Health, Patience, Pool};
@@ -20,6 +20,8 @@ const CLAIM_MAX: usize = 64;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// How soon an idle endpoint notices that another asks for its turn, or has accepted a job that it may run.
 const LOOK_PERIOD: Duration = Duration::from_millis(250);
+/// How soon a job of low priority notices that a worker is free: it may not ask for one.
+const SPARE_PERIOD: Duration = Duration::from_millis(100);
 const JOB_HEADER: Bytes = Bytes::from_static(br#"{"form":"job"}"#);
 
 /// Cheap to clone.
@@ -127,11 +129,20 @@ impl Dispatcher {
 
     /// Free slots, when jobs wait. They come first: a claimed job is never left without one.
     async fn slots(&self) -> Vec<Lease> {
-        let mut depth = self.queue.depth();
-        let Ok(waiting) = depth.wait_for(|waiting| *waiting > 0).await.map(|waiting| *waiting) else {
+        let mut backlog = self.queue.backlog();
+        let Ok(waiting) = backlog.wait_for(|waiting| waiting.jobs > 0).await.map(|waiting| *waiting) else {
             return std::future::pending().await;
         };
-        let first = match self.pool.lease(self.is_sync, Patience::Endless).await {
+        let first = if waiting.jobs > waiting.low_priority {
+            self.pool.lease(self.is_sync, Patience::Endless).await
+        } else if let Some(spare) = self.pool.try_lease(self.is_sync) {
+            Ok(spare)
+        } else {
+            let urgent = backlog.wait_for(|waiting| waiting.jobs > waiting.low_priority);
+            let _ = tokio::time::timeout(SPARE_PERIOD, urgent).await;
+            return Vec::new();
+        };
+        let first = match first {
             Ok(slot) => slot,
             Err(pool::Error::Failed(_, pause)) => {
                 tokio::time::sleep(pause.max(PAUSE_MIN)).await;
@@ -143,7 +154,7 @@ impl Dispatcher {
             }
         };
         let mut slots = vec![first];
-        while slots.len() < CLAIM_MAX.min(waiting as usize)
+        while slots.len() < CLAIM_MAX.min(waiting.jobs as usize)
             && let Some(slot) = self.pool.try_lease(self.is_sync)
         {
             slots.push(slot);
@@ -167,16 +178,21 @@ impl Dispatcher {
     }
 
     async fn run_job(&self, slot: Lease, job: Claimed, cancelled: oneshot::Receiver<()>) {
-        let Claimed { id, attempt, input } = job;
+        let Claimed { id, attempt, input, execution_timeout, expires_ms } = job;
+        let time_to_live = tokio::time::sleep(Duration::from_millis(expires_ms.saturating_sub(now_ms())));
         let cancelled = async {
-            // A sender that is dropped without a word is one that was forgotten below.
-            if cancelled.await.is_err() {
-                std::future::pending().await
+            tokio::select! {
+                biased;
+                Ok(()) = cancelled => {}
+                () = time_to_live => {}
             }
         };
-        let result = self.pool.run_until(slot, JOB_HEADER, input.into(), cancelled).await;
+        let run = self.pool.run_until(slot, JOB_HEADER, input.into(), execution_timeout, cancelled);
+        // Of no use to anybody, it is not begun either.
+        let result = if expires_ms <= now_ms() { Err(pool::Error::Cancelled) } else { run.await };
         self.lock().jobs.remove(&id);
         let written = match self.outcome(result) {
+            _ if expires_ms <= now_ms() => self.queue.remove(&id).await,
             Some(outcome) => self.queue.finish(&id, attempt, outcome).await,
             None => self.queue.release(&id, attempt).await,
         };

@@ -2,18 +2,20 @@
 //!
 //! `folder.rs` is where it lies, shared by the endpoints of one resource; `store.rs` what a job may become, in SQL;
 //! `writer.rs` the one thread that has the database; this file the handle; `turn.rs` whose turn it is to bring jobs to
-//! workers, `dispatcher.rs` how that is done; `identifier.rs` names jobs.
+//! workers, `dispatcher.rs` how that is done; `policy.rs` what a job asks for itself; `identifier.rs` names
+//! jobs.
 
 pub(crate) mod dispatcher;
 mod folder;
 mod identifier;
+pub(crate) mod policy;
 mod store;
 mod turn;
 mod writer;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,19 +23,28 @@ use flash_model::wire::{JobCounts, JobStatus, JobView};
 use tokio::sync::{Notify, oneshot, watch};
 
 use folder::QueueDir;
-pub(crate) use store::{Cancelled, Claimed, Outcome, Retried};
+pub(crate) use store::{Backlog, Cancelled, Claimed, Outcome, Retried, Submission};
 use turn::Turns;
 
-use store::Store;
+use store::{Kept, Store};
 use writer::Writer;
 
 /// Jobs that may wait at the same time.
 const JOBS_QUEUED_MAX: u64 = 100_000;
+/// What their inputs may have together.
+const QUEUE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// How long a finished job can be asked for.
 const RESULT_TTL: Duration = Duration::from_secs(30 * 60);
 /// Finished jobs kept at most, whatever their age.
 const RESULTS_MAX: u64 = 10_000;
+const RESULT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const SWEEP_PERIOD: Duration = Duration::from_secs(30);
+/// Removed in one transaction at most: whoever waits for the next one does not wait long.
+const SWEEP_STEP: u64 = 1000;
+/// So many more than are kept do not wait for the next sweep.
+const SWEEP_EARLY: u64 = 2000;
+/// How soon a job is removed whose time to live is over.
+const EXPIRY_PERIOD: Duration = Duration::from_secs(1);
 /// How long an endpoint that is given its first job waits to be the next that runs some, so that it runs this one itself.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(100);
 /// How soon the end of a job at another endpoint is seen, while somebody waits for it.
@@ -47,6 +58,8 @@ pub enum Error {
     Gone,
     #[error("{JOBS_QUEUED_MAX} jobs are waiting already")]
     Full,
+    #[error("the jobs that are waiting have {QUEUE_BYTES_MAX} bytes of input already")]
+    FullOfBytes,
     #[error("no random numbers for a job id")]
     Random(#[source] getrandom::Error),
     #[error("cannot start the job database's thread")]
@@ -69,6 +82,14 @@ pub(crate) struct Queue {
     is_used: Arc<AtomicBool>,
     settled: watch::Sender<bool>,
     has_turn: Arc<AtomicBool>,
+    ended: Arc<Ended>,
+}
+
+/// Counts jobs that ended here, so that results are swept in time.
+#[derive(Debug, Default)]
+struct Ended {
+    since_sweep: AtomicU64,
+    many: Notify,
 }
 
 impl Queue {
@@ -83,6 +104,7 @@ impl Queue {
             is_used: Arc::default(),
             settled: watch::Sender::new(false),
             has_turn: Arc::default(),
+            ended: Arc::default(),
         })
     }
 
@@ -109,14 +131,18 @@ impl Queue {
     }
 
     /// Comes back when the job is on disk.
-    pub(crate) async fn submit(&self, input: Box<str>, is_sync: bool) -> Result<String, Error> {
-        if *self.writer.depth().borrow() >= JOBS_QUEUED_MAX {
+    pub(crate) async fn submit(&self, job: Submission, is_sync: bool) -> Result<String, Error> {
+        let waiting = *self.writer.backlog().borrow();
+        if waiting.jobs >= JOBS_QUEUED_MAX {
             return Err(Error::Full);
+        }
+        if waiting.bytes.saturating_add(job.input.len() as u64) > QUEUE_BYTES_MAX {
+            return Err(Error::FullOfBytes);
         }
         let id = identifier::job_id(is_sync).map_err(Error::Random)?;
         let stored = id.clone();
         self.use_here().await;
-        self.writer.execute(move |store| store.submit(&stored, &input, now_ms())).await?;
+        self.writer.execute(move |store| store.submit(&stored, &job, now_ms())).await?;
         self.tell_others();
         Ok(id)
     }
@@ -153,6 +179,9 @@ impl Queue {
         let stored = id.to_owned();
         self.writer.execute(move |store| store.finish(&stored, attempt, &outcome, now_ms())).await?;
         self.finished.tell(id);
+        if self.ended.since_sweep.fetch_add(1, Ordering::Relaxed) + 1 >= SWEEP_EARLY {
+            self.ended.many.notify_one();
+        }
         Ok(())
     }
 
@@ -160,6 +189,14 @@ impl Queue {
     pub(crate) async fn release(&self, id: &str, attempt: u32) -> Result<(), Error> {
         let id = id.to_owned();
         self.writer.execute(move |store| store.release(&id, attempt)).await
+    }
+
+    /// Its time to live is over.
+    pub(crate) async fn remove(&self, id: &str) -> Result<(), Error> {
+        let stored = id.to_owned();
+        self.writer.execute(move |store| store.remove(&stored)).await?;
+        self.finished.tell(id);
+        Ok(())
     }
 
     pub(crate) async fn cancel(&self, id: &str) -> Result<Option<Cancelled>, Error> {
@@ -180,10 +217,9 @@ impl Queue {
     /// Cancels all waiting jobs; gives how many.
     pub(crate) async fn purge(&self) -> Result<usize, Error> {
         let ids = self.writer.execute(move |store| store.purge(now_ms())).await?;
-        for id in &ids {
-            self.finished.tell(id);
-        }
-        Ok(ids.len())
+        let removed = ids.len();
+        self.tell_all(ids);
+        Ok(removed)
     }
 
     pub(crate) async fn counts(&self) -> Result<JobCounts, Error> {
@@ -209,22 +245,52 @@ impl Queue {
         }
     }
 
-    /// How many jobs wait, as it changes.
-    pub(crate) fn depth(&self) -> watch::Receiver<u64> {
-        self.writer.depth()
+    /// What waits, as it changes.
+    pub(crate) fn backlog(&self) -> watch::Receiver<Backlog> {
+        self.writer.backlog()
     }
 
     /// Forgets old results for as long as it is polled.
     pub(crate) async fn sweep(&self) {
         loop {
             self.take_in_earlier().await;
-            let swept = self.writer.execute(|store| {
-                store.sweep(now_ms().saturating_sub(RESULT_TTL.as_millis() as u64), RESULTS_MAX)
-            });
-            if let Err(error) = swept.await {
+            self.ended.since_sweep.store(0, Ordering::Relaxed);
+            if let Err(error) = self.sweep_once().await {
                 tracing::warn!(%error, "old job results cannot be removed");
             }
-            tokio::time::sleep(SWEEP_PERIOD).await;
+            let _ = tokio::time::timeout(SWEEP_PERIOD, self.ended.many.notified()).await;
+        }
+    }
+
+    async fn sweep_once(&self) -> Result<(), Error> {
+        self.tell_all(self.writer.execute(|store| store.expire_by_default(now_ms())).await?);
+        loop {
+            let kept = Kept {
+                since_ms: now_ms().saturating_sub(RESULT_TTL.as_millis() as u64),
+                jobs_max: RESULTS_MAX,
+                bytes_max: RESULT_BYTES_MAX,
+                step: SWEEP_STEP,
+            };
+            if self.writer.execute(move |store| store.sweep(kept)).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes jobs whose own time to live is over, for as long as it is polled.
+    pub(crate) async fn expire(&self) {
+        loop {
+            match self.writer.execute(|store| store.expire(now_ms())).await {
+                Ok(ids) => self.tell_all(ids),
+                Err(error) => tracing::warn!(%error, "jobs whose time to live is over cannot be removed"),
+            }
+            tokio::time::sleep(EXPIRY_PERIOD).await;
+        }
+    }
+
+    fn tell_all(&self, ids: Vec<String>) {
+        for id in ids {
+            self.finished.tell(&id);
         }
     }
 
@@ -357,6 +423,6 @@ impl End {
     }
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

@@ -11,13 +11,16 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::value::RawValue;
 
 use super::End;
+use super::policy::{Policy, TTL_DEFAULT_MS};
 
 /// A job that took the process down this often is not tried again.
 const ATTEMPTS_MAX: u32 = 3;
 /// Endpoints of two versions of Flash may have the database open at the same time.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// Another process writes for as long as a flush to disk takes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a burst leaves of the write-ahead log.
+const LOG_BYTES_KEPT: u64 = 64 * 1024 * 1024;
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS job (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,9 +36,50 @@ const SCHEMA: &str = "
         error TEXT,
         worker TEXT
     ) STRICT;
-    CREATE INDEX IF NOT EXISTS job_by_status ON job (status, seq);
-    CREATE INDEX IF NOT EXISTS job_by_end ON job (finished_ms) WHERE finished_ms IS NOT NULL;
 ";
+/// What came later. Endpoints of earlier versions name the columns that they write, and leave these as they are by default.
+const COLUMNS: [(&str, &str); 4] = [
+    // Of what a job takes here: its input, and its output once it has one.
+    ("bytes", "INTEGER NOT NULL DEFAULT 0"),
+    ("low_priority", "INTEGER NOT NULL DEFAULT 0"),
+    ("execution_timeout_ms", "INTEGER"),
+    ("expires_ms", "INTEGER"),
+];
+/// The queue's and the results' hold all that counting them needs: inputs and outputs are not to be read for that.
+const INDEXES: &str = "
+    CREATE INDEX IF NOT EXISTS job_by_status ON job (status, seq);
+    DROP INDEX IF EXISTS job_by_end;
+    CREATE INDEX IF NOT EXISTS job_in_queue ON job (seq, low_priority, bytes) WHERE status = 'IN_QUEUE';
+    CREATE INDEX IF NOT EXISTS job_result ON job (finished_ms, bytes) WHERE finished_ms IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS job_by_expiry ON job (expires_ms) WHERE expires_ms IS NOT NULL;
+";
+
+/// What is to be accepted.
+#[derive(Debug, Clone)]
+pub(crate) struct Submission {
+    /// JSON text.
+    pub(crate) input: Box<str>,
+    pub(crate) policy: Policy,
+}
+
+/// What waits in the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Backlog {
+    pub(crate) jobs: u64,
+    /// Of these, the ones that are no reason to start a worker.
+    pub(crate) low_priority: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What is kept of jobs that have ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    pub(super) since_ms: u64,
+    pub(super) jobs_max: u64,
+    pub(super) bytes_max: u64,
+    /// Removed in one go at most.
+    pub(super) step: u64,
+}
 
 /// A job that a worker is to run now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +88,9 @@ pub(crate) struct Claimed {
     /// Counts from 1; the fence of [`Store::finish`].
     pub(crate) attempt: u32,
     pub(crate) input: String,
+    /// `None` = the endpoint's.
+    pub(crate) execution_timeout: Option<Duration>,
+    pub(crate) expires_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +119,7 @@ pub(crate) enum Retried {
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Connection,
-    depth: Cell<u64>,
+    backlog: Cell<Backlog>,
     /// SQLite's count of what others wrote, as of the last transaction.
     data_version: Cell<i64>,
 }
@@ -83,14 +130,43 @@ impl Store {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.execute_batch(SCHEMA)?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version != SCHEMA_VERSION {
-            connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
-        let store = Self { connection, depth: Cell::new(0), data_version: Cell::new(i64::MIN) };
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+        let store = Self { connection, backlog: Cell::default(), data_version: Cell::new(i64::MIN) };
+        store.connection.execute_batch("BEGIN IMMEDIATE")?;
+        store.bring_along()?;
+        store.commit()?;
         store.notice_others()?;
         Ok(store)
+    }
+
+    /// Of whatever version the database is.
+    fn bring_along(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch(SCHEMA)?;
+        let mut names = self.connection.prepare("SELECT name FROM pragma_table_info('job')")?;
+        let there = names.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        for (name, declaration) in COLUMNS {
+            if !there.iter().any(|there| there == name) {
+                self.connection.execute(&format!("ALTER TABLE job ADD COLUMN {name} {declaration}"), [])?;
+            }
+        }
+        if !there.iter().any(|there| there == "bytes") {
+            self.measure()?;
+        }
+        self.connection.execute_batch(INDEXES)?;
+        let version: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version < SCHEMA_VERSION {
+            self.connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        Ok(())
+    }
+
+    /// Jobs that an earlier version accepted.
+    fn measure(&self) -> rusqlite::Result<()> {
+        self.connection.execute(
+            "UPDATE job SET bytes = octet_length(input) + ifnull(octet_length(output), 0) WHERE bytes = 0",
+            [],
+        )?;
+        Ok(())
     }
 
     /// Jobs in progress are nobody's: whoever ran them is gone. They are queued again.
@@ -126,13 +202,13 @@ impl Store {
             let values: Vec<Value> = (0..11).map(|index| row.get(index)).collect::<rusqlite::Result<_>>()?;
             taken += insert.execute(params_from_iter(values))?;
         }
+        self.measure()?;
         self.recount()?;
         Ok(taken)
     }
 
-    /// Jobs that wait.
-    pub(super) fn depth(&self) -> u64 {
-        self.depth.get()
+    pub(super) fn backlog(&self) -> Backlog {
+        self.backlog.get()
     }
 
     /// Of `ids`, those whose job has ended or is not there, if others wrote since `seen`; and how to ask next time.
@@ -150,8 +226,12 @@ impl Store {
     }
 
     fn recount(&self) -> rusqlite::Result<()> {
-        let query = "SELECT COUNT(*) FROM job WHERE status = 'IN_QUEUE'";
-        self.depth.set(self.connection.query_row(query, [], |row| row.get(0))?);
+        let mut query = self.connection.prepare_cached(
+            "SELECT COUNT(*), ifnull(SUM(low_priority), 0), ifnull(SUM(bytes), 0) FROM job WHERE status = 'IN_QUEUE'",
+        )?;
+        self.backlog.set(query.query_row([], |row| {
+            Ok(Backlog { jobs: row.get(0)?, low_priority: row.get(1)?, bytes: row.get(2)? })
+        })?);
         Ok(())
     }
 
@@ -176,31 +256,52 @@ impl Store {
         let _ = self.recount();
     }
 
-    pub(super) fn submit(&self, id: &str, input: &str, now_ms: u64) -> rusqlite::Result<()> {
+    pub(super) fn submit(&self, id: &str, job: &Submission, now_ms: u64) -> rusqlite::Result<()> {
+        let Submission { input, policy } = job;
+        let bytes = input.len() as u64;
         self.connection
             .prepare_cached(
-                "INSERT INTO job (id, status, input, created_ms) VALUES (?1, 'IN_QUEUE', ?2, ?3)",
+                "INSERT INTO job (id, status, input, created_ms, bytes, low_priority, execution_timeout_ms, expires_ms) \
+                 VALUES (?1, 'IN_QUEUE', ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute(params![id, input, now_ms])?;
-        self.grow(1);
+            .execute(params![
+                id,
+                input,
+                now_ms,
+                bytes,
+                policy.is_low_priority,
+                policy.execution_timeout.map(|limit| limit.as_millis() as u64),
+                policy.ttl_ms.map(|ttl| now_ms.saturating_add(ttl)),
+            ])?;
+        self.enter(policy.is_low_priority, bytes);
         Ok(())
     }
 
     pub(super) fn view(&self, id: &str, now_ms: u64) -> rusqlite::Result<Option<JobView>> {
         self.connection
             .prepare_cached(
-                "SELECT id, status, worker, created_ms, started_ms, finished_ms, output, error FROM job WHERE id = ?1",
+                "SELECT id, status, worker, created_ms, started_ms, finished_ms, output, error FROM job \
+                 WHERE id = ?1 AND (expires_ms IS NULL OR expires_ms > ?2)",
             )?
-            .query_row([id], |row| view(row, now_ms))
+            .query_row(params![id, now_ms], |row| view(row, now_ms))
             .optional()
     }
 
     pub(super) fn claim(&self, workers: &[String], now_ms: u64) -> rusqlite::Result<Vec<Claimed>> {
         let mut oldest = self.connection.prepare_cached(
-            "SELECT id, attempts + 1, input FROM job WHERE status = 'IN_QUEUE' ORDER BY seq LIMIT ?1",
+            "SELECT id, attempts + 1, input, execution_timeout_ms, ifnull(expires_ms, created_ms + ?2), low_priority, \
+             bytes FROM job WHERE status = 'IN_QUEUE' ORDER BY seq LIMIT ?1",
         )?;
-        let rows = oldest.query_map([workers.len() as u64], |row| {
-            Ok(Claimed { id: row.get(0)?, attempt: row.get(1)?, input: row.get(2)? })
+        let rows = oldest.query_map([workers.len() as u64, TTL_DEFAULT_MS], |row| {
+            let job = Claimed {
+                id: row.get(0)?,
+                attempt: row.get(1)?,
+                input: row.get(2)?,
+                execution_timeout: row.get::<_, Option<u64>>(3)?.map(Duration::from_millis),
+                expires_ms: row.get(4)?,
+            };
+            self.leave(row.get(5)?, row.get(6)?);
+            Ok(job)
         })?;
         let claimed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         let mut take = self.connection.prepare_cached(
@@ -209,7 +310,6 @@ impl Store {
         for (job, worker) in claimed.iter().zip(workers) {
             take.execute(params![job.id, job.attempt, now_ms, worker])?;
         }
-        self.shrink(claimed.len());
         Ok(claimed)
     }
 
@@ -221,24 +321,32 @@ impl Store {
         now_ms: u64,
     ) -> rusqlite::Result<()> {
         let Outcome { end, output, error } = outcome;
+        // What can be retried keeps its input.
         self.connection
             .prepare_cached(
-                "UPDATE job SET status = ?3, output = ?4, error = ?5, finished_ms = ?6 \
-                 WHERE id = ?1 AND status = 'IN_PROGRESS' AND attempts = ?2",
+                "UPDATE job SET status = ?3, output = ?4, error = ?5, finished_ms = ?6, \
+                 input = CASE ?3 WHEN 'COMPLETED' THEN '' ELSE input END, \
+                 bytes = ?7 + CASE ?3 WHEN 'COMPLETED' THEN 0 ELSE octet_length(input) END \
+                 WHERE id = ?1 AND status = 'IN_PROGRESS' AND attempts = ?2 AND (expires_ms IS NULL OR expires_ms > ?6)",
             )?
-            .execute(params![id, attempt, end.status().word(), output, error, now_ms])?;
+            .execute(params![
+                id,
+                attempt,
+                end.status().word(),
+                output,
+                error,
+                now_ms,
+                output.as_ref().map_or(0, String::len) as u64
+            ])?;
         Ok(())
     }
 
     pub(super) fn release(&self, id: &str, attempt: u32) -> rusqlite::Result<()> {
-        let released = self
-            .connection
-            .prepare_cached(
-                "UPDATE job SET status = 'IN_QUEUE', attempts = attempts - 1, started_ms = NULL, worker = NULL \
-                 WHERE id = ?1 AND status = 'IN_PROGRESS' AND attempts = ?2",
-            )?
-            .execute(params![id, attempt])?;
-        self.grow(released);
+        self.requeued(
+            "UPDATE job SET status = 'IN_QUEUE', attempts = attempts - 1, started_ms = NULL, worker = NULL \
+             WHERE id = ?1 AND status = 'IN_PROGRESS' AND attempts = ?2 RETURNING low_priority, bytes",
+            params![id, attempt],
+        )?;
         Ok(())
     }
 
@@ -247,10 +355,15 @@ impl Store {
         if status.is_terminal() {
             return Ok(Some(Cancelled { status, was_running: false }));
         }
-        self.connection
-            .prepare_cached("UPDATE job SET status = 'CANCELLED', finished_ms = ?2 WHERE id = ?1")?
-            .execute(params![id, now_ms])?;
-        self.shrink(usize::from(status == JobStatus::InQueue));
+        let (low_priority, bytes) = self
+            .connection
+            .prepare_cached(
+                "UPDATE job SET status = 'CANCELLED', finished_ms = ?2 WHERE id = ?1 RETURNING low_priority, bytes",
+            )?
+            .query_row(params![id, now_ms], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if status == JobStatus::InQueue {
+            self.leave(low_priority, bytes);
+        }
         Ok(Some(Cancelled { status: JobStatus::Cancelled, was_running: status == JobStatus::InProgress }))
     }
 
@@ -260,13 +373,12 @@ impl Store {
             Some(JobStatus::Failed | JobStatus::TimedOut) => {}
             Some(other) => return Ok(Retried::Refused(other)),
         }
-        self.connection
-            .prepare_cached(
-                "UPDATE job SET status = 'IN_QUEUE', attempts = 0, retries = retries + 1, started_ms = NULL, \
-                 finished_ms = NULL, output = NULL, error = NULL, worker = NULL WHERE id = ?1",
-            )?
-            .execute([id])?;
-        self.grow(1);
+        self.requeued(
+            "UPDATE job SET status = 'IN_QUEUE', attempts = 0, retries = retries + 1, started_ms = NULL, \
+             finished_ms = NULL, output = NULL, error = NULL, worker = NULL, bytes = octet_length(input) WHERE id = ?1 \
+             RETURNING low_priority, bytes",
+            [id],
+        )?;
         Ok(Retried::Queued)
     }
 
@@ -275,7 +387,7 @@ impl Store {
             "UPDATE job SET status = 'CANCELLED', finished_ms = ?1 WHERE status = 'IN_QUEUE' RETURNING id",
         )?;
         let ids = cancel.query_map([now_ms], |row| row.get(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-        self.shrink(ids.len());
+        self.backlog.set(Backlog::default());
         Ok(ids)
     }
 
@@ -299,15 +411,47 @@ impl Store {
         Ok(counts)
     }
 
-    /// Removes results that are older than `before_ms`, and the oldest beyond `results_max`.
-    pub(super) fn sweep(&self, before_ms: u64, results_max: u64) -> rusqlite::Result<()> {
-        self.connection.execute("DELETE FROM job WHERE finished_ms < ?1", [before_ms])?;
-        self.connection.execute(
-            "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE finished_ms IS NOT NULL \
-             ORDER BY finished_ms DESC, seq DESC LIMIT -1 OFFSET ?1)",
-            [results_max],
+    /// Removes what a job's own time to live does not allow any more, in whatever state; gives which.
+    pub(super) fn expire(&self, now_ms: u64) -> rusqlite::Result<Vec<String>> {
+        self.removed("DELETE FROM job WHERE expires_ms <= ?1 RETURNING id", [now_ms])
+    }
+
+    /// As [`Self::expire`], of jobs that have not ended and name no time to live.
+    pub(super) fn expire_by_default(&self, now_ms: u64) -> rusqlite::Result<Vec<String>> {
+        self.removed(
+            "DELETE FROM job WHERE status IN ('IN_QUEUE', 'IN_PROGRESS') AND expires_ms IS NULL AND created_ms <= ?1 \
+             RETURNING id",
+            [now_ms.saturating_sub(TTL_DEFAULT_MS)],
+        )
+    }
+
+    pub(super) fn remove(&self, id: &str) -> rusqlite::Result<()> {
+        self.removed("DELETE FROM job WHERE id = ?1 RETURNING id", [id]).map(drop)
+    }
+
+    fn removed(&self, delete: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<String>> {
+        let mut delete = self.connection.prepare_cached(delete)?;
+        let ids = delete.query_map(params, |row| row.get(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+        if !ids.is_empty() {
+            self.recount()?;
+        }
+        Ok(ids)
+    }
+
+    /// Removes some of the results that are not kept, the oldest first; gives how many.
+    pub(super) fn sweep(&self, kept: Kept) -> rusqlite::Result<usize> {
+        let old = self.connection.execute(
+            "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE finished_ms < ?1 LIMIT ?2)",
+            [kept.since_ms, kept.step],
         )?;
-        Ok(())
+        let many = self.connection.execute(
+            "DELETE FROM job WHERE seq IN (SELECT seq FROM (SELECT seq, finished_ms, \
+             ROW_NUMBER() OVER newest AS place, SUM(bytes) OVER newest AS total FROM job WHERE finished_ms IS NOT NULL \
+             WINDOW newest AS (ORDER BY finished_ms DESC, seq DESC)) WHERE place > ?1 OR total > ?2 \
+             ORDER BY finished_ms, seq LIMIT ?3)",
+            [kept.jobs_max, kept.bytes_max, kept.step],
+        )?;
+        Ok(old + many)
     }
 
     fn status(&self, id: &str) -> rusqlite::Result<Option<JobStatus>> {
@@ -317,12 +461,32 @@ impl Store {
             .optional()
     }
 
-    fn grow(&self, by: usize) {
-        self.depth.set(self.depth.get() + by as u64);
+    /// Runs an update of at most one job, which then waits.
+    fn requeued(&self, update: &str, params: impl rusqlite::Params) -> rusqlite::Result<()> {
+        let mut update = self.connection.prepare_cached(update)?;
+        let requeued = update.query_row(params, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        if let Some((low_priority, bytes)) = requeued {
+            self.enter(low_priority, bytes);
+        }
+        Ok(())
     }
 
-    fn shrink(&self, by: usize) {
-        self.depth.set(self.depth.get().saturating_sub(by as u64));
+    fn enter(&self, low_priority: bool, bytes: u64) {
+        let now = self.backlog.get();
+        self.backlog.set(Backlog {
+            jobs: now.jobs + 1,
+            low_priority: now.low_priority + u64::from(low_priority),
+            bytes: now.bytes + bytes,
+        });
+    }
+
+    fn leave(&self, low_priority: bool, bytes: u64) {
+        let now = self.backlog.get();
+        self.backlog.set(Backlog {
+            jobs: now.jobs.saturating_sub(1),
+            low_priority: now.low_priority.saturating_sub(u64::from(low_priority)),
+            bytes: now.bytes.saturating_sub(bytes),
+        });
     }
 }
 

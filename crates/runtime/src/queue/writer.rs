@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Error;
-use super::store::Store;
+use super::store::{Backlog, Store};
 
 const STEPS_WAITING_MAX: usize = 4096;
 const STEPS_PER_COMMIT_MAX: usize = 512;
@@ -18,17 +18,17 @@ type Acknowledge = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     steps: mpsc::Sender<Step>,
-    depth: watch::Receiver<u64>,
+    backlog: watch::Receiver<Backlog>,
 }
 
 impl Writer {
     pub(super) fn start(store: Store) -> std::io::Result<Self> {
         let (sender, steps) = mpsc::channel(STEPS_WAITING_MAX);
-        let (publish, depth) = watch::channel(store.depth());
+        let (publish, backlog) = watch::channel(store.backlog());
         std::thread::Builder::new()
             .name("flash-jobs".to_owned())
             .spawn(move || write(&store, steps, &publish))?;
-        Ok(Self { steps: sender, depth })
+        Ok(Self { steps: sender, backlog })
     }
 
     /// Runs `work` in the next transaction and comes back when that is on disk.
@@ -46,12 +46,12 @@ impl Writer {
         answer.await.map_err(|_| Error::Gone)?.map_err(Error::Store)
     }
 
-    pub(super) fn depth(&self) -> watch::Receiver<u64> {
-        self.depth.clone()
+    pub(super) fn backlog(&self) -> watch::Receiver<Backlog> {
+        self.backlog.clone()
     }
 }
 
-fn write(store: &Store, mut steps: mpsc::Receiver<Step>, depth: &watch::Sender<u64>) {
+fn write(store: &Store, mut steps: mpsc::Receiver<Step>, backlog: &watch::Sender<Backlog>) {
     let mut acknowledgements: Vec<Acknowledge> = Vec::new();
     while let Some(first) = steps.blocking_recv() {
         let begun = store.begin().map_err(Arc::new);
@@ -67,7 +67,7 @@ fn write(store: &Store, mut steps: mpsc::Receiver<Step>, depth: &watch::Sender<u
             tracing::error!(%error, "jobs cannot be written");
             store.roll_back();
         }
-        depth.send_if_modified(|depth| std::mem::replace(depth, store.depth()) != store.depth());
+        backlog.send_if_modified(|backlog| std::mem::replace(backlog, store.backlog()) != store.backlog());
         for acknowledge in acknowledgements.drain(..) {
             acknowledge(committed.clone());
         }

@@ -178,17 +178,19 @@ impl Pool {
         }
     }
 
-    /// As [`Self::call`] in a slot that is there already, and no longer than until `cancelled`.
+    /// As [`Self::call`] in a slot that is there already, and no longer than until `cancelled`. A `limit` stands before the
+    /// resource's.
     pub(crate) async fn run_until(
         &self,
         lease: Lease,
         header: Bytes,
         body: Bytes,
+        limit: Option<Duration>,
         cancelled: impl Future<Output = ()>,
     ) -> Result<Answer, Error> {
         let began = Instant::now();
         let mut call = begin(lease, header, body)?;
-        let limit = self.shared.execution_timeout;
+        let limit = limit.or(self.shared.execution_timeout);
         let elapsed = async {
             match limit {
                 Some(limit) => tokio::time::sleep(limit).await,

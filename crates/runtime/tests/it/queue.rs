@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::world::{Project, TOKEN, file_appears, function, kill};
+use crate::world::{Project, TOKEN, eventually, file_appears, function, kill};
 
 const CODE: &str = r#"
 import os, pathlib, time
@@ -32,7 +32,7 @@ pub(crate) fn project() -> Project {
 }
 
 fn input(function: &str, kwargs: Value) -> Value {
-    json!({"input": {"function_name": function, "kwargs": kwargs}, "policy": {"ttl": 1}, "webhook": "x"})
+    json!({"input": {"function_name": function, "kwargs": kwargs}, "policy": {"ttl": 60_000}, "unknown": "x"})
 }
 
 #[tokio::test]
@@ -73,7 +73,15 @@ async fn jobs_run_and_can_be_asked_for() {
 async fn what_is_asked_wrongly_is_refused() {
     let project = project();
     let endpoint = project.start().await;
-    for (body, status, code) in [(json!({}), 400, "FL311"), (json!([1]), 400, "FL311")] {
+    let with = |name: &str, value| json!({"input": {}, name: value});
+    for (body, status, code) in [
+        (json!({}), 400, "FL311"),
+        (json!([1]), 400, "FL311"),
+        (with("policy", json!({"ttl": 1})), 400, "FL311"),
+        (with("policy", json!({"executionTimeout": 1})), 400, "FL311"),
+        (with("policy", json!({"lowPriority": "yes"})), 400, "FL311"),
+        (with("policy", json!(7)), 400, "FL311"),
+    ] {
         let answer = endpoint.post("/run", body).await;
         assert_eq!((answer.status, answer.body["code"].as_str()), (status, Some(code)));
     }
@@ -221,4 +229,54 @@ async fn a_worker_that_dies_fails_its_job_only() {
     assert_eq!(failed["status"], "FAILED");
     assert!(failed["error"].as_str().unwrap().contains("SIGKILL"), "{failed}");
     assert_eq!(endpoint.finished(&next).await["output"], 8);
+}
+
+#[tokio::test]
+async fn a_job_has_its_own_time_out_and_its_own_time_to_live() {
+    let project = project().spec("workersMax", json!(3));
+    let endpoint = project.start().await;
+    let mut limited = input("hang", json!({"marker": "limited"}));
+    limited["policy"] = json!({"executionTimeout": 5000});
+    let limited = endpoint.post("/run", limited).await.body["id"].as_str().unwrap().to_owned();
+    let mut mortal = input("hang", json!({"marker": "mortal"}));
+    mortal["policy"] = json!({"ttl": 10_000});
+    let waiting = tokio::spawn(endpoint.request("POST", "/runsync").json(&mortal).send());
+    let pid = file_appears(&project.path("mortal")).await.parse::<i32>().unwrap();
+
+    let view = endpoint.finished(&limited).await;
+    assert_eq!(view["status"], "TIMED_OUT", "the endpoint itself sets no limit: {view}");
+    assert!(view["error"].as_str().unwrap().contains("5000 ms"), "{view}");
+
+    let gone = waiting.await.unwrap().unwrap();
+    assert_eq!(gone.status(), 404);
+    eventually("its worker to be ended", || async {
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::test_kill_process(pid).err().map(drop).ok_or("it runs".to_owned())
+    })
+    .await;
+    let health = endpoint.get("/health").await.body;
+    let expected = json!({"completed": 0, "failed": 1, "inProgress": 0, "inQueue": 0, "retried": 0});
+    assert_eq!(health["jobs"], expected);
+}
+
+#[tokio::test]
+async fn a_job_of_low_priority_waits_for_a_worker_that_is_there() {
+    let project = project().spec("workersMax", json!(2));
+    let endpoint = project.start().await;
+    let hang = endpoint.post("/run", input("hang", json!({"marker": "one"}))).await.body["id"].clone();
+    file_appears(&project.path("one")).await;
+    let mut patient = input("double", json!({"x": 1}));
+    patient["policy"] = json!({"lowPriority": true});
+    let patient = endpoint.post("/run", patient).await.body["id"].as_str().unwrap().to_owned();
+    let view = endpoint.get(&format!("/status/{patient}")).await.body;
+    assert_eq!(view["status"], "IN_QUEUE");
+
+    // The next one is a reason for a second worker, and that one then does both.
+    let urgent = endpoint.post("/runsync", input("pid", json!({}))).await.body;
+    assert_eq!(urgent["status"], "COMPLETED", "{urgent}");
+    let patient = endpoint.finished(&patient).await;
+    assert_eq!(patient["output"], 2);
+    let workers = [&urgent, &patient].map(|view| view["workerId"].as_str().unwrap().to_owned());
+    assert_eq!(workers, ["it-1-2", "it-1-2"]);
+    endpoint.post(&format!("/cancel/{}", hang.as_str().unwrap()), json!({})).await;
 }
