@@ -44,6 +44,8 @@ pub struct ReconcileSettings {
     pub period: Duration,
     /// What to do about endpoints that somebody else changed.
     pub drift: Drift,
+    /// Does nothing until a wish of its own is applied: what is stored is somebody else's to bring about.
+    pub only_when_told: bool,
     /// The resource that this mothership itself runs as, if it does.
     pub own_resource: Option<ResourceName>,
     /// Asked when a stored manifest becomes the desired state.
@@ -67,6 +69,7 @@ impl ReconcileSettings {
             lease,
             period: PERIOD,
             drift: Drift::Repair,
+            only_when_told: false,
             own_resource: None,
             environment: Arc::new(|_| Environment::new()),
             clock: Arc::new(SystemClock),

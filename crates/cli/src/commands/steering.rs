@@ -144,6 +144,7 @@ async fn alone(boot: &Boot, scan: &Scan, change: &Change) -> Result<Outcome, Fai
     let lease = boot.lease(change.purpose, true)?;
     let store = boot.state.open().await?;
     let settings = ReconcileSettings {
+        only_when_told: true,
         drift: change.file.drift,
         environment: boot::source(boot.project.clone(), scan),
         ..ReconcileSettings::new(change.file.scope.clone(), store, Arc::new(provider), lease)

@@ -138,6 +138,11 @@ async fn a_running_mothership_does_it_and_one_that_fails_is_never_called_ready()
     let after = running.until_ready().await;
     assert_eq!(after["resources"]["jobs"]["spec"]["workersMax"], 7);
     assert_eq!(after["resources"]["api"]["endpoint_id"], before["resources"]["api"]["endpoint_id"]);
+    // A plan that is made while the old version goes says that it is to go, and is another one when it has gone.
+    running.eventually("the old version gone", |_| {
+        let endpoints = fs::read_dir(project.root().join(".flash/run/endpoints")).unwrap().count();
+        (endpoints == 2).then_some(())
+    });
 
     let broken = PROJECT.replace("return \"one\"", "return \"two\"").replace("import os", "");
     project.write("service.py", &format!("import a_module_that_is_not_there\n{broken}"));

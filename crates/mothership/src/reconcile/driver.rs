@@ -28,6 +28,8 @@ use crate::store;
 
 /// Removals wait this long for what is being made, so that nobody calls what is gone.
 const DELETIONS_WAIT: Duration = Duration::from_secs(60);
+/// A plan is not applied beside steps under way. Most end sooner.
+const PLAN_WAIT_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Driver {
@@ -79,6 +81,8 @@ struct Term<'a> {
     told: BTreeMap<ResourceName, String>,
     troubles: BTreeSet<String>,
     deletions_wait_until: Option<Instant>,
+    /// A plan that is to be applied exactly waits for what is under way.
+    plan_waits_until: Option<Instant>,
 }
 
 impl Driver {
@@ -109,6 +113,7 @@ impl Driver {
             told: BTreeMap::new(),
             troubles: BTreeSet::new(),
             deletions_wait_until: None,
+            plan_waits_until: None,
         };
         let mut rounds = Backoff::default();
         let mut next = Instant::now();
@@ -136,6 +141,9 @@ impl Driver {
                 };
                 if let Some(until) = term.deletions_wait_until {
                     next = next.min(until);
+                }
+                if term.plan_waits_until.is_some() {
+                    next = next.min(Instant::now() + SOON);
                 }
             }
             let wake = term.backoff.next(Instant::now()).map_or(next, |until| until.min(next));
@@ -183,11 +191,17 @@ impl Driver {
         let under_way = term.steps.under_way();
         let exactly = match exactly {
             Some(exactly) if !under_way.is_empty() => {
+                let now = Instant::now();
+                if now < *term.plan_waits_until.get_or_insert(now + PLAN_WAIT_MAX) {
+                    // Nothing else begins meanwhile.
+                    return Ok(());
+                }
                 exactly.answer(Err(ApplyRefusal::Moved(under_way)));
                 None
             }
             exactly => exactly,
         };
+        term.plan_waits_until = None;
         if term.current.is_none() && exactly.is_none() {
             return Ok(());
         }
@@ -226,6 +240,9 @@ impl Driver {
                 none if none.is_empty() => self.publish_exactly(term, &exactly).await?,
                 differences => exactly.answer(Err(ApplyRefusal::Moved(differences))),
             }
+        }
+        if self.settings.only_when_told && !term.wishes.was_any_applied() {
+            return Ok(());
         }
         let Some(desired) = term.current.clone() else { return Ok(()) };
         let plan = plan_of(&desired);

@@ -188,6 +188,10 @@ impl Wishes {
         (fresh, exactly.filter(Exactly::is_open))
     }
 
+    pub(super) fn was_any_applied(&self) -> bool {
+        self.applied > 0
+    }
+
     pub(super) fn applied(&mut self, wish: &Numbered) {
         self.applied = self.applied.max(wish.number);
     }

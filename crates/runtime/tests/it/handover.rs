@@ -203,7 +203,9 @@ async fn jobs_of_an_endpoint_with_a_queue_of_its_own_are_taken_over() {
     std::fs::create_dir(project.path("queue")).unwrap();
     for suffix in ["-wal", ""] {
         let from = project.path(&format!("endpoint/jobs.sqlite{suffix}"));
-        std::fs::rename(from, project.path(&format!("queue/earlier-it-1.sqlite{suffix}"))).unwrap();
+        let renamed = std::fs::rename(from, project.path(&format!("queue/earlier-it-1.sqlite{suffix}")));
+        // The last connection, which may end just now, takes the log into the database and removes it.
+        assert!(renamed.is_ok() || suffix == "-wal", "{renamed:?}");
     }
     let endpoint = project.start_unready().await;
     let id = done["id"].as_str().unwrap();
