@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway import ERROR, RESULT
+from gateway import ERROR, FAILED, RESULT, Gateway
 
 SOURCE = """
     import asyncio, math
@@ -196,3 +196,15 @@ def test_bodies_larger_than_any_buffer(worker):
     text = "ü" * 1_000_000
     assert gateway.route("echo", {"text": text}).json() == {"text": text}
     assert gateway.route("add", {"x": 1}).json() == 11
+
+
+def test_what_only_a_fastapi_application_can_do_is_refused_at_once(project):
+    source = """
+        from fastapi import Depends
+
+        async def injected(user: str = Depends(str)):
+            return user
+    """
+    with Gateway(project(source), ["injected"]) as gateway:
+        assert gateway.first.kind == FAILED
+        assert "parameter user: Depends() works in a FastAPI application only" in gateway.first.header["message"]

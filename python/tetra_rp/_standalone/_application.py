@@ -146,8 +146,8 @@ class Application:
         query = urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         try:
             method = _targets.find_method(target, None)
-            route = method.binding.route(scope["method"], path, query)
-            arguments = route.bind(body, _content_type(scope))
+            route = method.binding.route(scope["method"], path, query, _head(scope))
+            arguments = route.binder()(body, _content_type(scope))
             async with self._places:
                 result = await self.hosted.call(target, method, (), arguments)
             if _responses.is_response(result):
@@ -204,6 +204,14 @@ def _content_type(scope: Scope) -> str:
         if name == b"content-type":
             return str(value.decode("latin-1"))
     return ""
+
+
+def _head(scope: Scope) -> dict[str, Any]:
+    """As a CALL of the worker protocol says it."""
+    query = scope["query_string"].decode("latin-1")
+    path = urllib.parse.quote(_path(scope))
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    return {"method": scope["method"], "target": f"{path}?{query}" if query else path, "headers": headers}
 
 
 async def _read_body(receive: Receive) -> bytes | None:

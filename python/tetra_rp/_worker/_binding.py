@@ -9,17 +9,22 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tetra_rp._worker import _convert, _requests
+from tetra_rp._http import Headers, cookies_of
+from tetra_rp._worker import _convert, _forms, _markers, _requests, _uploads
 from tetra_rp._worker._convert import Convert, Detail, Mismatch
+from tetra_rp._worker._failures import INVALID_BODY, CallRefused
+from tetra_rp._worker._forms import Fields
 from tetra_rp._worker._frames import Body
 
 _QUERY_ONLY = frozenset(("GET", "HEAD", "OPTIONS"))
 # Without a body, as with most clients, they are like those above.
 _BODY_OPTIONAL = frozenset(("DELETE",))
+# Where FastAPI's markers say that an argument is, beside path and body.
+_ASIDE = frozenset(("query", "header", "cookie"))
+_OF_BODY = frozenset(("body", "form", "file"))
 _EXACT_TYPES = frozenset((int, float, bool, str))
 _NOTHING: Any = object()
 
@@ -38,13 +43,25 @@ class Unprocessable(Exception):
 class Parameter:
     """A parameter that can be filled by name."""
 
-    __slots__ = ("annotation", "convert", "exact", "many", "name", "object", "required")
+    __slots__ = ("annotation", "convert", "exact", "fallback", "is_embedded", "key", "many", "name", "object", "required", "source")
 
-    def __init__(self, name: str, annotation: Any, required: bool) -> None:
+    def __init__(self, name: str, annotation: Any, default: Any) -> None:
         self.name = name
+        self.key = name
+        self.source: str | None = None
+        self.fallback: Callable[[], Any] | None = None
+        self.is_embedded = False
+        required = default is inspect.Parameter.empty
+        marker = _markers.find(name, annotation, default)
+        if marker is not None:
+            annotation, required = marker.annotation, marker.required
+            self.source, self.key, self.fallback = marker.source, marker.key, marker.fallback
+            self.is_embedded = marker.is_embedded
         self.annotation = annotation
         self.required = required
         self.convert: Convert | None = _convert.converter(annotation)
+        if self.source == "file" and self.convert is not None and not _uploads.takes_upload(annotation):
+            self.convert = _of_contents(self.convert)
         # A value of exactly this type needs no conversion: the usual case, decided without a call.
         self.exact: type | None = annotation if annotation in _EXACT_TYPES else None
         self.many = _convert.takes_many(annotation)
@@ -76,10 +93,10 @@ class Binding:
                 if _requests.is_request(annotation):
                     self.requests.append((name, annotation))
                     continue
-                required = parameter.default is parameter.empty
-                self.parameters.append(Parameter(name, annotation, required))
+                self.parameters.append(Parameter(name, annotation, parameter.default))
                 if parameter.kind is parameter.POSITIONAL_ONLY:
                     positional_only.append(name)
+        self.is_marked = any(parameter.source is not None for parameter in self.parameters)
         self.names = frozenset(parameter.name for parameter in self.parameters)
         self.positional_only = tuple(positional_only)
 
@@ -102,16 +119,33 @@ class Binding:
                     details.append(Detail("unexpected_keyword_argument", (name,), self._unexpected(name), given[name]))
         if details:
             raise Unprocessable(details)
+        if self.is_marked:
+            self.fall_back(arguments)
         return arguments
 
-    def route(self, method: str, path: Mapping[str, str], query: Iterable[tuple[str, str]]) -> Route:
-        """Arguments for one combination of path and query; the body comes with `Route.bind`."""
-        return Route(self, method, path, query)
+    def route(
+        self,
+        method: str,
+        path: Mapping[str, str],
+        query: Iterable[tuple[str, str]],
+        head: Mapping[str, Any] | None = None,
+    ) -> Route:
+        """Arguments for one combination of path and query; the body comes with `Route.binder()`.
+
+        `head` (`method`, `target`, `headers`) is there for bindings that need it.
+        """
+        return Route(self, method, path, query, head or {})
+
+    def fall_back(self, arguments: dict[str, Any]) -> None:
+        """Arguments that are missing and whose default is not the function's own."""
+        for parameter in self.parameters:
+            if parameter.fallback is not None and parameter.name not in arguments:
+                arguments[parameter.name] = parameter.fallback()
 
     @property
     def needs_head(self) -> bool:
         """Calls of it must say what the request was beside its path, query and body."""
-        return bool(self.requests)
+        return bool(self.requests) or any(parameter.source in ("header", "cookie") for parameter in self.parameters)
 
     def requested(self, head: Mapping[str, Any], path: Mapping[str, str], body: Body) -> dict[str, Any]:
         """The parameters that are the request."""
@@ -128,14 +162,24 @@ class Route:
     """A function's arguments as far as path and query tell; reusable for calls that share them."""
 
     def __init__(
-        self, binding: Binding, method: str, path: Mapping[str, str], query: Iterable[tuple[str, str]]
+        self,
+        binding: Binding,
+        method: str,
+        path: Mapping[str, str],
+        query: Iterable[tuple[str, str]],
+        head: Mapping[str, Any],
     ) -> None:
         self._binding = binding
+        self._head = head
         self._path = path
         self._query: dict[str, list[str]] = {}
         for name, text in query:
             self._query.setdefault(name, []).append(text)
-        self._rest = [parameter for parameter in binding.parameters if parameter.name not in path]
+        self._in_path = [parameter for parameter in binding.parameters if parameter.key in path]
+        self._aside = [parameter for parameter in binding.parameters if parameter.source in _ASIDE]
+        self._rest = [
+            parameter for parameter in binding.parameters if parameter.key not in path and parameter.source not in _ASIDE
+        ]
         self._reads_body = method not in _QUERY_ONLY
         self._body_optional = method in _BODY_OPTIONAL
         self._whole = self._whole_body() if self._reads_body else None
@@ -148,11 +192,55 @@ class Route:
             and self._whole is None
             and self._raw is None
             and not binding.takes_any
+            and not binding.is_marked
         )
         self._fields = [(field.name, field.exact, field.convert, field.required) for field in self._rest]
 
+    def binder(self) -> Callable[[Body, str], dict[str, Any]]:
+        """Body and content type → keyword arguments. Raises `Unprocessable` and `CallRefused`."""
+        return self._bind_whole if self._binding.requests or self._binding.is_marked else self.bind
+
+    def _bind_whole(self, body: Body, content_type: str) -> dict[str, Any]:
+        """With the parameters that are the request itself, and those that FastAPI's markers place."""
+        binding = self._binding
+        details: list[Detail] = []
+        aside = self._from_head(details)
+        try:
+            arguments = self.bind(body, content_type)
+        except Unprocessable as mismatch:
+            raise Unprocessable([*details, *mismatch.details]) from None
+        if details:
+            raise Unprocessable(details)
+        arguments.update(aside)
+        if binding.requests:
+            arguments.update(binding.requested(self._head, self._path, body))
+        binding.fall_back(arguments)
+        return arguments
+
+    def _from_head(self, details: list[Detail]) -> dict[str, Any]:
+        """Query, header and cookie parameters that are marked as such."""
+        arguments: dict[str, Any] = {}
+        if not self._aside:
+            return arguments
+        headers = Headers(self._head.get("headers", ()))
+        cookies = cookies_of(headers.get_all("cookie"))
+        for parameter in self._aside:
+            key, source = parameter.key, parameter.source or ""
+            if source == "query":
+                texts = self._query.get(key, [])
+            elif source == "header":
+                texts = headers.get_all(key)
+                texts = texts if parameter.many else texts[:1]
+            else:
+                texts = [cookies[key]] if key in cookies else []
+            if texts:
+                _fill(arguments, details, parameter, _from_texts(parameter, texts), (source,))
+            elif parameter.required:
+                details.append(Detail("missing", (source, key), "Field required", None))
+        return arguments
+
     def bind(self, body: Body, content_type: str) -> dict[str, Any]:
-        """The keyword arguments. Raises `Unprocessable`."""
+        """The keyword arguments that path, query and body make. Raises `Unprocessable`."""
         if self._simple:
             try:
                 given = _loads(body)
@@ -179,9 +267,8 @@ class Route:
     def _bind_slowly(self, body: Body, content_type: str) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
         details: list[Detail] = []
-        for parameter in self._binding.parameters:
-            if parameter.name in self._path:
-                _fill(arguments, details, parameter, self._path[parameter.name], ("path",))
+        for parameter in self._in_path:
+            _fill(arguments, details, parameter, self._path[parameter.key], ("path",))
         if not self._reads_body or (self._body_optional and not body):
             self._from_query(arguments, details)
         elif self._raw is not None:
@@ -195,6 +282,11 @@ class Route:
 
     def _whole_body(self) -> Parameter | None:
         """The parameter that stands for the whole body, if one does."""
+        marked = [parameter for parameter in self._rest if parameter.source in _OF_BODY]
+        if len(marked) == 1 and marked[0].source == "body" and not marked[0].is_embedded:
+            return marked[0]
+        if any(parameter.is_embedded for parameter in marked):
+            return None
         if len(self._rest) == 1:
             return self._rest[0] if self._rest[0].object or self._rest[0].many else None
         objects = [parameter for parameter in self._rest if parameter.object]
@@ -214,6 +306,12 @@ class Route:
                 details.append(Detail("missing", ("body",), "Field required", None))
             else:
                 self._from_fields(arguments, details, given)
+        elif isinstance(given, Fields):
+            if whole.object:
+                self._take(arguments, details, whole, given.plain())
+                self._from_query(arguments, details, skip=whole)
+            else:
+                self._from_fields(arguments, details, given)
         elif isinstance(given, dict):
             if alone and whole.object:
                 self._from_object(arguments, details, whole, given)
@@ -222,8 +320,9 @@ class Route:
             else:
                 self._take(arguments, details, whole, given)
                 self._from_query(arguments, details, skip=whole)
-        elif alone:
+        elif alone or whole.source == "body":
             self._take(arguments, details, whole, given)
+            self._from_query(arguments, details, skip=whole)
         else:
             self._from_fields(arguments, details, given)
 
@@ -249,11 +348,11 @@ class Route:
         for parameter in self._rest:
             if parameter is skip:
                 continue
-            texts = self._query.get(parameter.name)
+            texts = self._query.get(parameter.key)
             if texts is not None:
                 _fill(arguments, details, parameter, _from_texts(parameter, texts), ("query",))
             elif parameter.required:
-                details.append(Detail("missing", ("query", parameter.name), "Field required", None))
+                details.append(Detail("missing", ("query", parameter.key), "Field required", None))
         if self._binding.takes_any:
             for name, texts in self._query.items():
                 if name not in self._binding.names:
@@ -268,20 +367,23 @@ class Route:
             return
         shown = None if given is _NOTHING else given
         for parameter in self._rest:
-            if parameter.name in fields:
-                _fill(arguments, details, parameter, fields[parameter.name], ("body",))
-            elif parameter.name in self._query:
-                texts = self._query[parameter.name]
-                _fill(arguments, details, parameter, _from_texts(parameter, texts), ("query",))
+            key = parameter.key
+            if key in fields:
+                value = fields[key]
+                if isinstance(given, Fields):
+                    value = value if parameter.many else value[-1]
+                _fill(arguments, details, parameter, value, ("body",))
+            elif key in self._query and parameter.source is None:
+                _fill(arguments, details, parameter, _from_texts(parameter, self._query[key]), ("query",))
             elif parameter.required:
-                details.append(Detail("missing", ("body", parameter.name), "Field required", shown))
+                details.append(Detail("missing", ("body", key), "Field required", shown))
         if self._binding.takes_any:
             for name, texts in self._query.items():
                 if name not in self._binding.names:
                     arguments[name] = texts[-1]
             for name, value in fields.items():
                 if name not in self._binding.names:
-                    arguments[name] = value
+                    arguments[name] = value[-1] if isinstance(given, Fields) else value
 
 
 def _parameters(function: Callable[..., Any], skip_first: bool) -> list[tuple[str, inspect.Parameter]]:
@@ -292,13 +394,24 @@ def _parameters(function: Callable[..., Any], skip_first: bool) -> list[tuple[st
     return found[1:] if skip_first else found
 
 
+def _of_contents(convert: Convert) -> Convert:
+    """For files that are wanted as bytes, by converters that know nothing of files."""
+
+    def of_contents(value: Any) -> Any:
+        if isinstance(value, list):
+            return convert([_uploads.content_of(item) for item in value])
+        return convert(_uploads.content_of(value))
+
+    return of_contents
+
+
 def _fill(
     arguments: dict[str, Any], details: list[Detail], parameter: Parameter, value: Any, place: tuple[str, ...]
 ) -> None:
     try:
         arguments[parameter.name] = parameter.of(value)
     except Mismatch as mismatch:
-        details.extend(detail.under(*place, parameter.name) for detail in mismatch.details)
+        details.extend(detail.under(*place, parameter.key) for detail in mismatch.details)
 
 
 def _from_texts(parameter: Parameter, texts: list[str]) -> Any:
@@ -314,15 +427,21 @@ def _from_texts(parameter: Parameter, texts: list[str]) -> Any:
 
 
 def _read(body: Body, content_type: str) -> Any:
-    """The body's JSON value, or its form fields; `_NOTHING` if empty. Raises `Unprocessable`."""
+    """The body's JSON value, or its form's `Fields`; `_NOTHING` if empty. Raises `Unprocessable` and `CallRefused`."""
     if not body:
         return _NOTHING
+    media_type = _forms.media_type(content_type)
+    if media_type == _forms.MULTIPART:
+        return _forms.multipart(body, content_type)
     try:
         return _loads(body)
     except ValueError as error:
-        if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
-            fields = urllib.parse.parse_qsl(str(body, "utf-8", "replace"), keep_blank_values=True)
-            return dict(fields)
+        if media_type == _forms.URLENCODED:
+            return _forms.urlencoded(body)
+        if media_type not in ("", "application/json") and not media_type.endswith("+json"):
+            raise CallRefused(
+                INVALID_BODY, 415, f"a body of type {media_type} is neither JSON nor a form, and the function takes its bytes by no parameter"
+            ) from None
         at = error.pos if isinstance(error, json.JSONDecodeError) else 0
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         raise Unprocessable([Detail("json_invalid", ("body", at), f"JSON decode error: {reason}", {})]) from error

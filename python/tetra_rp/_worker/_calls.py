@@ -86,10 +86,9 @@ class Calls:
         method = _targets.find_method(target, None)
         content_type = document.get("content_type", "")
         query = [(name, text) for name, text in document.get("query", ())]
-        route = method.binding.route(target.http_method, document.get("path", {}), query)
+        route = method.binding.route(target.http_method, document.get("path", {}), query, document.get("request"))
         start = self._starter(target, method, _replies.ROUTE)
-        bind = route.bind
-        binding, path, head = method.binding, document.get("path", {}), document.get("request", {})
+        bind = route.binder()
 
         def run(call_id: int, body: Body) -> None:
             try:
@@ -97,8 +96,6 @@ class Calls:
             except Unprocessable as mismatch:
                 self._channel.send_pieces(_replies.document(call_id, 422, mismatch.document()))
                 return
-            if binding.requests:
-                arguments.update(binding.requested(head, path, body))
             start(call_id, (), arguments)
 
         return run

@@ -19,6 +19,9 @@ from collections import abc
 from collections.abc import Callable
 from typing import Any, Union
 
+from tetra_rp._http import UploadFile
+from tetra_rp._worker import _uploads
+
 Convert = Callable[[Any], Any]
 """Raises `Mismatch`."""
 
@@ -39,7 +42,14 @@ class Detail(typing.NamedTuple):
         return self._replace(loc=(*outer, *self.loc))
 
     def document(self) -> dict[str, Any]:
-        return {"type": self.type, "loc": list(self.loc), "msg": self.msg, "input": self.input}
+        return {"type": self.type, "loc": list(self.loc), "msg": self.msg, "input": _shown(self.input)}
+
+
+def _shown(value: Any) -> Any:
+    """A file is named, not repeated."""
+    if isinstance(value, UploadFile):
+        return {"filename": value.filename, "size": value.size}
+    return [_shown(item) for item in value] if isinstance(value, list) else value
 
 
 class Mismatch(Exception):
@@ -163,6 +173,8 @@ def _to_bytes(value: Any) -> bytes:
         return value.encode()
     if isinstance(value, (bytes, memoryview)):
         return bytes(value)
+    if isinstance(value, UploadFile):
+        return _uploads.content_of(value)  # type: ignore[no-any-return]
     _fail("bytes_type", "Input should be a valid bytes", value)
 
 
@@ -370,6 +382,8 @@ def _fixed_tuple(members: tuple[Any, ...]) -> Convert:
 
 
 def _class(kind: type) -> Convert | None:
+    if _uploads.is_upload(kind):
+        return _upload(kind)
     if is_model(kind):
         return _pydantic_call(kind.model_validate)  # type: ignore[attr-defined]
     if issubclass(kind, enum.Enum):
@@ -382,6 +396,15 @@ def _class(kind: type) -> Convert | None:
     if by_pydantic is None and issubclass(kind, dict):  # TypedDict
         return _to_dict
     return by_pydantic
+
+
+def _upload(kind: type) -> Convert:
+    def convert(value: Any) -> Any:
+        if isinstance(value, UploadFile):
+            return _uploads.as_kind(kind, value)
+        _fail("value_error", f"Value error, Expected UploadFile, received: {type(value)}", value)
+
+    return convert
 
 
 def _dataclass(kind: Any) -> Convert:

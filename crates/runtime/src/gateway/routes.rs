@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use flash_model::{Code, Function, HttpMethod, Resource};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, HeaderValue, Request, StatusCode};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -59,7 +59,11 @@ impl Routes {
         }
         let mut router = matchit::Router::new();
         for (pattern, mut methods) in by_path {
-            let allowed: Vec<_> = methods.entries.iter().map(|entry| entry.method.as_str()).collect();
+            let mut allowed: Vec<_> = methods.entries.iter().map(|entry| entry.method.as_str()).collect();
+            if allowed.contains(&"GET") {
+                allowed.push("HEAD");
+            }
+            allowed.push("OPTIONS");
             methods.allow = allowed.join(", ");
             let function = methods.entries.first().map(|entry| entry.function.clone()).unwrap_or_default();
             router.insert(pattern.clone(), methods).map_err(|error| Error::Path {
@@ -87,7 +91,12 @@ impl Routes {
             path
         };
         let Ok(found) = self.router.at(path) else { return Err(no_route(path, &self.shown)) };
-        let method = method_of(&parts.method);
+        // What a HEAD is answered is cut off behind the headers (RFC 9110 §9.3.2).
+        let asked = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+        if *asked == Method::OPTIONS {
+            return Ok(options(&found.value.allow));
+        }
+        let method = method_of(asked);
         let Some(entry) = found.value.entries.iter().find(|entry| Some(entry.method) == method) else {
             return Err(method_not_allowed(&parts.method, path, &found.value.allow));
         };
@@ -168,6 +177,15 @@ fn answer(header: ResultHeader, body: Content) -> Result<Response, Refusal> {
         *response.status_mut() = StatusCode::from_u16(status).map_err(|_| unusable("status"))?;
     }
     Ok(response)
+}
+
+fn options(allow: &str) -> Response {
+    let mut response = respond::empty(StatusCode::NO_CONTENT);
+    // Names of methods are valid values.
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
 }
 
 fn request_head(parts: &http::request::Parts) -> RequestHead {

@@ -94,7 +94,7 @@ async fn what_is_not_there_says_what_is() {
     };
     check(endpoint.get("/nowhere").await, 404, "FL301", "POST /add");
     let wrong_method = endpoint.get("/add").await;
-    assert_eq!(wrong_method.headers["allow"], "POST");
+    assert_eq!(wrong_method.headers["allow"], "POST, OPTIONS");
     check(wrong_method, 405, "FL302", "POST");
     check(endpoint.get("/manifest").await, 403, "FL303", "mothership");
     check(endpoint.post("/_flash/call/nobody", json!({})).await, 404, "FL307", "wait_for_ever");
