@@ -50,6 +50,18 @@ impl Transport {
         Self { http }
     }
 
+    /// Posts to somebody who is none of ours, and heeds nothing of the answer but its status. An error's text names no URL.
+    pub async fn notify(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<StatusCode, String> {
+        let request = self.http.post(url).timeout(timeout).headers(headers).body(body);
+        request.send().await.map(|response| response.status()).map_err(|error| shown(&error.without_url()))
+    }
+
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, Error> {
         let Request { method, url, token, headers, body, timeout, repeatable } = request;
         let mut builder = self.http.request(method, &url).timeout(timeout).headers(headers);
@@ -76,6 +88,12 @@ impl Transport {
             Err(error) => Err(broken(url, error)),
         }
     }
+}
+
+/// With its causes.
+fn shown(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 pub(crate) struct Request<'a> {

@@ -27,6 +27,7 @@ mod retry;
 mod routes;
 mod schema;
 mod secret;
+mod signature;
 pub mod wire;
 
 pub use canonical::{canonical_json, sha256_hex};
@@ -50,3 +51,4 @@ pub use retry::Retry;
 pub use routes::{HttpMethod, RESERVED_PATHS, RESERVED_PREFIX, Route, RouteTable};
 pub use schema::Schema;
 pub use secret::Secret;
+pub use signature::hmac_sha256_hex;

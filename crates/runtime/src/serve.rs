@@ -22,6 +22,7 @@ use crate::gateway::{Front, Gateway, Guard, Jobs, Proxy, Routes, Server};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::queue::dispatcher::Dispatcher;
+use crate::queue::webhook::Deliverer;
 use crate::relay::Relay;
 use crate::worker::Pool;
 use crate::worker::pool::Limits;
@@ -163,7 +164,10 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
         async move { pool.stay_awake().await }
     });
     let token = settings.token.clone();
-    tasks.spawn(async move { discovery.follow(transport, token).await });
+    tasks.spawn({
+        let transport = transport.clone();
+        async move { discovery.follow(transport, token).await }
+    });
     let (stopping, _) = watch::channel(false);
     let used = jobs.as_ref().map(|(queue, _)| queue.clone());
     let mut dispatching = JoinSet::new();
@@ -172,6 +176,8 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
         let expiring = queue.clone();
         tasks.spawn(async move { sweeper.sweep().await });
         tasks.spawn(async move { expiring.expire().await });
+        let deliverer = Deliverer::new(queue.clone(), transport.clone(), settings.token.clone());
+        tasks.spawn(async move { deliverer.run().await });
         tasks.spawn(async move { queue.follow_others().await });
         let stopping = stopping.subscribe();
         dispatching.spawn(async move { dispatcher.run(turns, stopping).await });

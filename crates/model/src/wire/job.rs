@@ -39,7 +39,16 @@ pub struct JobRequest {
     pub input: Box<RawValue>,
     #[serde(default)]
     pub policy: Option<JobPolicy>,
+    /// Where to post the job's view when it has ended.
+    #[serde(default)]
+    pub webhook: Option<String>,
 }
+
+/// `t=<unix seconds>,v1=<hex>`: HMAC-SHA256 of `<unix seconds>.<body>` with the app's token.
+pub const WEBHOOK_SIGNATURE_HEADER: &str = "flash-signature";
+pub const WEBHOOK_JOB_HEADER: &str = "flash-job-id";
+/// Counts from 1.
+pub const WEBHOOK_ATTEMPT_HEADER: &str = "flash-delivery-attempt";
 
 /// What a job asks for itself; what it leaves out is the endpoint's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

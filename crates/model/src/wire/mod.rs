@@ -8,7 +8,8 @@ mod state;
 
 pub use identity::{EndpointAnnouncement, IdentityResponse, MothershipAnnouncement, MothershipRequest};
 pub use job::{
-    HealthResponse, JobAccepted, JobCounts, JobPolicy, JobRequest, JobStatus, JobView, WorkerCounts,
+    HealthResponse, JobAccepted, JobCounts, JobPolicy, JobRequest, JobStatus, JobView,
+    WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER, WorkerCounts,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
 pub use rollback::RollbackRequest;

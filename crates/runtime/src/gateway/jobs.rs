@@ -12,6 +12,7 @@ use super::respond::{self, Response};
 use super::{Gateway, method_not_allowed, no_route};
 use crate::queue::dispatcher::Dispatcher;
 use crate::queue::policy::Policy;
+use crate::queue::webhook::Webhook;
 use crate::queue::{self, Queue, Retried, Submission};
 use crate::refusal::Refusal;
 use crate::worker::Health;
@@ -101,8 +102,10 @@ impl Gateway {
     ) -> Result<String, Refusal> {
         let (parts, body) = request.into_parts();
         let body = respond::read_body(body).await?;
-        let JobRequest { input, policy } = job_request(&body)?;
+        let JobRequest { input, policy, webhook } = job_request(&body)?;
         let policy = Policy::of(&policy.unwrap_or_default()).map_err(respond::invalid_body)?;
+        let webhook = webhook.as_deref().filter(|url| !url.is_empty()).map(Webhook::parse).transpose();
+        let webhook = webhook.map_err(respond::invalid_body)?;
         if holds_pickles(input.get())? && !self.holds_token(&parts.headers) {
             return Err(Refusal::new(Code::Unauthorized, 401, "pickled arguments are code and need a token")
                 .hint("send Authorization: Bearer <token>, or plain JSON arguments by parameter name"));
@@ -110,14 +113,14 @@ impl Gateway {
         if let Health::Failed(failure) = self.pool.health() {
             return Err(Refusal::cannot_load(&failure));
         }
-        Ok(jobs.queue.submit(Submission { input: input.into(), policy }, is_sync).await?)
+        Ok(jobs.queue.submit(Submission { input: input.into(), policy, webhook }, is_sync).await?)
     }
 }
 
 impl From<queue::Error> for Refusal {
     fn from(error: queue::Error) -> Self {
         match error {
-            queue::Error::Full | queue::Error::FullOfBytes => {
+            queue::Error::Full | queue::Error::FullOfBytes | queue::Error::FullOfWebhooks => {
                 Self::new(Code::Overloaded, 429, error.to_string()).after(Duration::from_secs(1))
             }
             other => {

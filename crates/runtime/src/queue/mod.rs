@@ -2,15 +2,17 @@
 //!
 //! `folder.rs` is where it lies, shared by the endpoints of one resource; `store.rs` what a job may become, in SQL;
 //! `writer.rs` the one thread that has the database; this file the handle; `turn.rs` whose turn it is to bring jobs to
-//! workers, `dispatcher.rs` how that is done; `policy.rs` what a job asks for itself; `identifier.rs` names
+//! workers, `dispatcher.rs` how that is done; `policy.rs` what a job asks for itself; `webhook.rs` tells of its end; `identifier.rs` names
 //! jobs.
 
+mod backoff;
 pub(crate) mod dispatcher;
 mod folder;
 mod identifier;
 pub(crate) mod policy;
 mod store;
 mod turn;
+pub(crate) mod webhook;
 mod writer;
 
 use std::collections::HashMap;
@@ -26,13 +28,16 @@ use folder::QueueDir;
 pub(crate) use store::{Backlog, Cancelled, Claimed, Outcome, Retried, Submission};
 use turn::Turns;
 
-use store::{Kept, Store};
+use store::{Delivery, Kept, Store};
+use webhook::Due;
 use writer::Writer;
 
 /// Jobs that may wait at the same time.
 const JOBS_QUEUED_MAX: u64 = 100_000;
 /// What their inputs may have together.
 const QUEUE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Ends of jobs that somebody is still to be told of; above, no job with a webhook is accepted.
+const DELIVERIES_MAX: u64 = 10_000;
 /// How long a finished job can be asked for.
 const RESULT_TTL: Duration = Duration::from_secs(30 * 60);
 /// Finished jobs kept at most, whatever their age.
@@ -60,6 +65,8 @@ pub enum Error {
     Full,
     #[error("the jobs that are waiting have {QUEUE_BYTES_MAX} bytes of input already")]
     FullOfBytes,
+    #[error("{DELIVERIES_MAX} webhooks have not been taken yet by those who asked for them")]
+    FullOfWebhooks,
     #[error("no random numbers for a job id")]
     Random(#[source] getrandom::Error),
     #[error("cannot start the job database's thread")]
@@ -83,6 +90,7 @@ pub(crate) struct Queue {
     settled: watch::Sender<bool>,
     has_turn: Arc<AtomicBool>,
     ended: Arc<Ended>,
+    due: Due,
 }
 
 /// Counts jobs that ended here, so that results are swept in time.
@@ -105,6 +113,7 @@ impl Queue {
             settled: watch::Sender::new(false),
             has_turn: Arc::default(),
             ended: Arc::default(),
+            due: Due::default(),
         })
     }
 
@@ -142,7 +151,15 @@ impl Queue {
         let id = identifier::job_id(is_sync).map_err(Error::Random)?;
         let stored = id.clone();
         self.use_here().await;
-        self.writer.execute(move |store| store.submit(&stored, &job, now_ms())).await?;
+        let accepted = self.writer.execute(move |store| {
+            if job.webhook.is_some() && store.deliveries()? >= DELIVERIES_MAX {
+                return Ok(false);
+            }
+            store.submit(&stored, &job, now_ms()).map(|()| true)
+        });
+        if !accepted.await? {
+            return Err(Error::FullOfWebhooks);
+        }
         self.tell_others();
         Ok(id)
     }
@@ -178,7 +195,7 @@ impl Queue {
     pub(crate) async fn finish(&self, id: &str, attempt: u32, outcome: Outcome) -> Result<(), Error> {
         let stored = id.to_owned();
         self.writer.execute(move |store| store.finish(&stored, attempt, &outcome, now_ms())).await?;
-        self.finished.tell(id);
+        self.tell_end(id);
         if self.ended.since_sweep.fetch_add(1, Ordering::Relaxed) + 1 >= SWEEP_EARLY {
             self.ended.many.notify_one();
         }
@@ -202,7 +219,7 @@ impl Queue {
     pub(crate) async fn cancel(&self, id: &str) -> Result<Option<Cancelled>, Error> {
         let stored = id.to_owned();
         let cancelled = self.writer.execute(move |store| store.cancel(&stored, now_ms())).await?;
-        self.finished.tell(id);
+        self.tell_end(id);
         Ok(cancelled)
     }
 
@@ -292,6 +309,27 @@ impl Queue {
         for id in ids {
             self.finished.tell(&id);
         }
+        self.due.tell();
+    }
+
+    fn tell_end(&self, id: &str) {
+        self.finished.tell(id);
+        self.due.tell();
+    }
+
+    async fn claim_deliveries(&self, count: usize, lease: Duration) -> Result<Vec<Delivery>, Error> {
+        let lease_ms = lease.as_millis() as u64;
+        self.writer.execute(move |store| store.claim_deliveries(count, now_ms(), lease_ms)).await
+    }
+
+    async fn delivered(&self, id: &str, attempt: u32, next_ms: Option<u64>) -> Result<(), Error> {
+        let id = id.to_owned();
+        self.writer.execute(move |store| store.delivered(&id, attempt, next_ms)).await
+    }
+
+    /// Something may be due, or `limit` is over.
+    async fn delivery_due(&self, limit: Duration) {
+        self.due.wait(limit).await;
     }
 
     /// Tells callers here of jobs that came to their end at another endpoint of the resource, for as long as it is polled.

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::End;
 use super::policy::{Policy, TTL_DEFAULT_MS};
+use super::webhook::Webhook;
 
 /// A job that took the process down this often is not tried again.
 const ATTEMPTS_MAX: u32 = 3;
@@ -38,12 +39,13 @@ const SCHEMA: &str = "
     ) STRICT;
 ";
 /// What came later. Endpoints of earlier versions name the columns that they write, and leave these as they are by default.
-const COLUMNS: [(&str, &str); 4] = [
+const COLUMNS: [(&str, &str); 5] = [
     // Of what a job takes here: its input, and its output once it has one.
     ("bytes", "INTEGER NOT NULL DEFAULT 0"),
     ("low_priority", "INTEGER NOT NULL DEFAULT 0"),
     ("execution_timeout_ms", "INTEGER"),
     ("expires_ms", "INTEGER"),
+    ("webhook", "TEXT"),
 ];
 /// The queue's and the results' hold all that counting them needs: inputs and outputs are not to be read for that.
 const INDEXES: &str = "
@@ -51,6 +53,21 @@ const INDEXES: &str = "
     DROP INDEX IF EXISTS job_by_end;
     CREATE INDEX IF NOT EXISTS job_in_queue ON job (seq, low_priority, bytes) WHERE status = 'IN_QUEUE';
     CREATE INDEX IF NOT EXISTS job_result ON job (finished_ms, bytes) WHERE finished_ms IS NOT NULL;
+    CREATE TABLE IF NOT EXISTS delivery (
+        job TEXT PRIMARY KEY,
+        attempts INTEGER NOT NULL,
+        next_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS delivery_by_time ON delivery (next_ms);
+    CREATE TRIGGER IF NOT EXISTS job_ended AFTER UPDATE OF status ON job
+        WHEN NEW.webhook IS NOT NULL AND NEW.finished_ms IS NOT NULL AND OLD.finished_ms IS NULL
+        BEGIN
+            INSERT OR REPLACE INTO delivery (job, attempts, next_ms) VALUES (NEW.id, 0, NEW.finished_ms);
+        END;
+    CREATE TRIGGER IF NOT EXISTS job_gone AFTER DELETE ON job WHEN OLD.webhook IS NOT NULL
+        BEGIN
+            DELETE FROM delivery WHERE job = OLD.id;
+        END;
     CREATE INDEX IF NOT EXISTS job_by_expiry ON job (expires_ms) WHERE expires_ms IS NOT NULL;
 ";
 
@@ -60,6 +77,16 @@ pub(crate) struct Submission {
     /// JSON text.
     pub(crate) input: Box<str>,
     pub(crate) policy: Policy,
+    pub(crate) webhook: Option<Webhook>,
+}
+
+/// One attempt to tell of a job's end.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    pub(crate) view: JobView,
+    pub(crate) url: String,
+    /// Counts from 1; the fence of [`Store::delivered`].
+    pub(crate) attempt: u32,
 }
 
 /// What waits in the queue.
@@ -257,12 +284,12 @@ impl Store {
     }
 
     pub(super) fn submit(&self, id: &str, job: &Submission, now_ms: u64) -> rusqlite::Result<()> {
-        let Submission { input, policy } = job;
+        let Submission { input, policy, webhook } = job;
         let bytes = input.len() as u64;
         self.connection
             .prepare_cached(
-                "INSERT INTO job (id, status, input, created_ms, bytes, low_priority, execution_timeout_ms, expires_ms) \
-                 VALUES (?1, 'IN_QUEUE', ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO job (id, status, input, created_ms, bytes, low_priority, execution_timeout_ms, expires_ms, \
+                 webhook) VALUES (?1, 'IN_QUEUE', ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 id,
@@ -272,6 +299,7 @@ impl Store {
                 policy.is_low_priority,
                 policy.execution_timeout.map(|limit| limit.as_millis() as u64),
                 policy.ttl_ms.map(|ttl| now_ms.saturating_add(ttl)),
+                webhook.as_ref().map(Webhook::as_str),
             ])?;
         self.enter(policy.is_low_priority, bytes);
         Ok(())
@@ -438,16 +466,63 @@ impl Store {
         Ok(ids)
     }
 
-    /// Removes some of the results that are not kept, the oldest first; gives how many.
+    /// Those that are due, one attempt each; nobody else is given them before `lease_ms` have passed.
+    pub(super) fn claim_deliveries(
+        &self,
+        count: usize,
+        now_ms: u64,
+        lease_ms: u64,
+    ) -> rusqlite::Result<Vec<Delivery>> {
+        let mut due = self.connection.prepare_cached(
+            "SELECT job.id, status, worker, created_ms, started_ms, finished_ms, output, error, webhook, \
+             delivery.attempts + 1 FROM delivery CROSS JOIN job ON job.id = delivery.job \
+             WHERE next_ms <= ?1 AND finished_ms IS NOT NULL ORDER BY next_ms LIMIT ?2",
+        )?;
+        let rows = due.query_map([now_ms, count as u64], |row| {
+            Ok(Delivery { view: view(row, now_ms)?, url: row.get(8)?, attempt: row.get(9)? })
+        })?;
+        let due = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut take = self
+            .connection
+            .prepare_cached("UPDATE delivery SET attempts = ?2, next_ms = ?3 WHERE job = ?1")?;
+        for delivery in &due {
+            take.execute(params![delivery.view.id, delivery.attempt, now_ms.saturating_add(lease_ms)])?;
+        }
+        Ok(due)
+    }
+
+    /// An attempt has ended: the next is at `next_ms`, or there is none.
+    pub(super) fn delivered(&self, id: &str, attempt: u32, next_ms: Option<u64>) -> rusqlite::Result<()> {
+        match next_ms {
+            Some(next_ms) => self
+                .connection
+                .prepare_cached("UPDATE delivery SET next_ms = ?3 WHERE job = ?1 AND attempts = ?2")?
+                .execute(params![id, attempt, next_ms])?,
+            None => self
+                .connection
+                .prepare_cached("DELETE FROM delivery WHERE job = ?1 AND attempts = ?2")?
+                .execute(params![id, attempt])?,
+        };
+        Ok(())
+    }
+
+    pub(super) fn deliveries(&self) -> rusqlite::Result<u64> {
+        self.connection.prepare_cached("SELECT COUNT(*) FROM delivery")?.query_row([], |row| row.get(0))
+    }
+
+    /// Removes some of the results that are not kept, the oldest first; gives how many. One that somebody is yet to be told
+    /// of stays beyond its time, but not beyond the room there is.
     pub(super) fn sweep(&self, kept: Kept) -> rusqlite::Result<usize> {
         let old = self.connection.execute(
-            "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE finished_ms < ?1 LIMIT ?2)",
+            "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE finished_ms < ?1 \
+             AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.job = job.id) LIMIT ?2)",
             [kept.since_ms, kept.step],
         )?;
         let many = self.connection.execute(
-            "DELETE FROM job WHERE seq IN (SELECT seq FROM (SELECT seq, finished_ms, \
+            "DELETE FROM job WHERE seq IN (SELECT seq FROM (SELECT seq, id, finished_ms, \
              ROW_NUMBER() OVER newest AS place, SUM(bytes) OVER newest AS total FROM job WHERE finished_ms IS NOT NULL \
-             WINDOW newest AS (ORDER BY finished_ms DESC, seq DESC)) WHERE place > ?1 OR total > ?2 \
+             WINDOW newest AS (ORDER BY finished_ms DESC, seq DESC)) WHERE total > ?2 \
+             OR (place > ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.job = id)) \
              ORDER BY finished_ms, seq LIMIT ?3)",
             [kept.jobs_max, kept.bytes_max, kept.step],
         )?;

@@ -7,7 +7,7 @@ fn world() -> (tempfile::TempDir, Store) {
 }
 
 fn job(input: &str) -> Submission {
-    Submission { input: input.into(), policy: Policy::default() }
+    Submission { input: input.into(), policy: Policy::default(), webhook: None }
 }
 
 fn completed(output: &str) -> Outcome {
@@ -222,7 +222,7 @@ fn a_policy_goes_with_its_job_and_the_backlog_adds_up() {
     let (_folder, store) = world();
     let policy =
         Policy { execution_timeout: Some(Duration::from_secs(9)), ttl_ms: Some(50), is_low_priority: true };
-    store.submit("a", &Submission { input: "[1]".into(), policy }, 100).unwrap();
+    store.submit("a", &Submission { input: "[1]".into(), policy, webhook: None }, 100).unwrap();
     store.submit("b", &job("{}"), 100).unwrap();
     assert_eq!(store.backlog(), Backlog { jobs: 2, low_priority: 1, bytes: 5 });
     let claimed = claim_one(&store, 110);
@@ -248,7 +248,7 @@ fn a_job_goes_when_its_time_to_live_is_over_whatever_its_state() {
     let (_folder, store) = world();
     for id in ["ended", "running", "waiting"] {
         let policy = Policy { ttl_ms: Some(50), ..Policy::default() };
-        store.submit(id, &Submission { input: "{}".into(), policy }, 100).unwrap();
+        store.submit(id, &Submission { input: "{}".into(), policy, webhook: None }, 100).unwrap();
     }
     store.submit("other", &job("{}"), 100).unwrap();
     claim_one(&store, 110);
@@ -289,4 +289,42 @@ fn a_database_of_the_first_version_is_brought_along() {
     assert_eq!(store.backlog().jobs, 2);
     assert_eq!(claim_one(&store, 8).id, "a");
     assert_eq!(claim_one(&store, 8).input, "[12]");
+}
+
+#[test]
+fn whoever_asked_is_told_of_each_end_until_it_was_taken() {
+    let (_folder, store) = world();
+    let webhook = || Some(Webhook::parse("http://hook/x").unwrap());
+    for id in ["cancelled", "completed", "purged"] {
+        let told = Submission { webhook: webhook(), ..job("{}") };
+        store.submit(id, &told, 0).unwrap();
+    }
+    store.submit("silent", &job("{}"), 0).unwrap();
+    let due = |now_ms| -> Vec<_> {
+        let due = store.claim_deliveries(9, now_ms, 100).unwrap();
+        due.iter().map(|due| (due.view.id.clone(), due.view.status.word(), due.attempt)).collect()
+    };
+    assert!(due(0).is_empty());
+    store.cancel("cancelled", 10).unwrap();
+    store.cancel("cancelled", 11).unwrap();
+    claim_one(&store, 12);
+    store.finish("completed", 1, &completed("7"), 13).unwrap();
+    store.purge(14).unwrap();
+    assert_eq!(store.deliveries().unwrap(), 3);
+    let first = [("cancelled", "CANCELLED", 1), ("completed", "COMPLETED", 1), ("purged", "CANCELLED", 1)];
+    assert_eq!(due(20), first.map(|(id, status, attempt)| (id.to_owned(), status, attempt)));
+    assert!(due(119).is_empty(), "each attempt is one endpoint's");
+    store.delivered("cancelled", 1, None).unwrap();
+    store.delivered("completed", 1, Some(500)).unwrap();
+    // The endpoint that had the third one died.
+    assert_eq!(due(120), [("purged".to_owned(), "CANCELLED", 2)]);
+    store.delivered("purged", 1, None).unwrap();
+    assert_eq!(store.deliveries().unwrap(), 2, "an attempt that was given up says nothing about the next");
+    store.delivered("purged", 2, None).unwrap();
+    assert_eq!(due(500), [("completed".to_owned(), "COMPLETED", 2)]);
+    let kept = Kept { since_ms: 400, jobs_max: 0, bytes_max: 99, step: 9 };
+    assert_eq!(store.sweep(kept).unwrap(), 3, "one that somebody is to be told of stays");
+    assert!(store.view("completed", 600).unwrap().is_some());
+    assert_eq!(store.sweep(Kept { bytes_max: 0, ..kept }).unwrap(), 1, "but not where there is no room");
+    assert_eq!(store.deliveries().unwrap(), 0);
 }

@@ -12,4 +12,5 @@ mod responses;
 mod streams;
 mod survival;
 mod web_application;
+mod webhooks;
 mod world;
