@@ -80,7 +80,10 @@ async fn until_it_answers(running: &Running, child: u64, version: u64) {
         if answer["output"] == json!(100 + version) {
             return;
         }
-        assert!(answer["output"].as_u64().is_some_and(|output| output >= 100), "{}: {answer}", name(child));
+        // An endpoint that ends while somebody waits leaves the job to the next one.
+        let is_left = matches!(answer["status"].as_str(), Some("IN_QUEUE" | "IN_PROGRESS"));
+        let is_a_version = answer["output"].as_u64().is_some_and(|output| output >= 100);
+        assert!(is_left || is_a_version, "{}: {answer}", name(child));
         assert!(Instant::now() < deadline, "{} stays at {answer}, not {version}", name(child));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
