@@ -171,7 +171,7 @@ async fn a_job_that_runs_too_long_times_out_and_can_be_retried() {
 
 #[tokio::test]
 async fn jobs_that_time_out_end_in_turn_and_the_next_runs() {
-    let project = project().spec("executionTimeoutMs", json!(100));
+    let project = project().spec("executionTimeoutMs", json!(1_500));
     let endpoint = project.start().await;
     let mut ids = Vec::new();
     for _ in 0..4 {
