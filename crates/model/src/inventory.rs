@@ -23,6 +23,8 @@ pub enum ObservedPhase {
     /// Runs, but has not answered for a while. Never said by a provider: whoever asks endpoints for their health
     /// finds it out.
     Unresponsive,
+    /// Was deleted: takes nothing new, finishes what it has in hand and is gone by itself. It never comes back.
+    Draining,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,12 @@
 //! The complete, normalised specification of a resource: everything a provider needs to make its endpoint.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// How long an endpoint that is replaced or removed may finish what it has in hand, where calls have no limit of their own.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// How an endpoint is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -112,4 +117,16 @@ pub struct ResourceSpec {
     /// For [`EndpointKind::Asgi`]: `module:variable` of the application, e.g. `main:app`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asgi: Option<String>,
+}
+
+impl ResourceSpec {
+    /// `None` = no limit.
+    pub fn execution_timeout(&self) -> Option<Duration> {
+        (self.execution_timeout_ms > 0).then(|| Duration::from_millis(self.execution_timeout_ms))
+    }
+
+    /// How long an endpoint that is replaced or removed may finish what it has in hand.
+    pub fn drain_timeout(&self) -> Duration {
+        self.execution_timeout().unwrap_or(DRAIN_TIMEOUT)
+    }
 }

@@ -117,7 +117,7 @@ impl Planner<'_> {
             }
             (ObservedPhase::Running, true) => step(Action::NoOp, vec![Reason::Unchanged]),
             (ObservedPhase::Running, false) => step(Action::Replace, changes(record, desired)),
-            (ObservedPhase::Stopped | ObservedPhase::Unresponsive, is_as_wanted) => {
+            (_, is_as_wanted) => {
                 let mut reasons = vec![match endpoint.phase {
                     ObservedPhase::Unresponsive => Reason::Unresponsive,
                     _ => Reason::Stopped,
@@ -290,7 +290,11 @@ fn by_resource<'a>(
     policy: &Policy,
 ) -> BTreeMap<ResourceName, Vec<&'a ObservedEndpoint>> {
     let mut by_resource: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for endpoint in inventory.endpoints.iter().filter(|endpoint| endpoint.owner.scope == policy.scope) {
+    // What is draining was deleted: there is nothing left to decide about it.
+    let counts = |endpoint: &&ObservedEndpoint| {
+        endpoint.owner.scope == policy.scope && endpoint.phase != ObservedPhase::Draining
+    };
+    for endpoint in inventory.endpoints.iter().filter(counts) {
         by_resource.entry(endpoint.owner.resource.clone()).or_default().push(endpoint);
     }
     for endpoints in by_resource.values_mut() {

@@ -24,6 +24,8 @@ pub enum Error {
     StartTimeout { endpoint_id: EndpointId, waited: Duration },
     #[error("the process of endpoint {endpoint_id} did not end within {} s", waited.as_secs())]
     StopTimeout { endpoint_id: EndpointId, waited: Duration },
+    #[error("endpoint {endpoint_id} was deleted and finishes what it has in hand")]
+    Draining { endpoint_id: EndpointId },
     #[error("the manifest entry of {0} is missing")]
     NoResource(flash_model::ResourceName),
     #[error(transparent)]
@@ -43,6 +45,7 @@ impl Error {
         match self {
             // What vanished since it was planned for is planned for again.
             Self::NoEndpoint { .. }
+            | Self::Draining { .. }
             | Self::Files { .. }
             | Self::Spawn { .. }
             | Self::Exited { .. }

@@ -117,10 +117,11 @@ pub trait Provider: Debug + Send + Sync {
         request: &'a EndpointRequest,
     ) -> Pending<'a, ObservedEndpoint>;
 
-    /// Stops what runs and keeps the endpoint, its id and its queue.
+    /// Stops what runs, within seconds, and keeps the endpoint, its id and its queue.
     fn suspend<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()>;
 
-    /// Removes the endpoint. Removing what does not exist is success.
+    /// Removes the endpoint for good: from here on it takes nothing new, and is gone when it has finished what it has in hand.
+    /// Until then it is listed as draining. Removing what does not exist is success.
     fn delete<'a>(&'a self, endpoint_id: &'a EndpointId, mandate: &'a Mandate) -> Pending<'a, ()>;
 
     fn health<'a>(&'a self, endpoint: &'a ObservedEndpoint) -> Pending<'a, Health>;

@@ -109,7 +109,7 @@ pub(crate) fn write_document<T: Serialize>(path: &Path, document: &T) -> Result<
 }
 
 /// A provider that only looks whether this endpoint runs holds the lock for a moment too.
-fn lock_soon(lock: &File) -> Result<(), TryLockError> {
+pub(crate) fn lock_soon(lock: &File) -> Result<(), TryLockError> {
     for _ in 0..LOCK_TRIES {
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),

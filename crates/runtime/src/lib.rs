@@ -4,7 +4,7 @@
 //! for them (mothership): it is given a manifest, a folder and a port ([`Settings`]) and serves one resource until told to stop. It
 //! reads no environment variables and prints nothing.
 //!
-//! Start with `serve.rs`, which puts the parts together; then along a request: `gateway/`, `queue/`, `worker/`.
+//! Start with `serve.rs`, which puts the parts together, and `stop.rs`, how they end; then along a request: `gateway/`, `queue/`, `worker/`.
 //! `discovery.rs` and `relay.rs` are how functions of other resources are found and called.
 
 mod discovery;
@@ -17,8 +17,10 @@ mod refusal;
 mod relay;
 pub mod serve;
 mod settings;
+mod stop;
 mod worker;
 
 pub use endpoint_dir::Error as EndpointDirError;
 pub use serve::{serve, serve_until};
 pub use settings::Settings;
+pub use stop::Stop;

@@ -1,6 +1,5 @@
 //! Puts an endpoint together, runs it and takes it down in order.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use bytes::Bytes;
 use flash_client::Transport;
 use flash_model::wire::{EndpointAnnouncement, IdentityResponse};
 use flash_model::{EndpointKind, Manifest, ManifestError, Resource, ResourceName};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -24,17 +22,18 @@ use crate::queue::Queue;
 use crate::queue::dispatcher::Dispatcher;
 use crate::queue::webhook::Deliverer;
 use crate::relay::Relay;
+use crate::stop::{CUT_OFF_TIMEOUT, Cutoff, Signals, Stop};
 use crate::worker::Pool;
 use crate::worker::pool::Limits;
 use crate::worker::process::Launch;
 
-/// From the request to stop until requests and calls still running are cut off.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of that, for HTTP requests; what is left is for the workers to end.
-const REQUEST_DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
-/// Of that, for callers that wait for a job; what is left is to tell them how far it is. Jobs that nobody here runs any more
-/// may be run meanwhile by the resource's next version.
-const CALLER_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Before what is in hand is cut off: callers that wait for a job are told how far it is. Jobs that nobody here runs any
+/// more may be run meanwhile by the resource's next version.
+const TELL_TIME: Duration = Duration::from_secs(1);
+/// For workers with nothing in hand to end.
+const WORKERS_TIMEOUT: Duration = Duration::from_secs(5);
+/// To write down what became of jobs whose workers are gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -79,21 +78,20 @@ impl From<crate::endpoint_dir::Error> for Error {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, or until the endpoint's folder is gone; then drains.
+/// Serves until SIGTERM, which lets it finish what it has in hand, or SIGINT, which gives it seconds; and until the
+/// endpoint's folder is gone.
 pub async fn serve(settings: Settings) -> Result<(), Error> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    serve_until(settings, stop).await
+    let signals = Signals::listen().map_err(Error::Signals)?;
+    let (stop, told) = watch::channel(None);
+    tokio::select! {
+        served = serve_until(settings, told) => served,
+        never = signals.forward(stop) => match never {},
+    }
 }
 
-/// Serves until `stop`, then drains: nothing new is accepted, what runs may finish for a few seconds, workers are ended.
-pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), Error> {
+/// Serves until `told` to stop, or until whoever could tell is gone. Then nothing new is accepted, what is in hand may finish
+/// for as long as is said, and workers are ended.
+pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<Stop>>) -> Result<(), Error> {
     let resource = read_resource(&settings)?;
     let spec = &resource.spec;
     let dir = EndpointDir::open(&settings.endpoint_dir)?;
@@ -103,10 +101,8 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
     let discovery = Discovery::new(dir.routes(), settings.mothership_url.clone());
     let relay =
         Relay::new(Arc::clone(&functions), discovery.clone(), transport.clone(), settings.token.clone());
-    let execution_timeout =
-        (spec.execution_timeout_ms > 0).then(|| Duration::from_millis(spec.execution_timeout_ms));
     let metrics = Arc::new(Metrics::new(&settings.owner.resource, &settings.endpoint_id));
-    let pool = Pool::new(Limits::of(spec), execution_timeout, Arc::clone(&metrics));
+    let pool = Pool::new(Limits::of(spec), spec.execution_timeout(), Arc::clone(&metrics));
 
     let mut jobs = None;
     let front = match spec.kind {
@@ -114,7 +110,7 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
         EndpointKind::Asgi => Front::Application(Proxy::new()),
         EndpointKind::Queue => {
             let queue_dir = settings.queue_dir.as_ref().unwrap_or(&settings.endpoint_dir);
-            let queue = Queue::open(queue_dir)?;
+            let queue = Queue::open(queue_dir, settings.endpoint_id.as_str())?;
             queue.take_in_earlier().await;
             let is_sync = functions.has_sync();
             let prefix = settings.endpoint_id.as_str();
@@ -184,29 +180,35 @@ pub async fn serve_until(settings: Settings, stop: impl Future<Output = ()>) -> 
     }
     dir.announce(&announcement)?;
 
-    let mut stopped_at = None;
+    let cutoff = Cutoff::new();
+    tasks.spawn({
+        let (cutoff, drain_timeout, mut told) = (cutoff.clone(), spec.drain_timeout(), told.clone());
+        async move { cutoff.follow(&mut told, drain_timeout).await }
+    });
     let stop = async {
         tokio::select! {
-            () = stop => {}
-            () = dir.lost() => {}
-            () = lost(used.as_ref()) => {}
+            _ = told.wait_for(Option::is_some) => {}
+            () = dir.lost() => cutoff.set(Stop::Soon, Duration::ZERO),
+            () = lost(used.as_ref()) => cutoff.set(Stop::Soon, Duration::ZERO),
         }
-        stopped_at = Some(tokio::time::Instant::now());
         tracing::info!("stopping");
         stopping.send_replace(true);
         if let Some(queue) = used.clone() {
+            let cutoff = cutoff.clone();
             tasks.spawn(async move {
-                tokio::time::sleep(CALLER_DRAIN_TIMEOUT).await;
+                cutoff.reached(TELL_TIME).await;
                 queue.end_waits();
             });
         }
     };
-    server.run(Arc::new(gateway), stop, REQUEST_DRAIN_TIMEOUT).await;
-
-    let spent = stopped_at.map_or(Duration::ZERO, |at| at.elapsed());
-    pool.drain(DRAIN_TIMEOUT.saturating_sub(spent)).await;
+    server.run(Arc::new(gateway), stop, cutoff.clone()).await;
+    let workers_timeout = tokio::select! {
+        () = async { while dispatching.join_next().await.is_some() {} } => WORKERS_TIMEOUT,
+        () = cutoff.reached(Duration::ZERO) => CUT_OFF_TIMEOUT,
+    };
+    pool.drain(workers_timeout).await;
     // Their workers are gone, so these only have to write that down.
-    let _ = tokio::time::timeout(REQUEST_DRAIN_TIMEOUT, dispatching.join_next()).await;
+    let _ = tokio::time::timeout(WRITE_TIMEOUT, dispatching.join_next()).await;
     dir.withdraw();
     tracing::info!("stopped");
     Ok(())

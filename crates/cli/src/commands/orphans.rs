@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flash_model::{
-    Code, Completeness, EndpointId, Inventory, Lease, LeaseRequest, MothershipId, ObservedEndpoint, Scope,
-    StateSnapshot,
+    Code, Completeness, EndpointId, Existence, Inventory, Lease, LeaseRequest, MothershipId, ObservedEndpoint, ObservedPhase,
+    Scope, StateSnapshot,
 };
 use flash_mothership::LeaseSettings;
 use flash_mothership::store::Store;
@@ -108,9 +108,12 @@ fn found(inventory: &Inventory, states: &States, endpoints: &LocalEndpoints) -> 
     inventory.endpoints.iter().filter_map(orphan).collect()
 }
 
-/// Why nobody wants it. None if a record names it, or an intent that is recorded.
+/// Why nobody wants it. None if a record names it, or an intent that is recorded, and if it was deleted already.
 fn why(endpoint: &ObservedEndpoint, state: &StateSnapshot) -> Option<String> {
     let resource = &endpoint.owner.resource;
+    if endpoint.phase == ObservedPhase::Draining {
+        return None;
+    }
     if state.lineage.is_none() {
         return Some(NO_STATE.to_owned());
     }
@@ -171,6 +174,7 @@ impl Deleter {
         for orphan in orphans {
             by_scope.entry(&orphan.endpoint.owner.scope).or_default().push(&orphan.endpoint.endpoint_id);
         }
+        self.endpoints.sweep().await;
         // Held where nobody else has it: then whoever led from under it is dead.
         let lock = self.run_dir.lock().ok();
         let mut failures = 0;
@@ -239,7 +243,10 @@ impl Deleter {
             self.endpoints.delete(id, mandate).await.map_err(|error| {
                 Failure::because(format!("{id} cannot be deleted"), &error).code(Code::ProviderFailed)
             })?;
-            self.printer.notice(format_args!("deleted {id}"));
+            match self.endpoints.find(id) {
+                Existence::Absent => self.printer.notice(format_args!("deleted {id}")),
+                _ => self.printer.notice(format_args!("deleted {id}; it finishes what it has in hand first")),
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ pub(crate) fn table(orphans: &[Orphan]) -> String {
             ObservedPhase::Running => "running",
             ObservedPhase::Stopped => "stopped",
             ObservedPhase::Unresponsive => "not answering",
+            ObservedPhase::Draining => "draining",
         };
         table.add_row([
             endpoint.endpoint_id.to_string(),

@@ -236,7 +236,7 @@ impl Leadership {
         let inventory = listed.await.map_err(no_answer)??;
         let mut suspensions = JoinSet::new();
         for endpoint in
-            inventory.endpoints.into_iter().filter(|endpoint| endpoint.phase == ObservedPhase::Running)
+            inventory.endpoints.into_iter().filter(|endpoint| endpoint.phase != ObservedPhase::Stopped)
         {
             let (caller, mandate) = (caller.clone(), mandate.clone());
             suspensions.spawn(async move {

@@ -145,6 +145,7 @@ impl Applier {
         if let Some(old) = &step.endpoint_id {
             match self.caller.call(self.caller.provider.find(old)).await? {
                 Existence::Absent => {}
+                Existence::Present(old) if old.phase == ObservedPhase::Draining => {}
                 // The listing lags behind, or nobody knows: nothing is made beside what may be there.
                 Existence::Present(_) | Existence::Unknown => return Ok(Outcome::UnderWay),
             }

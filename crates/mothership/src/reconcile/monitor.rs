@@ -124,7 +124,7 @@ impl Monitor {
         });
         for (name, record) in &state.records {
             let Some(endpoint) = record.endpoint_id.as_ref().and_then(|id| seen.get(id)) else { continue };
-            if endpoint.phase == ObservedPhase::Stopped {
+            if matches!(endpoint.phase, ObservedPhase::Stopped | ObservedPhase::Draining) {
                 watched.remove(name);
                 continue;
             }

@@ -91,7 +91,7 @@ impl Recorder {
     pub(super) fn serve(&self, inventory: Option<&Inventory>) {
         let endpoints = inventory.into_iter().flat_map(|inventory| &inventory.endpoints);
         let stopped: BTreeSet<&EndpointId> = endpoints
-            .filter(|endpoint| endpoint.phase == ObservedPhase::Stopped)
+            .filter(|endpoint| matches!(endpoint.phase, ObservedPhase::Stopped | ObservedPhase::Draining))
             .map(|endpoint| &endpoint.endpoint_id)
             .collect();
         // As it is known now: a listing may take long, and steps and checks go on meanwhile.

@@ -1,18 +1,21 @@
 //! The endpoints of one run directory, without what it takes to start one.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flash_model::{Completeness, EndpointId, Existence, Inventory, ObservedEndpoint, ObservedPhase, Scope};
 
 use fs_err as fs;
 
 use super::fence::Fences;
-use super::folder::Folder;
+use super::folder::{Folder, Retirement};
 use super::process;
 use super::queues::Queues;
 use crate::Error;
 use crate::provider::Mandate;
+
+/// Beyond what an endpoint may take to finish what it has in hand; its process keeps to that by itself.
+const DRAIN_SLACK: Duration = Duration::from_secs(30);
 
 /// Whoever only looks, or removes, needs no Python: all of [`LocalProvider`](super::LocalProvider) that works without.
 #[derive(Debug, Clone)]
@@ -93,15 +96,54 @@ impl LocalEndpoints {
         process::stop(&folder, endpoint_id).await
     }
 
-    /// Stops its process and removes it; with the last endpoint of a resource goes the resource's queue. Removing what does not exist is success.
+    /// Has its process end when it has finished what it has in hand, and removes it; with the last endpoint of a resource goes
+    /// the resource's queue. Removing what does not exist is success. What takes longer is removed by [`Self::sweep`].
     pub async fn delete(&self, endpoint_id: &EndpointId, mandate: &Mandate) -> Result<(), Error> {
         let folder = self.folder(endpoint_id);
-        if folder.exists() {
-            self.claim_owned(&folder, mandate)?;
-            process::stop(&folder, endpoint_id).await?;
+        if !folder.exists() {
+            return Ok(());
+        }
+        self.claim_owned(&folder, mandate)?;
+        if folder.is_locked()? && folder.retirement()?.is_none() {
+            let limit = self.drain_timeout(&folder)? + DRAIN_SLACK;
+            folder.retire(Retirement { until_ms: now_ms().saturating_add(limit.as_millis() as u64) })?;
+        }
+        if process::drain(&folder).await? {
             self.queues.remove(&self.queues.lock()?, &folder)?;
         }
         Ok(())
+    }
+
+    /// Removes what was deleted and has ended since, and has what takes too long end. What cannot be removed is told of.
+    pub async fn sweep(&self) {
+        let folders = Folder::all(&self.dir).unwrap_or_default();
+        for folder in folders {
+            if let Err(error) = self.sweep_one(&folder).await {
+                tracing::warn!(%error, "{} was deleted, and cannot be removed", folder.path().display());
+            }
+        }
+    }
+
+    async fn sweep_one(&self, folder: &Folder) -> Result<(), Error> {
+        let Some(Retirement { until_ms }) = folder.retirement()? else { return Ok(()) };
+        if folder.is_locked()? {
+            if now_ms() < until_ms {
+                // Told already, unless whoever deleted it was cut off.
+                return process::tell_to_drain(folder);
+            }
+            if let Some(record) = folder.record()? {
+                process::stop(folder, &record.endpoint_id).await?;
+            }
+        }
+        self.queues.remove(&self.queues.lock()?, folder)
+    }
+
+    fn drain_timeout(&self, folder: &Folder) -> Result<Duration, Error> {
+        let (record, manifest) = (folder.record()?, folder.manifest()?);
+        let resource = record.zip(manifest).and_then(|(record, mut manifest)| {
+            manifest.resources.remove(&record.owner.resource)
+        });
+        Ok(resource.map_or(Duration::ZERO, |resource| resource.spec.drain_timeout()))
     }
 
     pub(super) fn folder(&self, endpoint_id: &EndpointId) -> Folder {
@@ -143,19 +185,30 @@ impl LocalEndpoints {
     }
 }
 
-/// What a folder says, and what the kernel says about the process in it. `None` for folders that were never finished.
+/// What a folder says, and what the kernel says about the process in it. `None` for folders that were never finished, and
+/// for what is left of an endpoint that was deleted.
 pub(super) fn observe(folder: &Folder) -> Result<Option<ObservedEndpoint>, Error> {
     let Some(record) = folder.record()? else { return Ok(None) };
     let running = folder.is_locked()?;
+    let phase = match (running, folder.retirement()?) {
+        (true, None) => ObservedPhase::Running,
+        (true, Some(_)) => ObservedPhase::Draining,
+        (false, None) => ObservedPhase::Stopped,
+        (false, Some(_)) => return Ok(None),
+    };
     let spec = folder.manifest()?.and_then(|mut manifest| manifest.resources.remove(&record.owner.resource));
     Ok(Some(ObservedEndpoint {
         endpoint_id: record.endpoint_id,
         owner: record.owner,
         idempotency_key: record.idempotency_key,
         config_hash: record.config_hash,
-        phase: if running { ObservedPhase::Running } else { ObservedPhase::Stopped },
+        phase,
         url: if running { folder.announcement()?.map(|announcement| announcement.url) } else { None },
         spec: spec.map(|resource| resource.spec),
         mothership_url: record.mothership_url,
     }))
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

@@ -25,6 +25,13 @@ pub(super) struct FolderRecord {
     pub(super) mothership_url: Option<String>,
 }
 
+/// `retired.json`: the endpoint was deleted, and its process ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Retirement {
+    /// When it is made to end, if it has not.
+    pub(super) until_ms: u64,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -93,6 +100,15 @@ impl Folder {
     /// `None` until the process has opened its port.
     pub(super) fn announcement(&self) -> Result<Option<EndpointAnnouncement>, Error> {
         self.read("endpoint.json")
+    }
+
+    pub(super) fn retirement(&self) -> Result<Option<Retirement>, Error> {
+        self.read("retired.json")
+    }
+
+    /// For good.
+    pub(super) fn retire(&self, retirement: Retirement) -> Result<(), Error> {
+        self.write_json("retired.json", &retirement)
     }
 
     /// Creates the folder if needed. The record is written last: a folder without one was never an endpoint.

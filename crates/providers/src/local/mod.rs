@@ -165,7 +165,10 @@ impl Provider for LocalProvider {
     }
 
     fn inventory<'a>(&'a self, scope: &'a Scope) -> Pending<'a, Inventory> {
-        Box::pin(async move { self.endpoints.inventory(scope) })
+        Box::pin(async move {
+            self.endpoints.sweep().await;
+            self.endpoints.inventory(scope)
+        })
     }
 
     fn inventory_of_all(&self) -> Pending<'_, Inventory> {
@@ -185,11 +188,14 @@ impl Provider for LocalProvider {
         Box::pin(async move {
             let endpoint_id = endpoint_id(&request.owner.resource, &request.idempotency_key);
             self.endpoints.claim(&request.owner.scope, &request.mandate)?;
-            if let Some(endpoint) = observe(&self.endpoints.folder(&endpoint_id))?
-                && endpoint.phase == ObservedPhase::Running
-                && endpoint.url.is_some()
-            {
-                return Ok(endpoint);
+            match observe(&self.endpoints.folder(&endpoint_id))? {
+                Some(endpoint) if endpoint.phase == ObservedPhase::Draining => {
+                    return Err(Error::Draining { endpoint_id });
+                }
+                Some(endpoint) if endpoint.phase == ObservedPhase::Running && endpoint.url.is_some() => {
+                    return Ok(endpoint);
+                }
+                _ => {}
             }
             let python = self.python_for(request).await?;
             self.endpoints.claim(&request.owner.scope, &request.mandate)?;
@@ -205,6 +211,9 @@ impl Provider for LocalProvider {
         Box::pin(async move {
             let folder = self.endpoints.existing(endpoint_id)?;
             self.endpoints.claim(&request.owner.scope, &request.mandate)?;
+            if folder.retirement()?.is_some() {
+                return Err(Error::Draining { endpoint_id: endpoint_id.clone() });
+            }
             let python = self.python_for(request).await?;
             self.endpoints.claim(&request.owner.scope, &request.mandate)?;
             process::stop(&folder, endpoint_id).await?;

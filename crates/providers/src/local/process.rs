@@ -16,8 +16,10 @@ use crate::Error;
 use crate::provider::EndpointRequest;
 
 const START_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longer than an endpoint's own drain time.
+/// Longer than an endpoint takes that is told to end soon.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// What an endpoint with nothing in hand takes to end, usually.
+const IDLE_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_PAUSE: Duration = Duration::from_millis(5);
 const LOG_TAIL_LINES: usize = 20;
@@ -114,32 +116,53 @@ fn command(
     Ok(command)
 }
 
-/// Asks the process to end, and makes it end. Nothing to do if none runs.
+/// Has the process end within seconds, whatever it has in hand. Nothing to do if none runs.
 pub(super) async fn stop(folder: &Folder, endpoint_id: &EndpointId) -> Result<(), Error> {
-    let asked_until = Instant::now() + STOP_TIMEOUT;
-    let killed_until = asked_until + KILL_TIMEOUT;
-    let mut asked = false;
+    if is_gone_within(folder, Signal::INT, STOP_TIMEOUT).await? {
+        return Ok(());
+    }
+    if let Some(pid) = pid(folder)? {
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+    if is_gone_within(folder, Signal::KILL, KILL_TIMEOUT).await? {
+        return Ok(());
+    }
+    Err(Error::StopTimeout { endpoint_id: endpoint_id.clone(), waited: STOP_TIMEOUT + KILL_TIMEOUT })
+}
+
+/// Has the process end when it has finished what it has in hand, and gives whether it is gone already.
+pub(super) async fn drain(folder: &Folder) -> Result<bool, Error> {
+    is_gone_within(folder, Signal::TERM, IDLE_STOP_TIMEOUT).await
+}
+
+/// Of no effect on one that was told before, or has no process to tell yet.
+pub(super) fn tell_to_drain(folder: &Folder) -> Result<(), Error> {
+    if let Some(pid) = pid(folder)? {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    Ok(())
+}
+
+/// Sends one signal, as soon as there is a process that it can be sent to.
+async fn is_gone_within(folder: &Folder, signal: Signal, limit: Duration) -> Result<bool, Error> {
+    let until = Instant::now() + limit;
+    let mut is_asked = false;
     while folder.is_locked()? {
-        // A pid is only good while its process holds the lock; without one yet, the process is still starting.
-        if let Some(pid) =
-            folder.announcement()?.and_then(|announcement| Pid::from_raw(announcement.pid.cast_signed()))
-        {
-            if !asked {
-                let _ = kill_process(pid, Signal::TERM);
-                asked = true;
-            } else if Instant::now() > asked_until {
-                let _ = kill_process_group(pid, Signal::KILL);
-            }
+        if !is_asked && let Some(pid) = pid(folder)? {
+            let _ = kill_process(pid, signal);
+            is_asked = true;
         }
-        if Instant::now() > killed_until {
-            return Err(Error::StopTimeout {
-                endpoint_id: endpoint_id.clone(),
-                waited: STOP_TIMEOUT + KILL_TIMEOUT,
-            });
+        if Instant::now() > until {
+            return Ok(false);
         }
         sleep(POLL_PAUSE).await;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Only good while its process holds the lock; none while that is still starting.
+fn pid(folder: &Folder) -> Result<Option<Pid>, Error> {
+    Ok(folder.announcement()?.and_then(|announcement| Pid::from_raw(announcement.pid.cast_signed())))
 }
 
 pub(super) async fn health(endpoint: &Endpoint) -> Health {

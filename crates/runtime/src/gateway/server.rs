@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Gateway;
+use crate::stop::Cutoff;
 
 const CONNECTIONS_MAX: usize = 4096;
 /// From the first byte of a request to the end of its headers; also how long a connection may stay silent.
@@ -38,8 +39,8 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop`, then gives what is in flight until `limit`.
-    pub(crate) async fn run(self, gateway: Arc<Gateway>, stop: impl Future<Output = ()>, limit: Duration) {
+    /// Serves until `stop`, then gives what is in flight until `cutoff`.
+    pub(crate) async fn run(self, gateway: Arc<Gateway>, stop: impl Future<Output = ()>, cutoff: Cutoff) {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let (stopping, _) = watch::channel(false);
         let mut connections = JoinSet::new();
@@ -70,9 +71,11 @@ impl Server {
         }
         drop(self.listener);
         stopping.send_replace(true);
-        let finished = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(limit, finished).await.is_err() {
-            tracing::warn!("requests were still running at the end of the drain; they are cut off");
+        tokio::select! {
+            () = async { while connections.join_next().await.is_some() {} } => {}
+            () = cutoff.reached(Duration::ZERO) => {
+                tracing::warn!("requests were still running at the end of the drain; they are cut off");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Brings waiting jobs to free workers, oldest first, while it is this endpoint's turn, and writes down what became of them.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,7 +61,24 @@ impl Dispatcher {
     }
 
     /// Dispatches whenever it is this endpoint's turn, until `stopping`; then waits for the jobs that run.
-    pub(crate) async fn run(&self, mut turns: Turns, mut stopping: watch::Receiver<bool>) {
+    pub(crate) async fn run(&self, turns: Turns, stopping: watch::Receiver<bool>) {
+        let mut jobs = JoinSet::new();
+        tokio::select! {
+            () = self.take_turns(turns, stopping, &mut jobs) => {}
+            never = self.heed_others() => match never {},
+        }
+        tokio::select! {
+            () = async { while jobs.join_next().await.is_some() {} } => {}
+            never = self.heed_others() => match never {},
+        }
+    }
+
+    async fn take_turns(
+        &self,
+        mut turns: Turns,
+        mut stopping: watch::Receiver<bool>,
+        jobs: &mut JoinSet<()>,
+    ) {
         loop {
             let asks = || self.queue.is_used() && self.pool.health() == Health::Healthy;
             let turn = tokio::select! {
@@ -68,29 +86,37 @@ impl Dispatcher {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
                 turn = turns.take(asks) => turn,
             };
-            if let Err(error) = self.queue.recover().await {
-                tracing::error!(%error, "jobs that were in progress cannot be queued again");
-                tokio::time::sleep(PAUSE_MIN).await;
-                continue;
-            }
+            let living = match self.queue.recover().await {
+                Ok(living) => living,
+                Err(error) => {
+                    tracing::error!(%error, "jobs that were in progress cannot be queued again");
+                    tokio::time::sleep(PAUSE_MIN).await;
+                    continue;
+                }
+            };
             self.queue.note_turn(true);
-            self.dispatch(&turn, &mut stopping).await;
+            self.dispatch(&turn, living, &mut stopping, jobs).await;
             self.queue.note_turn(false);
         }
     }
 
-    /// Until `stopping` or somebody else asks for the turn; then waits for the jobs that run.
-    async fn dispatch(&self, turn: &Turn<'_>, stopping: &mut watch::Receiver<bool>) {
-        let mut jobs = JoinSet::new();
+    /// Until `stopping` or somebody else asks for the turn.
+    async fn dispatch(
+        &self,
+        turn: &Turn<'_>,
+        mut living: Vec<String>,
+        stopping: &mut watch::Receiver<bool>,
+        jobs: &mut JoinSet<()>,
+    ) {
         loop {
             let slots = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stopping| *stopping) => break,
-                () = self.asked_for(turn) => break,
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                () = self.asked_for(turn, &mut living) => return,
                 slots = self.slots() => slots,
             };
             if turn.is_asked_for() {
-                break;
+                return;
             }
             // Not to be cut off: what was claimed is run.
             for (slot, job) in self.claim(slots).await {
@@ -101,19 +127,51 @@ impl Dispatcher {
             self.lock().interrupted.clear();
             while jobs.try_join_next().is_some() {}
         }
-        while jobs.join_next().await.is_some() {}
     }
 
-    async fn asked_for(&self, turn: &Turn<'_>) {
+    /// Meanwhile jobs of endpoints that end without finishing them are queued again.
+    async fn asked_for(&self, turn: &Turn<'_>, living: &mut Vec<String>) {
         loop {
             tokio::time::sleep(LOOK_PERIOD).await;
             if turn.is_asked_for() {
                 return;
             }
+            // One of them is this endpoint.
+            if living.len() > 1 {
+                let lost = match self.queue.has_lost(living) {
+                    Ok(true) => self.queue.recover().await.map(|left| *living = left),
+                    other => other.map(drop),
+                };
+                if let Err(error) = lost {
+                    tracing::error!(%error, "jobs of an endpoint that is gone cannot be queued again");
+                }
+            }
             if turn.has_news()
                 && let Err(error) = self.queue.look().await
             {
                 tracing::warn!(%error, "jobs cannot be looked at");
+            }
+        }
+    }
+
+    /// Jobs that run here are cancelled by way of the endpoint whose turn it is by now.
+    async fn heed_others(&self) -> Infallible {
+        let mut seen = 0;
+        loop {
+            tokio::time::sleep(LOOK_PERIOD).await;
+            let running: Vec<String> = match self.queue.has_turn() {
+                true => Vec::new(),
+                false => self.lock().jobs.keys().cloned().collect(),
+            };
+            if running.is_empty() {
+                continue;
+            }
+            match self.queue.ended_elsewhere(running, seen).await {
+                Ok((ended, now)) => {
+                    seen = now;
+                    ended.iter().for_each(|id| self.interrupt(id));
+                }
+                Err(error) => tracing::warn!(%error, "jobs that run here cannot be looked at"),
             }
         }
     }

@@ -1,17 +1,20 @@
 //! The folder of a resource's queue. The endpoints of the resource share it, so that a new version can warm up beside the
-//! old one: all of them accept jobs and answer for them, one at a time brings them to workers (`turn.rs`).
+//! old one: all of them accept jobs and answer for them, one at a time brings them to workers (`turn.rs`). Each holds a lock
+//! under its name for its whole life, so whether the jobs that it began are still run is asked of the kernel.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::endpoint_dir::{LOOK_PERIOD, is_at};
+use crate::endpoint_dir::{LOOK_PERIOD, is_at, lock_soon};
 
 const JOBS: &str = "jobs.sqlite";
 const LOCK: &str = "queue.lock";
 const NEXT: &str = "queue.next";
 const NEWS: &str = "queue.news";
+/// `present-<endpoint id>`: held for as long as that endpoint may run jobs.
+const PRESENT_PREFIX: &str = "present-";
 /// Jobs of before endpoints shared a queue, put here by the provider: `earlier-<endpoint id>.sqlite`.
 const EARLIER_PREFIX: &str = "earlier-";
 const EARLIER_SUFFIX: &str = ".sqlite";
@@ -27,13 +30,40 @@ pub(crate) struct QueueDir {
     next: File,
     /// Grows when an endpoint whose turn it is not accepts a job.
     news: File,
+    /// Says that this endpoint lives.
+    _presence: File,
 }
 
 impl QueueDir {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    /// For the endpoint of that id, of which no other process runs.
+    pub(crate) fn open(path: &Path, endpoint: &str) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(MODE).create(path)?;
         let open = |name| File::options().create(true).append(true).open(path.join(name));
-        Ok(Self { path: path.to_owned(), lock: open(LOCK)?, next: open(NEXT)?, news: open(NEWS)? })
+        let _presence = enter(&path.join(format!("{PRESENT_PREFIX}{endpoint}")))?;
+        Ok(Self { path: path.to_owned(), lock: open(LOCK)?, next: open(NEXT)?, news: open(NEWS)?, _presence })
+    }
+
+    /// The endpoints that live, this one among them. What others left is cleared away.
+    pub(super) fn present(&self) -> io::Result<Vec<String>> {
+        let mut present = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(endpoint) = name.to_str().and_then(|name| name.strip_prefix(PRESENT_PREFIX)) else {
+                continue;
+            };
+            match File::open(entry.path()).map(|file| (file.try_lock(), file)) {
+                // Removed while it is held here: nobody can have taken it meanwhile.
+                Ok((Ok(()), _held)) => std::fs::remove_file(entry.path())?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                _ => present.push(endpoint.to_owned()),
+            }
+        }
+        Ok(present)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn jobs(&self) -> PathBuf {
@@ -118,6 +148,17 @@ impl<'a> Held<'a> {
     }
 }
 
+/// A lock that is not on what lies at its path any more says nothing: it was cleared away between the two.
+fn enter(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::options().create(true).append(true).open(path)?;
+        lock_soon(&file)?;
+        if is_at(path, &file) {
+            return Ok(file);
+        }
+    }
+}
+
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         release(self.0);
@@ -127,5 +168,28 @@ impl Drop for Held<'_> {
 fn release(file: &File) {
     if let Err(error) = file.unlock() {
         tracing::warn!(%error, "the queue's lock cannot be given back");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lives_is_present_and_what_the_others_left_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = QueueDir::open(folder.path(), "a-1").unwrap();
+        let second = QueueDir::open(folder.path(), "a-2").unwrap();
+        let mut present = first.present().unwrap();
+        present.sort();
+        assert_eq!(present, ["a-1", "a-2"]);
+        assert!(QueueDir::open(folder.path(), "a-2").is_err(), "one process of an endpoint");
+        drop(second);
+        // A process that another test is starting holds a copy of every open file until it runs its program.
+        while first.present().unwrap() != ["a-1"] {
+            std::thread::yield_now();
+        }
+        assert!(!folder.path().join("present-a-2").exists());
+        QueueDir::open(folder.path(), "a-2").unwrap();
     }
 }

@@ -28,7 +28,7 @@ use folder::QueueDir;
 pub(crate) use store::{Backlog, Cancelled, Claimed, Outcome, Retried, Submission};
 use turn::Turns;
 
-use store::{Delivery, Kept, Store};
+use store::{Delivery, Gone, Kept, Store};
 use webhook::Due;
 use writer::Writer;
 
@@ -101,10 +101,17 @@ struct Ended {
 }
 
 impl Queue {
-    /// Opens the database, whoever else has it open.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let dir = QueueDir::open(path).map_err(|source| Error::Folder { path: path.to_owned(), source })?;
-        let store = Store::open(&dir.jobs()).map_err(|error| Error::Store(Arc::new(error)))?;
+    /// Opens the database, whoever else has it open. What an earlier process of the endpoint was running is queued again.
+    pub(crate) fn open(path: &Path, endpoint: &str) -> Result<Self, Error> {
+        let failed = |source| Error::Folder { path: path.to_owned(), source };
+        let dir = QueueDir::open(path, endpoint).map_err(failed)?;
+        let opened = Store::open(&dir.jobs()).and_then(|store| {
+            store.begin()?;
+            store.recover(Gone::This(endpoint), now_ms())?;
+            store.commit()?;
+            Ok(store)
+        });
+        let store = opened.map_err(|error| Error::Store(Arc::new(error)))?;
         Ok(Self {
             dir: Arc::new(dir),
             writer: Writer::start(store).map_err(Error::Thread)?,
@@ -121,6 +128,10 @@ impl Queue {
         &self.dir
     }
 
+    fn folder_failed(&self, source: std::io::Error) -> Error {
+        Error::Folder { path: self.dir.path().to_owned(), source }
+    }
+
     pub(crate) fn turns(&self) -> Turns {
         Turns::new(Arc::clone(&self.dir), self.settled.clone())
     }
@@ -130,13 +141,35 @@ impl Queue {
         self.has_turn.store(has_turn, Ordering::Relaxed);
     }
 
+    pub(crate) fn has_turn(&self) -> bool {
+        self.has_turn.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_used(&self) -> bool {
         self.is_used.load(Ordering::Relaxed)
     }
 
-    /// This endpoint's turn has come: jobs that were in progress are queued again.
-    pub(crate) async fn recover(&self) -> Result<(), Error> {
-        self.writer.execute(|store| store.recover(now_ms())).await
+    /// Jobs in progress at endpoints that are gone are queued again. Gives those that live. Only to be called by the endpoint
+    /// whose turn it is: others of earlier versions of Flash do not say whether they live.
+    pub(crate) async fn recover(&self) -> Result<Vec<String>, Error> {
+        let dir = Arc::clone(&self.dir);
+        let recovered = self.writer.execute(move |store| match dir.present() {
+            // Asked inside of the transaction: whoever enters meanwhile claims nothing before its end.
+            Ok(living) => store.recover(Gone::AllBut(&living), now_ms()).map(|()| Ok(living)),
+            Err(error) => Ok(Err(error)),
+        });
+        recovered.await?.map_err(|source| self.folder_failed(source))
+    }
+
+    /// Whether one of `living` is gone.
+    pub(crate) fn has_lost(&self, living: &[String]) -> Result<bool, Error> {
+        let present = self.dir.present().map_err(|source| self.folder_failed(source))?;
+        Ok(living.iter().any(|endpoint| !present.contains(endpoint)))
+    }
+
+    /// Of jobs that run here, those that have come to an end without us.
+    pub(crate) async fn ended_elsewhere(&self, ids: Vec<String>, seen: i64) -> Result<(Vec<String>, i64), Error> {
+        self.writer.execute(move |store| store.ended_elsewhere(&ids, seen)).await
     }
 
     /// Comes back when the job is on disk.
@@ -249,7 +282,7 @@ impl Queue {
     }
 
     fn tell_others(&self) {
-        if !self.has_turn.load(Ordering::Relaxed) {
+        if !self.has_turn() {
             self.dir.tell_news();
         }
     }
@@ -337,7 +370,7 @@ impl Queue {
         let mut seen = 0;
         loop {
             let ids = self.finished.waited_for().await;
-            match self.writer.execute(move |store| store.ended_elsewhere(&ids, seen)).await {
+            match self.ended_elsewhere(ids, seen).await {
                 Ok((ended, now)) => {
                     seen = now;
                     for id in ended {

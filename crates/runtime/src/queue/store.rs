@@ -143,6 +143,13 @@ pub(crate) enum Retried {
     Unknown,
 }
 
+/// Whose jobs nobody runs any more.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Gone<'a> {
+    This(&'a str),
+    AllBut(&'a [String]),
+}
+
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Connection,
@@ -196,17 +203,28 @@ impl Store {
         Ok(())
     }
 
-    /// Jobs in progress are nobody's: whoever ran them is gone. They are queued again.
-    pub(super) fn recover(&self, now_ms: u64) -> rusqlite::Result<()> {
+    /// Jobs in progress at endpoints that are gone are nobody's. They are queued again.
+    pub(super) fn recover(&self, gone: Gone<'_>, now_ms: u64) -> rusqlite::Result<()> {
+        let (is_gone, endpoints) = match gone {
+            Gone::This(endpoint) => ("IN", vec![endpoint]),
+            Gone::AllBut(living) => ("NOT IN", living.iter().map(String::as_str).collect()),
+        };
+        // Workers are named for their endpoint: `<endpoint>-<number>`.
+        let lost = format!(
+            "status = 'IN_PROGRESS' AND rtrim(ifnull(worker, ''), '0123456789') {is_gone} \
+             (SELECT value || '-' FROM json_each(?1))"
+        );
+        let endpoints = serde_json::Value::from(endpoints).to_string();
         self.connection.execute(
-            "UPDATE job SET status = 'FAILED', finished_ms = ?1, error = 'the endpoint ended ' || attempts || \
-             ' times while this job was running; it is not tried again' \
-             WHERE status = 'IN_PROGRESS' AND attempts >= ?2",
-            params![now_ms, ATTEMPTS_MAX],
+            &format!(
+                "UPDATE job SET status = 'FAILED', finished_ms = ?2, error = 'the endpoint ended ' || attempts || \
+                 ' times while this job was running; it is not tried again' WHERE {lost} AND attempts >= ?3"
+            ),
+            params![endpoints, now_ms, ATTEMPTS_MAX],
         )?;
         self.connection.execute(
-            "UPDATE job SET status = 'IN_QUEUE', started_ms = NULL, worker = NULL WHERE status = 'IN_PROGRESS'",
-            [],
+            &format!("UPDATE job SET status = 'IN_QUEUE', started_ms = NULL, worker = NULL WHERE {lost}"),
+            params![endpoints],
         )?;
         self.recount()
     }

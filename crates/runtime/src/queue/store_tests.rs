@@ -87,7 +87,7 @@ fn a_job_cut_off_too_often_is_given_up() {
     let path = folder.path().join("jobs.sqlite");
     let open = || {
         let store = Store::open(&path).unwrap();
-        store.recover(50).unwrap();
+        store.recover(Gone::AllBut(&[]), 50).unwrap();
         store
     };
     open().submit("a", &job("{}"), 0).unwrap();

@@ -1,8 +1,7 @@
-//! Whose turn it is to bring the queue's jobs to workers. One endpoint at a time, so that a job that is found in progress
-//! by the next one is certainly nobody's.
+//! Whose turn it is to bring the queue's jobs to workers: one endpoint's at a time.
 //!
 //! A new version asks for its turn with its first job, not before: until then it may never become healthy. The endpoint
-//! whose turn it is then finishes what its workers run and steps back, whether or not it is told to stop.
+//! whose turn it is then steps back at once, whether or not it is told to stop, and finishes what its workers run meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,7 +92,7 @@ mod tests {
     #[test]
     fn one_at_a_time_and_nobody_pushes_in_before_the_one_that_asked() {
         let folder = tempfile::tempdir().unwrap();
-        let [first, second, third] = [(); 3].map(|()| QueueDir::open(folder.path()).unwrap());
+        let [first, second, third] = ["1", "2", "3"].map(|id| QueueDir::open(folder.path(), id).unwrap());
         let line = |dir| Line { dir, next: None };
         let (mut old, mut new, mut other) = (line(&first), line(&second), line(&third));
         let turn = old.step(false).unwrap();
@@ -121,8 +120,11 @@ mod tests {
     #[tokio::test]
     async fn whoever_had_a_turn_does_not_ask_again() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || Turns::new(Arc::new(QueueDir::open(folder.path()).unwrap()), watch::Sender::new(false));
-        let (mut old, mut new) = (open(), open());
+        let open = |id| {
+            let dir = QueueDir::open(folder.path(), id).unwrap();
+            Turns::new(Arc::new(dir), watch::Sender::new(false))
+        };
+        let (mut old, mut new) = (open("1"), open("2"));
         drop(old.take(|| true).await);
         let turn = new.take(|| true).await;
         let asked = std::cell::Cell::new(0);

@@ -71,23 +71,17 @@ async fn the_next_version_takes_over_once_it_is_used_and_every_job_is_run() {
     assert_eq!(direct.body, 2, "functions are called past the queue");
 
     let during = submit(&new, job("version", json!({}))).await;
-    assert_eq!(status(&old, &during).await, "IN_QUEUE");
-    eventually("the new one to ask for its turn", || async {
-        let next = std::fs::File::open(project.path("queue/queue.next")).unwrap();
-        match next.try_lock_shared() {
-            Err(std::fs::TryLockError::WouldBlock) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
-    std::fs::write(project.path("go"), "").unwrap();
     for endpoint in [&old, &new] {
-        assert_eq!(endpoint.finished(&running).await["output"], 1, "what was begun is finished");
         for id in [&waiting, &during] {
             let view = endpoint.finished(id).await;
             assert_eq!(view["output"], 2, "{view}");
             assert!(view["workerId"].as_str().unwrap().starts_with("it-2-"), "{view}");
         }
+    }
+    assert_eq!(status(&new, &running).await, "IN_PROGRESS", "nobody waits for it");
+    std::fs::write(project.path("go"), "").unwrap();
+    for endpoint in [&old, &new] {
+        assert_eq!(endpoint.finished(&running).await["output"], 1, "what was begun is finished");
     }
     let answer: Value = caller.await.unwrap().unwrap().json().await.unwrap();
     assert_eq!((&answer["status"], &answer["output"]), (&json!("COMPLETED"), &json!(2)), "{answer}");
@@ -143,8 +137,8 @@ async fn a_hard_end_of_either_version_in_mid_switch_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_job_that_outlasts_the_drain_is_run_again_by_the_next_version() {
-    let (mut project, mut old) = begun().await;
+async fn a_job_that_is_cut_off_is_run_again_by_the_next_version() {
+    let (mut project, old) = begun().await;
     let request = old.request("POST", "/runsync").json(&job("once", json!({"marker": "m"})));
     let caller = tokio::spawn(request.send());
     file_appears(&project.path("m")).await;
@@ -159,8 +153,39 @@ async fn a_job_that_outlasts_the_drain_is_run_again_by_the_next_version() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_drains_can_be_told_to_end_soon() {
+    let (mut project, old) = begun().await;
+    let cut_off = submit(&old, job("once", json!({"marker": "m"}))).await;
+    file_appears(&project.path("m")).await;
+    change(&mut project);
+    let new = project.start().await;
+    old.begin_drain();
+    assert_eq!(new.post("/runsync", job("version", json!({}))).await.body["output"], 2);
+    assert_eq!(status(&new, &cut_off).await, "IN_PROGRESS");
+    old.begin_stop();
+    old.ended().await;
+    assert_eq!(new.finished(&cut_off).await["output"], "second time, by 2");
+}
+
+#[tokio::test]
+async fn a_job_that_the_old_version_finishes_can_be_cancelled_at_the_new_one() {
+    let (mut project, old) = begun().await;
+    let running = submit(&old, job("once", json!({"marker": "m"}))).await;
+    file_appears(&project.path("m")).await;
+    change(&mut project);
+    let new = project.start().await;
+    assert_eq!(new.post("/runsync", job("version", json!({}))).await.body["output"], 2);
+    old.begin_drain();
+    let cancelled = new.post(&format!("/cancel/{running}"), json!({})).await;
+    assert_eq!((cancelled.status, &cancelled.body["status"]), (200, &json!("CANCELLED")), "{cancelled:?}");
+    // With nothing left in hand.
+    old.ended().await;
+    assert_eq!(status(&new, &running).await, "CANCELLED");
+}
+
+#[tokio::test]
 async fn callers_of_the_old_version_are_answered_while_it_drains() {
-    let (mut project, mut old) = begun().await;
+    let (mut project, old) = begun().await;
     let send = |job: Value| tokio::spawn(old.request("POST", "/runsync").json(&job).send());
     let running = send(job("hold", json!({"marker": "m"})));
     file_appears(&project.path("m")).await;
@@ -172,7 +197,7 @@ async fn callers_of_the_old_version_are_answered_while_it_drains() {
     .await;
     change(&mut project);
     let _new = project.start().await;
-    old.begin_stop();
+    old.begin_drain();
     eventually("the door to close", || async {
         match old.request("GET", "/ping").send().await {
             Err(error) if error.is_connect() => Ok(()),

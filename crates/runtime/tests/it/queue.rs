@@ -190,7 +190,7 @@ async fn jobs_that_time_out_end_in_turn_and_the_next_runs() {
 #[tokio::test]
 async fn whoever_waits_for_a_job_is_answered_when_the_endpoint_stops() {
     let project = project();
-    let mut endpoint = project.start().await;
+    let endpoint = project.start().await;
     let request = endpoint.request("POST", "/runsync").json(&input("hang", json!({"marker": "m"})));
     let waiting = tokio::spawn(request.send());
     file_appears(&project.path("m")).await;

@@ -57,8 +57,9 @@ async def slow():
     return "done"
 "#;
     let project = Project::new("load_balanced", code, json!([function("slow", true)]));
-    let mut endpoint = project.start().await;
-    let second = serve_until(project.settings(), std::future::pending()).await;
+    let endpoint = project.start().await;
+    let (_stop, told) = tokio::sync::watch::channel(None);
+    let second = serve_until(project.settings(), told).await;
     assert!(matches!(second, Err(serve::Error::AlreadyRunning { .. })), "{second:?}");
 
     let call = tokio::spawn(endpoint.request("POST", "/_flash/call/slow").json(&json!({})).send());

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flash_model::{EndpointId, Manifest, MothershipId, Owner};
-use flash_runtime::{Settings, serve, serve_until};
+use flash_runtime::{Settings, Stop, serve, serve_until};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 pub(crate) const TOKEN: &str = "t0ken";
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -116,9 +116,8 @@ impl Project {
         // The lock of one that was dropped hard is free when its runtime has ended.
         eventually("the endpoint to listen", || async {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-            let (stop, stopped) = oneshot::channel::<()>();
-            let mut served =
-                runtime.spawn(serve_until(self.settings(), async { drop(stopped.await) }));
+            let (stop, told) = watch::channel(None);
+            let mut served = runtime.spawn(serve_until(self.settings(), told));
             let path = self.path(self.endpoint_dir).join("endpoint.json");
             let announced = async {
                 loop {
@@ -148,7 +147,7 @@ impl Project {
 pub(crate) struct Endpoint {
     pub(crate) url: String,
     runtime: Option<tokio::runtime::Runtime>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<watch::Sender<Option<Stop>>>,
     served: Option<tokio::task::JoinHandle<Result<(), serve::Error>>>,
 }
 
@@ -198,12 +197,20 @@ impl Endpoint {
         answer.body.as_i64().unwrap_or_else(|| panic!("{answer:?}")) as i32
     }
 
-    pub(crate) fn begin_stop(&mut self) {
-        drop(self.stop.take());
+    pub(crate) fn begin_stop(&self) {
+        self.tell(Stop::Soon);
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.tell(Stop::WhenIdle);
+    }
+
+    fn tell(&self, stop: Stop) {
+        self.stop.as_ref().unwrap().send_replace(Some(stop));
     }
 
     /// In good order, to the end.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         self.begin_stop();
         self.ended().await;
     }

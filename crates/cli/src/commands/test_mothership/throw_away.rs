@@ -111,11 +111,8 @@ async fn stop_all(run_dir: &RunDir, delete: bool) -> Result<usize, Failure> {
     for endpoint in inventory.endpoints {
         let (endpoints, mandate) = (endpoints.clone(), mandate.clone());
         ending.spawn(async move {
-            if delete {
-                endpoints.delete(&endpoint.endpoint_id, &mandate).await
-            } else {
-                endpoints.suspend(&endpoint.endpoint_id, &mandate).await
-            }
+            endpoints.suspend(&endpoint.endpoint_id, &mandate).await?;
+            if delete { endpoints.delete(&endpoint.endpoint_id, &mandate).await } else { Ok(()) }
         });
     }
     for ended in ending.join_all().await {

@@ -203,7 +203,10 @@ impl Realm {
             _ if is_unknown && self.mutation == Some(Mutation::TwoValuedExistence) => Existence::Absent,
             _ if is_unknown => Existence::Unknown,
             Some(endpoint) => Existence::Present(Box::new(endpoint.observed.clone())),
-            None => Existence::Absent,
+            None => match self.world.draining(id, self.now_ms) {
+                Some(observed) => Existence::Present(Box::new(observed.clone())),
+                None => Existence::Absent,
+            },
         };
         self.note(|| {
             let answer = match existence {
@@ -262,6 +265,7 @@ impl Realm {
             }
             return Ok(self.world.endpoints[&id].observed.clone());
         }
+        self.refuse_draining(&id)?;
         self.check_create(request, arrival);
         self.world.writes += 1;
         let observed = as_requested(request, &id);
@@ -300,6 +304,7 @@ impl Realm {
         arrival: Arrival,
     ) -> Result<ObservedEndpoint, Error> {
         self.admit(&request.mandate)?;
+        self.refuse_draining(id)?;
         let Some(before) = self.world.endpoints.get(id).cloned() else {
             return Err(Error::NoEndpoint { endpoint_id: id.clone() });
         };
@@ -331,6 +336,7 @@ impl Realm {
         self.admit(mandate)?;
         let now_ms = self.now_ms;
         self.world.writes += 1;
+        self.world.cut_off(id, now_ms);
         self.world.change(id, now_ms, |endpoint| {
             endpoint.observed.phase = ObservedPhase::Stopped;
             endpoint.disturbed_ms = Some(now_ms);
@@ -344,8 +350,21 @@ impl Realm {
         if let Some(endpoint) = self.world.endpoints.get(id).cloned() {
             self.check_delete(&endpoint);
             self.world.writes += 1;
-            self.world.remove(id, now_ms);
+            if endpoint.observed.phase == ObservedPhase::Running && self.random.chance(500) {
+                let until_ms = now_ms + self.random.between(1..=60_000);
+                self.note(|| format!("  drains until {until_ms}"));
+                self.world.drain(id, now_ms, until_ms);
+            } else {
+                self.world.remove(id, now_ms);
+            }
         }
         Ok(())
+    }
+
+    fn refuse_draining(&mut self, id: &EndpointId) -> Result<(), Error> {
+        match self.world.draining(id, self.now_ms) {
+            Some(_) => Err(Error::Draining { endpoint_id: id.clone() }),
+            None => Ok(()),
+        }
     }
 }

@@ -66,6 +66,8 @@ pub(super) struct World {
     pub(super) endpoints: BTreeMap<EndpointId, Endpoint>,
     /// What became of each endpoint, for listings that lag: when, and what could be seen from then on.
     past: BTreeMap<EndpointId, Vec<(u64, Option<ObservedEndpoint>)>>,
+    /// What was deleted and still finishes what it has in hand, and until when. Deleted is deleted: nothing counts it any more.
+    draining: BTreeMap<EndpointId, (ObservedEndpoint, u64)>,
     /// What somebody deleted.
     pub(super) lost: BTreeSet<EndpointId>,
     /// Those that somebody deleted after they had been ready: what they took the place of may be given up.
@@ -114,6 +116,28 @@ impl World {
 
     pub(super) fn remove(&mut self, id: &EndpointId, now_ms: u64) {
         if self.endpoints.remove(id).is_some() {
+            self.remember(id, now_ms, None);
+        }
+    }
+
+    /// Removes an endpoint that is seen to drain until then.
+    pub(super) fn drain(&mut self, id: &EndpointId, now_ms: u64, until_ms: u64) {
+        if let Some(endpoint) = self.endpoints.remove(id) {
+            let observed = ObservedEndpoint { phase: ObservedPhase::Draining, ..endpoint.observed };
+            self.remember(id, now_ms, Some(observed.clone()));
+            self.remember(id, until_ms, None);
+            self.draining.insert(id.clone(), (observed, until_ms));
+        }
+    }
+
+    pub(super) fn draining(&self, id: &EndpointId, now_ms: u64) -> Option<&ObservedEndpoint> {
+        let (observed, until_ms) = self.draining.get(id)?;
+        (now_ms < *until_ms).then_some(observed)
+    }
+
+    /// It is told to end at once.
+    pub(super) fn cut_off(&mut self, id: &EndpointId, now_ms: u64) {
+        if self.draining.remove(id).is_some() {
             self.remember(id, now_ms, None);
         }
     }
