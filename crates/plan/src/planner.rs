@@ -60,8 +60,9 @@ impl Planner<'_> {
             return self.finish_deletion(record);
         }
         let recorded = record.and_then(|record| record.endpoint_id.as_ref());
+        // An update's key is its endpoint's own, under which nothing is made.
         let resumed = intent
-            .filter(|intent| intent.config_hash == desired.config_hash)
+            .filter(|intent| intent.action != IntentAction::Update && intent.config_hash == desired.config_hash)
             .map(|intent| intent.idempotency_key.clone());
         let current = take_current(&mut endpoints, desired, record);
         let key = || resumed.clone().unwrap_or_else(|| self.idempotency_key(name, desired));

@@ -119,6 +119,16 @@ fn a_second_endpoint_of_one_resource_is_surplus() {
 }
 
 #[test]
+fn what_drains_is_neither_used_nor_deleted_again() {
+    let mut world = provisioned(3, "x");
+    world.inventory.endpoints.push(observed("api", "zzz", "hash", ObservedPhase::Draining));
+    world.inventory.endpoints.push(observed("gone", "yyy", "hash", ObservedPhase::Draining));
+    check(&world, "0 to create, 0 to change, 0 to delete, 1 unchanged");
+    world.inventory.endpoints[0].phase = ObservedPhase::Draining;
+    check(&world, "+ create api: its endpoint is gone\n1 to create, 0 to change, 0 to delete, 0 unchanged");
+}
+
+#[test]
 fn the_mothership_never_provisions_itself() {
     let world = provisioned(3, "x");
     let policy = flash_plan::Policy { own_resource: Some(name("api")), ..crate::world::policy() };

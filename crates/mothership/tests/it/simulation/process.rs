@@ -146,7 +146,12 @@ impl Process {
             )
         };
         let url = format!("http://127.0.0.1:888{}", life.process);
-        runtime.spawn(main(url, settings, Arc::clone(&shared)));
+        let (own, ended) = (Arc::clone(&shared), Arc::clone(&line.sent));
+        runtime.spawn(async move {
+            main(url, settings, own).await;
+            // It ends now, not when it is next looked at.
+            ended.notify_one();
+        });
         self.running = Some(Running {
             runtime,
             line,
