@@ -62,7 +62,9 @@ impl Planner<'_> {
         let recorded = record.and_then(|record| record.endpoint_id.as_ref());
         // An update's key is its endpoint's own, under which nothing is made.
         let resumed = intent
-            .filter(|intent| intent.action != IntentAction::Update && intent.config_hash == desired.config_hash)
+            .filter(|intent| {
+                intent.action != IntentAction::Update && intent.config_hash == desired.config_hash
+            })
             .map(|intent| intent.idempotency_key.clone());
         let current = take_current(&mut endpoints, desired, record);
         let key = || resumed.clone().unwrap_or_else(|| self.idempotency_key(name, desired));
@@ -88,7 +90,10 @@ impl Planner<'_> {
                 }
                 Some(_) if self.is_partial() => step(Action::NoOp, vec![Reason::Unchanged]),
                 Some(_) if is_applied && intent.is_none() && self.policy.drift == Drift::Report => {
-                    step(Action::NoOp, vec![Reason::Gone])
+                    // Nothing is made in its place, from which others could be wanted.
+                    let left = step(Action::NoOp, vec![Reason::Gone]);
+                    self.steps.push(Step { endpoint_id: recorded.cloned(), ..left });
+                    return self.delete_all(name, record, &endpoints, Reason::Surplus);
                 }
                 Some(_) => step(Action::Create, vec![Reason::Gone]),
                 None if resumed.is_some() => step(Action::Create, vec![Reason::Interrupted]),

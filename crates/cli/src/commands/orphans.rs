@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flash_model::{
-    Code, Completeness, EndpointId, Existence, Inventory, Lease, LeaseRequest, MothershipId, ObservedEndpoint, ObservedPhase,
-    Scope, StateSnapshot,
+    Code, Completeness, EndpointId, Existence, Inventory, Lease, LeaseRequest, MothershipId,
+    ObservedEndpoint, ObservedPhase, Scope, StateSnapshot,
 };
 use flash_mothership::LeaseSettings;
 use flash_mothership::store::Store;

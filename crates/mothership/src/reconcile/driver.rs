@@ -368,18 +368,19 @@ impl Driver {
             let why = reasons.join(", ");
             troubles.insert(format!("{}: {why}", step.resource));
             if let Some(record) = self.recorder.record(&step.resource) {
-                let status = match step.reasons.contains(&Reason::Gone) {
-                    true => ResourceStatus::Failed,
-                    false => record.status,
-                };
-                self.show(&record, status, Some((Code::Drifted, why))).await;
+                let mut drifted = told(&record, Some((Code::Drifted, why)));
+                if step.reasons.contains(&Reason::Gone) {
+                    // Nothing serves, also where it did while a new version could not be made.
+                    (drifted.status, drifted.rejected) = (ResourceStatus::Failed, None);
+                }
+                self.show(&record, drifted).await;
             }
         }
         // What was put right outside is not told of any longer.
         for step in plan.steps.iter().filter(|step| step.reasons == [Reason::Unchanged]) {
-            let told = self.recorder.record(&step.resource).filter(ResourceRecord::serves);
-            if let Some(record) = told.filter(|record| record.status_code == Some(Code::Drifted)) {
-                self.show(&record, record.status, None).await;
+            let serving = self.recorder.record(&step.resource).filter(ResourceRecord::serves);
+            if let Some(record) = serving.filter(|record| record.status_code == Some(Code::Drifted)) {
+                self.show(&record, told(&record, None)).await;
             }
         }
         for message in troubles.difference(&term.troubles) {
@@ -388,13 +389,11 @@ impl Driver {
         term.troubles = troubles;
     }
 
-    async fn show(&self, record: &ResourceRecord, status: ResourceStatus, why: Option<(Code, String)>) {
-        let (status_code, status_reason) = why.unzip();
-        let next = ResourceRecord { status, status_code, status_reason, ..record.clone() };
-        if next != *record
-            && let Err(error) = self.recorder.write(next).await
+    async fn show(&self, before: &ResourceRecord, now: ResourceRecord) {
+        if now != *before
+            && let Err(error) = self.recorder.write(now).await
         {
-            tracing::debug!(resource = %record.resource, error = %chain(&error), "status not recorded");
+            tracing::debug!(resource = %before.resource, error = %chain(&error), "status not recorded");
         }
     }
 
@@ -434,7 +433,8 @@ impl Driver {
             let served = self.recorder.record(&step.resource).filter(ResourceRecord::serves);
             if let Some(record) = served.filter(|_| !term.steps.is_busy(&step.resource)) {
                 let why = "its process is not running; it is started again soon".to_owned();
-                self.show(&record, ResourceStatus::Degraded, Some((Code::EndpointUnreachable, why))).await;
+                let degraded = told(&record, Some((Code::EndpointUnreachable, why)));
+                self.show(&record, ResourceRecord { status: ResourceStatus::Degraded, ..degraded }).await;
             }
         }
     }
@@ -466,4 +466,10 @@ impl Driver {
         }
         Outcome::Done
     }
+}
+
+/// The record as it is, with another reason.
+fn told(record: &ResourceRecord, why: Option<(Code, String)>) -> ResourceRecord {
+    let (status_code, status_reason) = why.unzip();
+    ResourceRecord { status_code, status_reason, ..record.clone() }
 }

@@ -214,6 +214,14 @@ fn what_somebody_else_deleted_is_made_again_or_reported() {
         reporting(&world),
         "! left as it is api: its endpoint is gone\n0 to create, 0 to change, 0 to delete, 1 unchanged"
     );
+    let mut left = world.clone();
+    left.inventory.endpoints.push(observed("api", "earlier", "other", ObservedPhase::Running));
+    assert_eq!(
+        reporting(&left),
+        "- delete api: surplus endpoint\n! left as it is api: its endpoint is gone\n\
+         0 to create, 0 to change, 1 to delete, 1 unchanged",
+        "what is left of a replacement is cleared away"
+    );
 }
 
 #[test]

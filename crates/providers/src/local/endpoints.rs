@@ -140,9 +140,9 @@ impl LocalEndpoints {
 
     fn drain_timeout(&self, folder: &Folder) -> Result<Duration, Error> {
         let (record, manifest) = (folder.record()?, folder.manifest()?);
-        let resource = record.zip(manifest).and_then(|(record, mut manifest)| {
-            manifest.resources.remove(&record.owner.resource)
-        });
+        let resource = record
+            .zip(manifest)
+            .and_then(|(record, mut manifest)| manifest.resources.remove(&record.owner.resource));
         Ok(resource.map_or(Duration::ZERO, |resource| resource.spec.drain_timeout()))
     }
 

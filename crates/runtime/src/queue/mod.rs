@@ -168,7 +168,11 @@ impl Queue {
     }
 
     /// Of jobs that run here, those that have come to an end without us.
-    pub(crate) async fn ended_elsewhere(&self, ids: Vec<String>, seen: i64) -> Result<(Vec<String>, i64), Error> {
+    pub(crate) async fn ended_elsewhere(
+        &self,
+        ids: Vec<String>,
+        seen: i64,
+    ) -> Result<(Vec<String>, i64), Error> {
         self.writer.execute(move |store| store.ended_elsewhere(&ids, seen)).await
     }
 

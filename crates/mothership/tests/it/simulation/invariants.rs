@@ -337,8 +337,9 @@ impl Realm {
                 return Some(format!("{name} has no endpoint, or several"));
             };
             let is_left = self.drift == Drift::Report && endpoint.tampered_ms.is_some();
-            if endpoint.observed.config_hash != resource.config_hash
-                || (!is_left && endpoint.observed.spec.as_deref() != Some(&resource.spec))
+            if !is_left
+                && (endpoint.observed.config_hash != resource.config_hash
+                    || endpoint.observed.spec.as_deref() != Some(&resource.spec))
             {
                 return Some(format!("{name}'s endpoint is not as wanted"));
             }

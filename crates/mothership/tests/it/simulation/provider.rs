@@ -317,6 +317,15 @@ impl Realm {
             idempotency_key: before.observed.idempotency_key,
             ..as_requested(request, id)
         };
+        // What comes late looks as if somebody else had done it, where it is not what was applied since.
+        let applied = self
+            .state
+            .records
+            .get(&before.observed.owner.resource)
+            .and_then(|record| record.applied.as_ref());
+        let is_applied = applied.is_none_or(|applied| {
+            applied.config_hash == observed.config_hash && observed.spec.as_ref() == Some(&applied.spec)
+        });
         self.world.change(id, now_ms, |endpoint| {
             endpoint.observed = observed.clone();
             endpoint.ready_at_ms = ready_at_ms;
@@ -325,7 +334,7 @@ impl Realm {
             if !is_expected {
                 endpoint.disturbed_ms = Some(now_ms);
             }
-            endpoint.tampered_ms = None;
+            endpoint.tampered_ms = (!is_expected && !is_applied).then_some(now_ms);
             endpoint.brought_ms = now_ms;
             endpoint.keys.insert(key);
         });
