@@ -3,6 +3,7 @@
 
 mod apply;
 mod build;
+mod drain;
 mod examples;
 mod layering;
 mod mothership;

@@ -59,15 +59,6 @@ fn queues(project: &Project) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
-/// The new version has asked for its turn, so the old one begins nothing more.
-async fn until_asked_for(project: &Project) {
-    let next = fs::File::open(queues(project)[0].join("queue.next")).unwrap();
-    while !matches!(next.try_lock_shared(), Err(fs::TryLockError::WouldBlock)) {
-        next.unlock().unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-}
-
 async fn started() -> (Project, Running, Value) {
     let project = Project::of(&[("work.py", CODE)]);
     let mut running = project.run();
@@ -90,8 +81,13 @@ async fn a_change_finishes_what_was_begun_and_loses_no_job() {
             let manifest = running.get("/manifest").await.json();
             let resource = manifest["resources"]["work"].clone();
             if resource["endpoint_id"] != before["resources"]["work"]["endpoint_id"] {
-                jobs.push(submit(&running, "").await);
-                until_asked_for(&project).await;
+                let served = submit(&running, "").await;
+                assert_eq!(
+                    output(&running, &served).await,
+                    2,
+                    "what the old version still runs holds up nobody"
+                );
+                jobs.push(served);
                 fs::write(project.root().join("go"), "").unwrap();
                 break resource;
             }
