@@ -6,8 +6,9 @@
 //! through as bytes).
 //!
 //! Start with `mothership.rs` and `endpoint.rs`; `transport.rs` is the one way a request is sent and an answer is read, `forward.rs` the
-//! one way somebody else's request is passed on.
+//! one way somebody else's request is passed on, `backoff.rs` how long to wait before another try.
 
+mod backoff;
 mod endpoint;
 mod error;
 mod forward;
@@ -15,6 +16,7 @@ mod mothership;
 mod state;
 mod transport;
 
+pub use backoff::full_jitter;
 pub use endpoint::{Endpoint, Ping};
 pub use error::Error;
 pub use forward::{ForwardError, Forwarder, ShownHost};

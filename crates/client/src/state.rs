@@ -1,7 +1,6 @@
 //! What a State Manager answers to motherships and command line. Wire bodies in `flash_model::wire`, paths and rules in
 //! `docs/state.md`.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::transport::{Answer, Request, base, segment};
-use crate::{Error, Transport};
+use crate::{Error, Transport, full_jitter};
 
 /// For one try.
 const TRY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -200,7 +199,7 @@ impl StateManager {
     async fn send(&self, call: Call) -> Result<Answer, Error> {
         let _turn = if call.urgent { None } else { Some(self.turn(&call).await?) };
         let deadline = Instant::now() + CALL_TIMEOUT;
-        let mut longest = BACKOFF_FIRST;
+        let mut tries = 0;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let try_timeout = TRY_TIMEOUT.min(left);
@@ -215,12 +214,12 @@ impl StateManager {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            tries += 1;
             let pause = match error.retry() {
                 Retry::Never => return Err(error),
-                Retry::After(pause) => pause + jitter(BACKOFF_FIRST),
-                Retry::Backoff => jitter(longest),
+                Retry::After(pause) => pause + full_jitter(BACKOFF_FIRST, BACKOFF_FIRST, tries),
+                Retry::Backoff => full_jitter(BACKOFF_FIRST, BACKOFF_MAX, tries),
             };
-            longest = (longest * 2).min(BACKOFF_MAX);
             if Instant::now() + pause >= deadline {
                 return Err(error);
             }
@@ -289,11 +288,4 @@ fn is_busy(status: StatusCode) -> bool {
 
 fn resource_path(resource: &ResourceName) -> String {
     format!("/resources/{}", segment(resource.as_str()))
-}
-
-/// Anything from nothing to `longest`, so that many who failed at once do not come back at once.
-fn jitter(longest: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish();
-    let longest_us = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX).max(1);
-    Duration::from_micros(random % longest_us)
 }

@@ -23,6 +23,11 @@ pub enum ResourceStatus {
     Removing,
 }
 
+impl ResourceStatus {
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Provisioning, Self::Ready, Self::Failed, Self::Degraded, Self::Removing];
+}
+
 impl fmt::Display for ResourceStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

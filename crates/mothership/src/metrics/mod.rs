@@ -2,6 +2,7 @@
 
 mod merge;
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,14 +21,6 @@ use crate::served::Served;
 
 /// Seconds: from a round over nothing to a provider that takes its time.
 const BUCKETS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
-const STATUSES: [ResourceStatus; 6] = [
-    ResourceStatus::Pending,
-    ResourceStatus::Provisioning,
-    ResourceStatus::Ready,
-    ResourceStatus::Failed,
-    ResourceStatus::Degraded,
-    ResourceStatus::Removing,
-];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Status {
@@ -95,12 +88,14 @@ impl Metrics {
 
     /// With how everything is now.
     pub(crate) fn render(&self, served: &Served, is_leading: bool) -> String {
-        for status in STATUSES {
-            let has_it = |found: Option<ResourceStatus>| found == Some(status);
-            let count =
-                served.all_provisioned().filter(|(_, provisioned)| has_it(provisioned.status)).count();
+        let mut counts = HashMap::new();
+        for (_, provisioned) in served.all_provisioned() {
+            *counts.entry(provisioned.status).or_default() += 1;
+        }
+        for status in ResourceStatus::ALL {
             let label = Status { status: status.to_string() };
-            self.resources.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+            let count: i64 = counts.get(&Some(status)).copied().unwrap_or_default();
+            self.resources.get_or_create(&label).set(count);
         }
         self.generation
             .set(served.generation().map_or(0, |number| i64::try_from(number).unwrap_or(i64::MAX)));

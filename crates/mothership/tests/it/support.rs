@@ -96,10 +96,9 @@ pub(crate) fn front() -> Front {
     front_for(false)
 }
 
-pub(crate) fn front_for(token_holders_only: bool) -> Front {
+pub(crate) fn front_for(needs_token: bool) -> Front {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let token = Secret::new(TOKEN);
-    let needs_token = token_holders_only;
     Front::open(FrontSettings { project_name: "shop".into(), listener, token, needs_token }).unwrap()
 }
 

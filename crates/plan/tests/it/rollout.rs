@@ -22,15 +22,6 @@ fn record(status: ResourceStatus) -> ResourceRecord {
     ResourceRecord { status, status_since_ms: 1_000, ..ResourceRecord::new(name("a"), "sim") }
 }
 
-const STATUSES: [ResourceStatus; 6] = [
-    ResourceStatus::Pending,
-    ResourceStatus::Provisioning,
-    ResourceStatus::Ready,
-    ResourceStatus::Failed,
-    ResourceStatus::Degraded,
-    ResourceStatus::Removing,
-];
-
 /// One row for each status, one column for each health: ready, starting, unhealthy, unreachable.
 fn table(late: bool, misses: u32) -> String {
     let now_ms = 1_000 + if late { u64::try_from(READY_TIMEOUT.as_millis()).unwrap() + 1 } else { 5 };
@@ -39,7 +30,7 @@ fn table(late: bool, misses: u32) -> String {
             healths().map(|health| assess(&record(status), &health, misses, now_ms).status.to_string());
         format!("{status}: {}", cells.join(" "))
     };
-    STATUSES.map(row).join("\n")
+    ResourceStatus::ALL.map(row).join("\n")
 }
 
 #[test]

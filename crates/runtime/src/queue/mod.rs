@@ -5,7 +5,6 @@
 //! workers, `dispatcher.rs` how that is done; `policy.rs` what a job asks for itself; `webhook.rs` tells of its end; `identifier.rs` names
 //! jobs.
 
-mod backoff;
 pub(crate) mod dispatcher;
 mod folder;
 mod identifier;

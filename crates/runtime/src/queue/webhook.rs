@@ -6,14 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_client::Transport;
+use flash_client::{Transport, full_jitter};
 use flash_model::wire::{WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER};
 use flash_model::{Secret, hmac_sha256_hex};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::task::JoinSet;
 
-use super::backoff::full_jitter;
 use super::store::Delivery;
 use super::{Queue, now_ms};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Anything up to `first`, doubled for each of the tries before this one (`tries` counts from 1), but never more than `max`.
-pub(super) fn full_jitter(first: Duration, max: Duration, tries: u32) -> Duration {
+pub fn full_jitter(first: Duration, max: Duration, tries: u32) -> Duration {
     let mut bytes = [0_u8; 4];
     // Without randomness it is the longest wait.
     let share = match getrandom::fill(&mut bytes) {
