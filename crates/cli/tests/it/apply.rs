@@ -146,8 +146,14 @@ async fn a_running_mothership_does_it_and_one_that_fails_is_never_called_ready()
 
     let broken = PROJECT.replace("return \"one\"", "return \"two\"").replace("import os", "");
     project.write("service.py", &format!("import a_module_that_is_not_there\n{broken}"));
-    planned(&project);
-    let (status, failed, notices) = outcome(&project);
+    let (status, failed, notices) = loop {
+        planned(&project);
+        let (status, failed, notices) = outcome(&project);
+        // A health check that took long on a busy machine is news, too.
+        if !notices.contains("error[FL401]") {
+            break (status, failed, notices);
+        }
+    };
     assert_eq!(status, 1, "{notices}");
     assert!(notices.contains("error[FL411]") && notices.contains("failed: api"), "{notices}");
     let api = &failed["resources"]["api"];

@@ -162,8 +162,14 @@ async fn code_that_cannot_be_loaded_is_a_status_with_the_traceback_and_not_a_han
     ]);
     let mut running = project.run();
     running.eventually("settled", |running| running.stderr().contains("broken failed").then_some(()));
-    let manifest = running.get("/manifest").await.json();
-    let reason = manifest["resources"]["broken"]["status_reason"].as_str().unwrap();
+    // What is told is served a moment later.
+    let reason = loop {
+        let manifest = running.get("/manifest").await.json();
+        let broken = &manifest["resources"]["broken"];
+        if broken["status"] == "failed" {
+            break broken["status_reason"].as_str().unwrap().to_owned();
+        }
+    };
     assert!(reason.contains("a_module_that_is_not_there"), "{reason}");
     assert_eq!(running.post("/v2/ok/runsync", json!({"input": {"__empty": true}})).await.json()["output"], 1);
     let called = project.flash(&["call", "never"]);
