@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State as Extract};
-use axum::http::HeaderMap;
-use bytes::Bytes;
+use axum::extract::State as Extract;
 use flash_model::wire::Problem;
 use flash_model::{Code, Outcome};
 use flash_plan::PlanFile;
 use serde::Deserialize;
 
 use super::State;
+use super::extract::{Asked, Body};
+use super::guard::TokenHolder;
 use super::problem::Refusal;
 use super::resources::settled;
 use crate::reconcile::{ApplyRefusal, Desired};
@@ -33,12 +33,11 @@ impl Wait {
 }
 
 pub(super) async fn apply(
+    _: TokenHolder,
     Extract(state): Extract<State>,
-    Query(wait): Query<Wait>,
-    headers: HeaderMap,
-    body: Bytes,
+    Asked(wait): Asked<Wait>,
+    Body(body): Body,
 ) -> Result<Json<Outcome>, Refusal> {
-    state.authorize(&headers)?;
     let handle = state.mothership()?;
     let text = std::str::from_utf8(&body).map_err(|_| unusable("it is not UTF-8"))?;
     let file = PlanFile::from_json(text).map_err(|error| unusable(&crate::reconcile::chain(&error)))?;

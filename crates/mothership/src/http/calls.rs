@@ -1,18 +1,19 @@
 //! `POST /api/v1/call/{function}`: calls a function wherever it runs, by name.
 
-use axum::extract::{Path, Request, State as Extract};
+use axum::extract::{Request, State as Extract};
 use axum::response::Response;
 use flash_model::wire::{CHILD_CALL_PATH, Problem};
 use flash_model::{Code, Manifest};
 
 use super::State;
+use super::extract::At;
 use super::pass_on::pass_on;
 use super::problem::Refusal;
 
 /// `function` is a function's or class's name, or `Class.method`.
 pub(super) async fn call(
     Extract(state): Extract<State>,
-    Path(function): Path<String>,
+    At(function): At<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
     let served = state.discovery.current();

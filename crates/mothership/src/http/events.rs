@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Query, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::State;
+use super::extract::Asked;
 use super::problem::Refusal;
 use crate::service::Ending;
 use crate::store::Store;
@@ -43,7 +44,7 @@ pub(super) struct From {
 
 pub(super) async fn get(
     Extract(state): Extract<State>,
-    Query(From { after }): Query<From>,
+    Asked(From { after }): Asked<From>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let handle = state.mothership()?;

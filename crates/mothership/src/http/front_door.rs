@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State as Extract};
+use axum::extract::{Request, State as Extract};
 use axum::response::Response;
 use flash_model::wire::Problem;
 use flash_model::{Code, EndpointKind, Manifest, ResourceName, ResourceStatus};
 
 use super::State;
+use super::extract::At;
 use super::pass_on::pass_on;
 use super::problem::Refusal;
 use crate::served::Served;
@@ -18,7 +19,7 @@ const READY_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn root(
     Extract(state): Extract<State>,
-    Path(endpoint): Path<String>,
+    At(endpoint): At<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
     through(&state, &endpoint, EndpointKind::LoadBalanced, "/lb", request).await
@@ -26,7 +27,7 @@ pub(super) async fn root(
 
 pub(super) async fn load_balanced(
     Extract(state): Extract<State>,
-    Path((endpoint, _)): Path<(String, String)>,
+    At((endpoint, _)): At<(String, String)>,
     request: Request,
 ) -> Result<Response, Refusal> {
     through(&state, &endpoint, EndpointKind::LoadBalanced, "/lb", request).await
@@ -34,7 +35,7 @@ pub(super) async fn load_balanced(
 
 pub(super) async fn queue(
     Extract(state): Extract<State>,
-    Path((endpoint, _)): Path<(String, String)>,
+    At((endpoint, _)): At<(String, String)>,
     request: Request,
 ) -> Result<Response, Refusal> {
     through(&state, &endpoint, EndpointKind::Queue, "/v2", request).await

@@ -1,7 +1,8 @@
 //! Who may come in: on loopback anything that is not a foreign web page, elsewhere holders of the token.
 
-use axum::extract::{Request, State as Extract};
+use axum::extract::{FromRequestParts, Request, State as Extract};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -46,7 +47,22 @@ pub(super) fn check_provenance(is_loopback: bool, request: &Request) -> Result<(
     Ok(())
 }
 
-pub(super) fn token_needed() -> Problem {
+/// For what changes the world: the token is needed on loopback too. Stands before what else is taken from the request, so
+/// that strangers are told nothing of that.
+pub(super) struct TokenHolder;
+
+impl FromRequestParts<State> for TokenHolder {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Refusal> {
+        if state.token.authorizes(parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)) {
+            return Ok(Self);
+        }
+        Err(token_needed().into())
+    }
+}
+
+fn token_needed() -> Problem {
     Problem::new(Code::Unauthorized, 401, "this request needs the project's token")
         .hint("send `Authorization: Bearer <token>`; the token is in .flash/run/mothership.json")
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use axum::http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY,
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::State;
+use super::extract::Asked;
 use crate::served::Served;
 
 const WAIT_SECONDS_MAX: u64 = 60;
@@ -26,7 +27,7 @@ pub(super) struct Wait {
 
 pub(super) async fn get(
     Extract(state): Extract<State>,
-    Query(Wait { wait }): Query<Wait>,
+    Asked(Wait { wait }): Asked<Wait>,
     headers: HeaderMap,
 ) -> Response {
     let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());

@@ -3,6 +3,7 @@
 mod apply;
 mod calls;
 mod events;
+mod extract;
 mod front_door;
 mod guard;
 mod health;
@@ -17,9 +18,6 @@ pub(crate) mod state;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware;
 use axum::routing::{any, get, post};
 use flash_client::{Forwarder, Transport};
@@ -95,14 +93,6 @@ impl State {
                 .into()
         })
     }
-
-    /// For what changes the world: the token is needed on loopback too.
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), problem::Refusal> {
-        if self.0.token.authorizes(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)) {
-            return Ok(());
-        }
-        Err(guard::token_needed().into())
-    }
 }
 
 impl std::ops::Deref for State {
@@ -118,10 +108,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/manifest", get(manifest::get))
         .route("/metrics", get(metrics::get))
         .route(&format!("{}/{{function}}", wire::MOTHERSHIP_CALL_PATH), post(calls::call))
-        .route(
-            wire::APPLY_PATH,
-            post(apply::apply).layer(DefaultBodyLimit::max(flash_plan::PLAN_FILE_BYTES_MAX)),
-        )
+        .route(wire::APPLY_PATH, post(apply::apply))
         .route(wire::ROLLBACK_PATH, post(rollback::rollback))
         .route(wire::RESOURCES_PATH, get(resources::get))
         .route(wire::EVENTS_PATH, get(events::get))

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::{Query, State as Extract};
-use axum::http::HeaderMap;
+use axum::Json as Answer;
+use axum::extract::State as Extract;
 use flash_model::wire::{Problem, RollbackRequest};
 use flash_model::{Code, Manifest, Outcome};
 use tokio::time::{Instant, sleep};
 
 use super::State;
 use super::apply::{Wait, check_leading, refused};
+use super::extract::{Asked, Json};
+use super::guard::TokenHolder;
 use super::problem::Refusal;
 use super::resources::{failed, settled};
 use crate::reconcile::{ApplyRefusal, Desired};
@@ -23,12 +24,11 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 const PUBLISH_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) async fn rollback(
+    _: TokenHolder,
     Extract(state): Extract<State>,
-    Query(wait): Query<Wait>,
-    headers: HeaderMap,
+    Asked(wait): Asked<Wait>,
     Json(RollbackRequest { generation }): Json<RollbackRequest>,
-) -> Result<Json<Outcome>, Refusal> {
-    state.authorize(&headers)?;
+) -> Result<Answer<Outcome>, Refusal> {
     let handle = state.mothership()?;
     check_leading(handle)?;
     let (store, scope) = (handle.store(), handle.scope());
@@ -48,7 +48,7 @@ pub(super) async fn rollback(
     let environment = handle.environment(&stored.manifest);
     handle.set_desired(Desired { manifest: Arc::clone(&stored.manifest), environment });
     let generation = published(handle, &stored.manifest, applied.generation).await?;
-    Ok(Json(settled(handle, generation, wait.duration()).await?))
+    Ok(Answer(settled(handle, generation, wait.duration()).await?))
 }
 
 /// The project's files are what endpoints run, and they are as the applied manifest says.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flash_client::{Fetched, Mothership};
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::{Rig, TOKEN, front, front_for};
@@ -103,6 +104,69 @@ async fn unknown_endpoints_functions_and_paths_say_what_there_is() {
     }
     let error = Mothership::new(url, None).call_json("nope", &Value::Null).await.unwrap_err();
     assert!(error.to_string().contains("nope"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_a_problem_document_and_strangers_are_not_told() {
+    let (rig, ..) = Rig::simulated().await;
+    rig.until_leading().await;
+    let ask = |method: Method, path: &str, kind: Option<&str>, body: &'static str, token: Option<&str>| {
+        let mut request = reqwest::Client::new().request(method, format!("{}{path}", rig.handle.url()));
+        request = request.body(body);
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        async move {
+            let response = request.send().await.unwrap();
+            assert_eq!(response.headers()["content-type"], "application/problem+json");
+            let status = response.status().as_u16();
+            (status, response.json::<Value>().await.unwrap()["code"].as_str().unwrap().to_owned())
+        }
+    };
+    let refused = |status: u16, code: &str| (status, code.to_owned());
+    for path in ["/manifest?wait=abc", "/manifest?wait=-1", "/api/v1/events?after=x"] {
+        assert_eq!(ask(Method::GET, path, None, "", None).await, refused(400, "FL311"), "{path}");
+    }
+    for path in ["/lb/%ff", "/lb/%ff/x", "/v2/%ff/run"] {
+        assert_eq!(ask(Method::GET, path, None, "", None).await, refused(404, "FL301"), "{path}");
+    }
+    let called = ask(Method::POST, "/api/v1/call/%ff", None, "{}", None);
+    assert_eq!(called.await, refused(404, "FL301"));
+
+    let json = Some("application/json");
+    for (path, kind, body, status, code) in [
+        ("/api/v1/rollback", None, "", 422, "FL311"),
+        ("/api/v1/rollback", Some("text/plain"), "back!", 422, "FL311"),
+        ("/api/v1/rollback", json, "{", 422, "FL311"),
+        ("/api/v1/rollback", json, r#"{"generation": "one"}"#, 422, "FL311"),
+        ("/api/v1/rollback?wait=abc", json, r#"{"generation": 1}"#, 400, "FL311"),
+        ("/api/v1/rollback", Some("text/plain"), r#"{"generation": 1}"#, 404, "FL413"),
+        ("/api/v1/apply?wait=abc", json, "", 400, "FL311"),
+        ("/api/v1/apply", None, "", 400, "FL410"),
+    ] {
+        let answered = ask(Method::POST, path, kind, body, Some(TOKEN)).await;
+        assert_eq!(answered, refused(status, code), "{path} {kind:?} {body}");
+        for stranger in [None, Some("wr0ng")] {
+            let answered = ask(Method::POST, path, kind, body, stranger).await;
+            assert_eq!(answered, refused(401, "FL308"), "{path} {kind:?} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plan_without_end_is_not_read() {
+    let (rig, ..) = Rig::simulated().await;
+    let body = vec![b' '; flash_plan::PLAN_FILE_BYTES_MAX + 1024 * 1024];
+    let request = reqwest::Client::new().post(format!("{}/api/v1/apply", rig.handle.url()));
+    // Told while it still sends, a client may find the connection closed first.
+    if let Ok(response) = request.bearer_auth(TOKEN).body(body).send().await {
+        assert_eq!(response.status(), 413);
+        assert_eq!(response.json::<Value>().await.unwrap()["code"], "FL317");
+    }
+    assert_eq!(get(format!("{}/ping", rig.handle.url()), &[]).await.0, 200, "it still answers");
 }
 
 #[tokio::test]

@@ -13,10 +13,10 @@ use flash_model::wire::{
 use flash_model::{Manifest, ResourceRecord, ResourceStatus, Scope, StateSnapshot};
 use serde_json::Value;
 
+use super::super::extract::{At, Json, unfit};
 use super::super::problem::Refusal;
 use super::StateApi;
 use super::conditions::{Condition, document_tag, is_known, tagged};
-use super::extract::{At, Json, unfit};
 use super::refusal::not_found;
 use super::writing::number;
 use crate::store::StoredManifest;

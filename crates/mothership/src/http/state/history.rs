@@ -7,9 +7,9 @@ use flash_model::wire::{EventsRequest, EventsResponse, GenerationResponse, Gener
 use flash_model::{Code, EVENTS_MAX};
 use serde::Deserialize;
 
+use super::super::extract::{Asked, At, Json};
 use super::super::problem::Refusal;
 use super::StateApi;
-use super::extract::{Asked, At, Json};
 use super::refusal::not_found;
 use crate::store::EVENTS_READ_MAX;
 

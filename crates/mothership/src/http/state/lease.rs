@@ -4,9 +4,9 @@ use axum::Json as Answer;
 use axum::extract::State as Extract;
 use flash_model::wire::{LeaseAction, LeaseResponse, LineageRequest, LineageResponse, PulseResponse};
 
+use super::super::extract::{At, Json};
 use super::super::problem::Refusal;
 use super::StateApi;
-use super::extract::{At, Json};
 
 pub(super) async fn pulse(
     Extract(api): Extract<StateApi>,

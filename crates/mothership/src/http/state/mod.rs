@@ -5,7 +5,6 @@
 
 mod conditions;
 mod document;
-mod extract;
 mod history;
 mod lease;
 mod patch;

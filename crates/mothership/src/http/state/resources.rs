@@ -9,10 +9,10 @@ use flash_model::{ResourceName, ResourceRecord, Scope, StateSnapshot};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::super::extract::{At, Json, unfit};
 use super::super::problem::Refusal;
 use super::StateApi;
 use super::conditions::{Condition, is_known, tagged, version_tag};
-use super::extract::{At, Json, resource_name, unfit};
 use super::patch;
 use super::refusal::{moved, not_found};
 use crate::store::{Error, Store};
@@ -168,6 +168,10 @@ fn version(tags: &[String]) -> Result<u64, Refusal> {
         [tag] => tag.trim_matches('"').parse().map_err(|_| moved(format!("{tag} is no version of a record"))),
         _ => Err(moved("a record has one version, and `If-Match` names several")),
     }
+}
+
+fn resource_name(text: String) -> Result<ResourceName, Refusal> {
+    ResourceName::new(text).map_err(|invalid| not_found(invalid.to_string()))
 }
 
 fn parse<T: DeserializeOwned>(body: Value) -> Result<T, Refusal> {

@@ -1,16 +1,17 @@
-//! Parts of requests, refused with problem documents.
+//! Parts of requests, refused with problem documents. Those of the framework are not used beside them: they refuse in plain text.
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
+use bytes::Bytes;
+use flash_model::Code;
 use flash_model::wire::Problem;
-use flash_model::{Code, ResourceName};
 use serde::de::DeserializeOwned;
 
-use super::super::problem::Refusal;
+use super::problem::Refusal;
 
-/// A manifest of ten thousand resources has room.
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A manifest of ten thousand resources has room, and so has every plan file that is read.
+const BODY_BYTES_MAX: usize = flash_plan::PLAN_FILE_BYTES_MAX;
 
 /// Captures of the path, percent-decoded.
 pub(super) struct At<T>(pub(super) T);
@@ -40,10 +41,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Asked<T
     }
 }
 
-/// A JSON body, whatever its content type says.
-pub(super) struct Json<T>(pub(super) T);
+/// The whole body.
+pub(super) struct Body(pub(super) Bytes);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
@@ -57,6 +58,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 Problem::new(Code::InvalidBody, 400, "the body ended before it was complete")
             }
         })?;
+        Ok(Self(body))
+    }
+}
+
+/// A JSON body, whatever its content type says.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let Body(body) = Body::from_request(request, state).await?;
         let value = serde_json::from_slice(&body).map_err(|error| unfit(&error))?;
         Ok(Self(value))
     }
@@ -65,9 +78,4 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 /// A document that is not what it should be.
 pub(super) fn unfit(error: &dyn std::fmt::Display) -> Problem {
     Problem::new(Code::InvalidBody, 422, format!("the body is not what this request takes: {error}"))
-}
-
-pub(super) fn resource_name(text: String) -> Result<ResourceName, Refusal> {
-    ResourceName::new(text)
-        .map_err(|invalid| Problem::new(Code::StateNotFound, 404, invalid.to_string()).into())
 }
