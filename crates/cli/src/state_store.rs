@@ -90,17 +90,7 @@ impl StatePlace {
     /// Files and tables are made if they are not there.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Store>, Failure> {
         match self {
-            Self::Project(path) | Self::File(path) => {
-                let shown = self.shown();
-                let path = path.clone();
-                let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await;
-                let failed = |error: &dyn std::error::Error| {
-                    Failure::because(format!("the state at {shown} cannot be opened"), error)
-                        .code(Code::StoreFailed)
-                };
-                let store = opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-                Ok(Arc::new(store))
-            }
+            Self::Project(path) | Self::File(path) => Ok(Arc::new(sqlite(path, SqliteStore::open).await?)),
             Self::Manager { url, token } => {
                 let token = token.clone().ok_or_else(|| {
                     Failure::coded(Code::Unauthorized, format!("the State Manager at {url} needs a token"))
@@ -112,24 +102,35 @@ impl StatePlace {
         }
     }
 
-    /// None for a file that is not there, which is a state that nobody has made yet.
+    /// For commands that only look. None for a file that is not there or empty, which is a state that nobody has made yet;
+    /// nothing is written to it.
     pub(crate) async fn open_if_any(&self) -> Result<Option<Arc<dyn Store>>, Failure> {
-        match self.file().filter(|path| !path.exists()) {
-            Some(_) => Ok(None),
-            None => self.open().await.map(Some),
-        }
+        let Some(path) = self.file() else { return self.open().await.map(Some) };
+        let store = sqlite(path, SqliteStore::open_if_any).await?;
+        Ok(store.map(|store| Arc::new(store) as Arc<dyn Store>))
     }
 
-    /// For commands that only look: a file that is not there is not made.
+    /// For commands that have nothing to show without a state.
     pub(crate) async fn open_existing(&self) -> Result<Arc<dyn Store>, Failure> {
-        if let Some(path) = self.file().filter(|path| !path.exists()) {
-            return Err(Failure::coded(
-                Code::StateNotFound,
-                format!("there is no state at {}", path.display()),
-            )
-            .hint("`flash run` makes it; name the project's folder, or the state's place with --state"));
-        }
-        self.open().await
+        self.open_if_any().await?.ok_or_else(|| {
+            let is_empty = self.file().is_some_and(Path::exists);
+            let why = if is_empty { ": the file is empty" } else { "" };
+            Failure::coded(Code::StateNotFound, format!("there is no state at {}{why}", self.shown()))
+                .hint("`flash run` makes it; name the project's folder, or the state's place with --state")
+        })
+    }
+}
+
+/// Off the async threads.
+async fn sqlite<T: Send + 'static>(
+    path: &Path,
+    open: impl FnOnce(&Path) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Failure> {
+    let doing = format!("the state at {} cannot be opened", path.display());
+    let path = path.to_owned();
+    match tokio::task::spawn_blocking(move || open(&path)).await {
+        Ok(opened) => opened.map_err(|error| refused(&doing, &error)),
+        Err(error) => Err(refused(&doing, &Error::Task(error))),
     }
 }
 
@@ -142,6 +143,9 @@ pub(crate) fn refused(doing: &str, error: &Error) -> Failure {
         Error::Lease(LeaseRefusal::Lost { .. }) | Error::Fenced { .. } => {
             Failure::because(doing, error).code(Code::LeaseLost)
         }
+        Error::Foreign => Failure::because(doing, error)
+            .code(Code::StateUrl)
+            .hint("name a file of its own with --state; one that is not there yet is made"),
         Error::Remote(remote) => match (remote.problem(), &**remote) {
             (Some(problem), _) => {
                 let failure = Failure::coded(problem.code, format!("{doing}: {}", problem.detail));

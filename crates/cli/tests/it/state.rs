@@ -237,3 +237,39 @@ fn what_is_no_backup_changes_nothing() {
     assert!(done(&project.flash(&["state", "events"])).contains("nothing happened"));
     assert_eq!(done(&project.flash(&["state", "events", "--json"])), "");
 }
+
+#[test]
+fn looking_at_a_file_that_is_empty_or_something_elses_writes_nothing_to_it() {
+    let project = Project::of(&[("main_api.py", TELL), ("empty", "")]);
+    let other = project.root().join("other");
+    let sql = "PRAGMA journal_mode = WAL; CREATE TABLE notes (text)";
+    let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])";
+    assert!(Command::new("python3").args(["-c", script]).arg(&other).arg(sql).status().unwrap().success());
+    let bytes = fs::read(&other).unwrap();
+    let looks: &[(&[&str], bool)] = &[
+        (&["plan"], true),
+        (&["rollback", "--list"], true),
+        (&["state", "orphans"], true),
+        (&["state", "lease"], false),
+        (&["state", "lease", "--drop"], false),
+        (&["state", "generations"], false),
+        (&["state", "events"], false),
+        (&["state", "backup", "copy"], false),
+    ];
+    for (arguments, is_a_first_boot) in looks {
+        let ask = |state: &str| project.flash(&[arguments, &["--state", state][..]].concat());
+        if *is_a_first_boot {
+            done(&ask("sqlite:empty"));
+        } else {
+            refused(&ask("sqlite:empty"), &["FL407", "there is no state at empty: the file is empty"]);
+        }
+        refused(&ask("sqlite:other"), &["FL408", "a database of something else", "name a file of its own"]);
+    }
+    refused(&project.flash(&["run", ".", "--port", "0", "--state", "sqlite:other"]), &["FL408"]);
+    assert_eq!(fs::read(project.root().join("empty")).unwrap(), b"");
+    assert_eq!(fs::read(other).unwrap(), bytes);
+    let entries = fs::read_dir(project.root()).unwrap().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    assert_eq!(names, [".flash", "empty", "main_api.py", "other"]);
+}

@@ -1,4 +1,4 @@
-//! Parts of requests, refused with problem documents. Those of the framework are not used beside them: they refuse in plain text.
+//! Parts of requests, refused with problem documents. Handlers take no others: the framework's refuse in plain text.
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};

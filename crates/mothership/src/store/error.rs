@@ -19,6 +19,8 @@ pub enum Error {
     Sqlite(#[from] rusqlite::Error),
     #[error("the state database was written by a newer flash (schema {found}, this one knows {known})")]
     Schema { found: i64, known: i64 },
+    #[error("the file is a database of something else")]
+    Foreign,
     #[error("the state database holds a document that cannot be read")]
     Document(#[from] serde_json::Error),
     #[error("the copy cannot be written")]

@@ -1,6 +1,8 @@
 //! One suite, run against every store.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -473,6 +475,57 @@ async fn sqlite_survives_being_reopened_and_refuses_a_newer_schema() {
     assert_eq!(again.pulse(&scope()).await.unwrap().lease, Some(lease));
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(SqliteStore::open(&path), Err(Error::Schema { found: 99, known: 4 })));
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
+        .collect()
+}
+
+#[test]
+fn looking_writes_nothing_to_what_is_no_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("empty"), "").unwrap();
+    std::fs::write(at("notes"), "not a database, but long enough to be one ".repeat(20)).unwrap();
+    for (name, sql) in [
+        ("nothing", "PRAGMA user_version = 0; VACUUM"),
+        ("other", "CREATE TABLE t (x)"),
+        ("log", "PRAGMA journal_mode = WAL; CREATE TABLE t (x)"),
+        ("versioned", "CREATE TABLE t (x); PRAGMA user_version = 99"),
+        ("tableless", "PRAGMA user_version = 2"),
+        ("half", "CREATE TABLE scopes (x); PRAGMA user_version = 1"),
+    ] {
+        rusqlite::Connection::open(at(name)).unwrap().execute_batch(sql).unwrap();
+    }
+    let before = files(folder.path());
+    for name in ["missing", "empty", "nothing"] {
+        assert!(SqliteStore::open_if_any(&at(name)).unwrap().is_none(), "{name}");
+    }
+    let no_state = ["other", "log", "versioned", "tableless", "half"];
+    for name in no_state {
+        for opened in [SqliteStore::open_if_any(&at(name)), SqliteStore::open(&at(name)).map(Some)] {
+            assert!(matches!(opened, Err(Error::Foreign)), "{name}: {opened:?}");
+        }
+    }
+    for opened in [SqliteStore::open_if_any(&at("notes")), SqliteStore::open(&at("notes")).map(Some)] {
+        assert!(matches!(opened, Err(Error::Sqlite(_))), "{opened:?}");
+    }
+    let backup = tempfile::tempdir().unwrap();
+    let copy = backup.path().join("state.sqlite");
+    drop(SqliteStore::open(&copy).unwrap());
+    for name in no_state {
+        let refused = SqliteStore::restore(&copy, &at(name), &holder("me"));
+        assert!(matches!(refused, Err(Error::Foreign)), "{name}: {refused:?}");
+    }
+    assert_eq!(files(folder.path()), before);
+
+    for name in ["missing", "empty", "nothing"] {
+        drop(SqliteStore::open(&at(name)).unwrap());
+        assert!(SqliteStore::open_if_any(&at(name)).unwrap().is_some(), "{name} is a state now");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flash_model::Scope;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::migrate;
 use super::scoped::Scoped;
@@ -36,15 +36,28 @@ impl Database {
     pub(super) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         // SQLite gives the files beside it the same mode. Why it cannot be made, if so, SQLite says as well.
         let _ = File::options().write(true).create_new(true).mode(OWNER_ONLY).open(path);
-        let mut database = Self::open_again(path, clock)?;
+        let connection = connect(path, OpenFlags::default())?;
+        // The journal's mode is written to the file, and it may not be ours.
+        migrate::version(&connection)?;
+        let mut database = Self::over(connection, clock)?;
         migrate::migrate(&mut database.connection)?;
         Ok(database)
     }
 
     /// Another connection to a file that has its tables.
     pub(super) fn open_again(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Self::over(connect(path, OpenFlags::default())?, clock)
+    }
+
+    /// Whether there is a file, and anything in it. Writes nothing.
+    pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
+        if !path.exists() {
+            return Ok(false);
+        }
+        Ok(migrate::version(&connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)? > 0)
+    }
+
+    fn over(connection: Connection, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         // On macOS a plain sync stops at the disk's own cache.
@@ -95,6 +108,12 @@ impl Database {
         }
         Ok(transaction.commit()?)
     }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
 }
 
 fn end(transaction: &Transaction<'_>, succeeded: bool) -> Result<(), Error> {

@@ -11,10 +11,25 @@ type Step = fn(&Transaction<'_>) -> Result<(), Error>;
 /// Step N brings a file from schema N to N + 1 (`PRAGMA user_version`). Never changed once released.
 const STEPS: [Step; 4] = [first, leases_and_histories, removed_scopes, packed_manifests];
 
+/// The schema of what is in the file; 0 if nothing is. Only reads, and refuses what is not ours.
+pub(super) fn version(connection: &Connection) -> Result<i64, Error> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let (tables, ours): (i64, i64) = connection.query_row(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE name IN ('scopes', 'records'))
+         FROM sqlite_schema WHERE type = 'table'",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    match (version, tables, ours) {
+        (0, 0, _) | (1.., _, 2) => Ok(version),
+        _ => Err(Error::Foreign),
+    }
+}
+
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     let known = integer(STEPS.len() as u64);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = version(&transaction)?;
     if found > known {
         return Err(Error::Schema { found, known });
     }

@@ -43,9 +43,14 @@ enum Access {
 
 impl SqliteStore {
     /// Opens the file, making it and its tables if needed. An older version's file is brought to this one's schema; a
-    /// newer version's is refused.
+    /// newer version's is refused, and so is a database of something else.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Self::open_with_clock(path, Arc::new(SystemClock))
+    }
+
+    /// The same for whoever only looks: None, and nothing is written, if there is no file or nothing in it.
+    pub fn open_if_any(path: &Path) -> Result<Option<Self>, Error> {
+        if Database::is_there(path)? { Self::open(path).map(Some) } else { Ok(None) }
     }
 
     pub fn open_with_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {

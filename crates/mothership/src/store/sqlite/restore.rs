@@ -67,15 +67,12 @@ fn open_backup(from: &Path) -> Result<Connection, Error> {
     if checked != "ok" {
         return Err(unfit(format!("it is damaged: {checked}")));
     }
-    let tables: i64 = connection.query_row(
-        "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('scopes', 'records')",
-        [],
-        |row| row.get(0),
-    )?;
-    if tables != 2 {
-        return Err(unfit("it is a database of something else".to_owned()));
+    match migrate::version(&connection) {
+        Ok(0) => Err(unfit("there is nothing in it".to_owned())),
+        Err(Error::Foreign) => Err(unfit("it is a database of something else".to_owned())),
+        Err(error) => Err(error),
+        Ok(_) => Ok(connection),
     }
-    Ok(connection)
 }
 
 fn open(path: &Path) -> Result<Connection, Error> {
