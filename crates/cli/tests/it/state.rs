@@ -117,7 +117,9 @@ async fn a_restored_backup_is_gone_on_with_by_the_same_endpoints() {
     assert!(running.interrupt().success());
     drop(running);
     for run in ["first", "second"] {
-        let restored = json(&project.flash(&["state", "restore", "copy.sqlite", "--json"]));
+        let output = project.flash(&["state", "restore", "copy.sqlite", "--json"]);
+        assert_eq!(text(&output.stderr), "", "it is the project's own");
+        let restored = json(&output);
         assert_eq!(restored["scopes"][0], "project/dev", "{run}");
         assert!(Path::new(restored["replaced"].as_str().unwrap()).exists());
         let mut running = project.run();
@@ -136,6 +138,32 @@ async fn a_restored_backup_is_gone_on_with_by_the_same_endpoints() {
     let manifest = running.until_ready().await;
     assert_eq!(manifest["resources"]["api"]["endpoint_id"], id);
     assert!(running.interrupt().success());
+}
+
+#[tokio::test]
+async fn a_backup_of_another_projects_state_is_said_to_be_one() {
+    let (project, other) = (Project::of(&[("main_api.py", TELL)]), Project::of(&[]));
+    let environment = [("FLASH_STATE_TOKEN", "r1ght")];
+    let server = Server::start(&other.root(), &["--state", "sqlite:shared.sqlite"], &environment);
+    for scope in ["shop%2Fdev", "shop%2Fprod"] {
+        let url = format!("{}/api/v1/flash/manifests/{scope}/lineage", server.url);
+        let begun = reqwest::Client::new().post(url).bearer_auth("r1ght").body(r#"{"candidate": "ms-1"}"#);
+        assert_eq!(begun.send().await.unwrap().status(), 200);
+    }
+    let copy = project.root().join("copy.sqlite");
+    let copied = other.flash(&["state", "backup", copy.to_str().unwrap(), "--state", "sqlite:shared.sqlite"]);
+    done(&copied);
+
+    let holds = "note: the backup holds shop/dev, shop/prod, and nothing of project/dev";
+    for options in [&[][..], &["--json"]] {
+        let restored = project.flash(&[&["state", "restore", "copy.sqlite"][..], options].concat());
+        done(&restored);
+        let notices = text(&restored.stderr);
+        assert!(notices.contains(holds) && notices.contains("is a first boot of project/dev"), "{notices}");
+        assert_eq!(notices.contains("if that was not meant"), !options.is_empty(), "{notices}");
+    }
+    let own = project.flash(&["state", "restore", "copy.sqlite", "--state", "sqlite:elsewhere"]);
+    assert!(text(&own.stderr).contains(holds), "{}", text(&own.stderr));
 }
 
 #[tokio::test]

@@ -35,14 +35,26 @@ pub(super) fn restore(args: &StateRestoreArgs, printer: Printer) -> Result<(), F
         error => refused(&doing, error),
     })?;
     let scopes: Vec<String> = restored.scopes.iter().map(ToString::to_string).collect();
+    let names =
+        if scopes.is_empty() { "no app and environment at all".to_owned() } else { scopes.join(", ") };
     if args.json {
         let result = json!({"state": place.shown(), "scopes": scopes, "replaced": restored.replaced});
         printer.data(format_args!("{result:#}"));
-        return Ok(());
+    } else {
+        printer.data(format_args!("{} is restored: {names}", place.shown()));
+        if let Some(replaced) = &restored.replaced {
+            printer.notice(format_args!("what was there before is in {}", replaced.display()));
+        }
     }
-    printer.data(format_args!("{} is restored: {}", place.shown(), scopes.join(", ")));
-    if let Some(replaced) = restored.replaced {
-        printer.notice(format_args!("what was there before is in {}", replaced.display()));
+    let scope = project.scope();
+    if !restored.scopes.contains(&scope) {
+        let what = format!("the backup holds {names}, and nothing of {scope}, which is the project here");
+        printer.note(None, what);
+        let next = format!("the next `flash run` is a first boot of {scope}");
+        printer.hint(match &restored.replaced {
+            Some(replaced) => format!("{next}; if that was not meant, restore {}", replaced.display()),
+            None => next,
+        });
     }
     Ok(())
 }
