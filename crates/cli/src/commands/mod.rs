@@ -82,6 +82,11 @@ fn refused(doing: &str, error: &flash_client::Error) -> Failure {
     }
 }
 
+/// What follows in a command that is to be typed next, where the project is not the folder that one is in.
+fn of_project(path: &Path) -> String {
+    if path == Path::new(".") { String::new() } else { format!(" {}", path.display()) }
+}
+
 /// For commands that ask one question: no threads beside this one.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()

@@ -36,7 +36,11 @@ pub(crate) fn plan(args: &PlanArgs, printer: Printer) -> Result<ExitCode, Failur
     }
     if let Some(path) = &args.output {
         write(path, &json)?;
-        printer.notice(format_args!("written to {0}; `flash apply {0}` does exactly this", path.display()));
+        let of_project = super::of_project(&args.path);
+        printer.notice(format_args!(
+            "written to {0}; `flash apply {0}{of_project}` does exactly this",
+            path.display()
+        ));
     }
     Ok(if args.exit_code && has_changes(&file) { ExitCode::from(EXIT_CHANGES) } else { ExitCode::SUCCESS })
 }

@@ -81,12 +81,6 @@ fn what_moved_is_said_and_nothing_is_started() {
     refused(&["jobs is gone; work is new"]);
     project.write("service.py", PROJECT);
 
-    project.write("next.plan", &plan.replace("\"app\": \"project\"", "\"app\": \"other\""));
-    refused(&["error[FL410]", "it is a plan for other/dev"]);
-    project.write("next.plan", "{}");
-    refused(&["error[FL410]", "`format` is not"]);
-    fs::remove_file(project.root().join("next.plan")).unwrap();
-    refused(&["error[FL410]", "next.plan cannot be applied"]);
     let mut empty: Value = serde_json::from_str(&plan).unwrap();
     for (field, nothing) in
         [("resources", json!({})), ("function_registry", json!({})), ("routes", json!({}))]
@@ -96,6 +90,49 @@ fn what_moved_is_said_and_nothing_is_started() {
     empty["plan"]["steps"] = json!([]);
     project.write("next.plan", &empty.to_string());
     refused(&["error[FL118]", "wants no resource at all"]);
+}
+
+#[test]
+fn what_is_no_plan_file_is_said_with_what_to_do() {
+    let project = Project::of(&[("service.py", PROJECT), ("notes/here.txt", "buy milk")]);
+    let plan = planned(&project);
+    project.write("elsewhere.plan", &plan.replace("\"app\": \"project\"", "\"app\": \"other\""));
+    project.write("object.plan", "{}");
+    project.write("notes/in.plan", &plan);
+    fs::write(project.root().join("bytes.plan"), b"\xff\xfe").unwrap();
+    let write_one = "hint: write one with `flash plan -o FILE`";
+    for (arguments, expected) in [
+        (
+            &["gone.plan"][..],
+            &["there is no plan file gone.plan", "write it with `flash plan -o gone.plan`"][..],
+        ),
+        (&["no/folder.plan"], &["there is no plan file no/folder.plan"]),
+        (&["gone.plan", "notes"], &["there is no plan file", "`flash plan notes -o gone.plan`"]),
+        (&["in.plan", "notes"], &["there is one in the project's folder: notes/in.plan"]),
+        (&["."], &["it is a folder", "with `flash plan -o FILE` and apply that: `flash apply FILE`"]),
+        (&["notes"], &["it is a folder", "with `flash plan notes -o FILE`", "`flash apply FILE notes`"]),
+        (&["notes", "next.plan"], &["the plan file comes first: `flash apply next.plan notes`"]),
+        (&["notes/here.txt"], &["it is not JSON", write_one]),
+        (&["bytes.plan"], &["UTF-8", write_one]),
+        (&["object.plan"], &["`format` is not", write_one]),
+        (
+            &["elsewhere.plan"],
+            &["a plan for other/dev, and the project here is project/dev", "name the folder"],
+        ),
+        (&["next.plan", "notes"], &["a plan for project/dev, and the project here is notes/dev"]),
+    ] {
+        let (status, shown, notices) = project.shown(&[&["apply"], arguments].concat());
+        assert_eq!((status, shown.as_str()), (1, ""), "{notices}");
+        for part in ["error[FL410]"].iter().chain(expected) {
+            assert!(notices.contains(part), "{part:?} is not in:\n{notices}");
+        }
+    }
+    for path in ["nowhere", "next.plan"] {
+        let (status, _, notices) = project.shown(&["apply", "next.plan", path]);
+        assert_eq!(status, 1);
+        assert!(notices.contains("error[FL206]") && notices.contains("hint: give the folder"), "{notices}");
+    }
+    assert!(!project.root().join(".flash").exists());
 }
 
 #[test]

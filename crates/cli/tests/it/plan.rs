@@ -61,6 +61,11 @@ fn the_plan_file_is_what_json_prints_and_holds_no_value_of_the_environment() {
     let written = fs::read_to_string(project.root().join("p.json")).unwrap();
     assert_eq!(printed, written);
     assert_eq!(files(&project.root()), ["p.json", "service.py"]);
+    let from_above = crate::support::flash(project.root().parent().unwrap())
+        .args(["plan", "project", "-o", "above.plan"])
+        .output()
+        .unwrap();
+    assert!(text(&from_above.stderr).contains("`flash apply above.plan project` does exactly this"));
     let file: Value = serde_json::from_str(&written).unwrap();
     assert_eq!(file["format"], "flash plan");
     assert_eq!(file["scope"], json!({"app": "project", "environment": "dev"}));
