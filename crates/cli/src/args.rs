@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Manifest(ManifestArgs),
     /// Call a function of the running project and print its result as JSON
     Call(CallArgs),
-    /// Show what is running
+    /// Show what is running, or what was recorded where nothing is
     Status(StatusArgs),
     /// Look after what motherships know: who leads, what was applied, what happened, backups
     #[command(subcommand)]
@@ -174,6 +174,8 @@ pub(crate) struct CallArgs {
 pub(crate) struct StatusArgs {
     /// The project's folder; default: the nearest running project from here upward
     pub(crate) path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) state: StateUrlArgs,
     /// Print the served manifest's resources as JSON
     #[arg(long)]
     pub(crate) json: bool,

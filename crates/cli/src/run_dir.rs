@@ -96,7 +96,7 @@ impl RunDir {
         holder.into_iter().chain(joined.into_iter().filter_map(read)).collect()
     }
 
-    fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         is_held(&self.lock_path())
     }
 

@@ -20,7 +20,7 @@ pub(crate) mod status;
 mod steering;
 pub(crate) mod test_mothership;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flash_client::Mothership;
 use flash_model::wire::MothershipAnnouncement;
@@ -30,25 +30,36 @@ use crate::error::Failure;
 use crate::printer::Printer;
 use crate::run_dir::RunDir;
 
-/// A client of the running project at `path`, or nearest to the working directory. Where several motherships run, of the
-/// first that answers: one may hang, or be stopped.
+/// A client of the running project at `path`, or nearest to the working directory.
 async fn running_mothership(path: Option<&Path>) -> Result<Mothership, Failure> {
+    let start = start_of(path)?;
+    find_mothership(&start).await.ok_or_else(|| not_running(&start))
+}
+
+/// Where a running project is looked for, from there upward.
+fn start_of(path: Option<&Path>) -> Result<PathBuf, Failure> {
     let start = path.unwrap_or(Path::new("."));
-    let start = start
-        .canonicalize()
-        .map_err(|error| Failure::because(format!("there is no project at {}", start.display()), &error))?;
-    let mut running = RunDir::find_running(&start).into_iter().map(client);
-    let first = running.next().ok_or_else(|| not_running(&start))?;
+    start.canonicalize().map_err(|error| {
+        Failure::because(format!("there is no project at {}", start.display()), &error)
+            .code(Code::ProjectNotFound)
+            .hint("give the folder that holds your Python files")
+    })
+}
+
+/// Where several motherships run, a client of the first that answers: one may hang, or be stopped.
+async fn find_mothership(start: &Path) -> Option<Mothership> {
+    let mut running = RunDir::find_running(start).into_iter().map(client);
+    let first = running.next()?;
     let others: Vec<Mothership> = running.collect();
     if others.is_empty() || first.ping().await.is_ok() {
-        return Ok(first);
+        return Some(first);
     }
     for other in others {
         if other.ping().await.is_ok() {
-            return Ok(other);
+            return Some(other);
         }
     }
-    Ok(first)
+    Some(first)
 }
 
 fn client(running: MothershipAnnouncement) -> Mothership {

@@ -8,6 +8,7 @@ pub(crate) mod generations;
 pub(crate) mod orphans;
 pub(crate) mod outcome;
 pub(crate) mod plan;
+pub(crate) mod recorded;
 pub(crate) mod resources;
 pub(crate) mod time;
 

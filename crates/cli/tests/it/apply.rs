@@ -47,6 +47,28 @@ async fn a_plan_is_applied_once_and_its_endpoints_outlive_the_command() {
     assert_eq!(processes.len(), 2);
     assert_eq!(project.shown(&["plan", "--exit-code"]).0, 0, "nothing is left to do");
 
+    let (status, shown, notices) = project.shown(&["status"]);
+    assert_eq!(status, 1, "{notices}");
+    assert!(
+        shown.starts_with("project/dev, generation 1, as it was recorded; no mothership runs\n"),
+        "{shown}"
+    );
+    for name in ["api", "jobs"] {
+        let url = outcome["resources"][name]["endpoint_url"].as_str().unwrap();
+        let row = shown.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(row.contains("ready") && row.contains("running") && row.ends_with(url), "{shown}");
+    }
+    for part in ["error[FL207]", "no mothership runs at", "`flash mothership`", "`flash run`"] {
+        assert!(notices.contains(part), "{part:?} is not in:\n{notices}");
+    }
+    project.write("below/here.txt", "");
+    let (_, shown, notices) = project.shown(&["status", "below", "--json"]);
+    let document: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&document["url"], &document["generation"]), (&Value::Null, &json!(1)), "{document:#}");
+    assert_eq!(document["resources"]["jobs"]["process"], "running", "{document:#}");
+    let root = project.root().canonicalize().unwrap();
+    assert!(notices.contains(&format!("`flash mothership {}`", root.display())), "{notices}");
+
     let (status, _, notices) = project.shown(&["apply", "next.plan"]);
     assert_eq!(status, 1);
     assert!(notices.contains("error[FL401]") && notices.contains("the state has serial"), "{notices}");
@@ -56,6 +78,12 @@ async fn a_plan_is_applied_once_and_its_endpoints_outlive_the_command() {
     let mut running = project.run();
     running.until_ready().await;
     assert_eq!(project.endpoint_pids(), processes, "the next mothership takes them over");
+    assert!(project.shown(&["status"]).1.contains(&format!("project at {}", running.url)));
+
+    assert!(running.interrupt().success());
+    let (status, shown, notices) = project.shown(&["status"]);
+    assert_eq!((status, shown.matches("stopped").count()), (1, 2), "{shown}");
+    assert!(notices.contains("hint: `flash run` starts it again"), "{notices}");
 }
 
 #[test]

@@ -132,6 +132,7 @@ fn no_project_no_functions_and_nothing_running_are_said_plainly() {
     refused(&project.flash(&["run", "notes.py"]), &["FL206", "not a folder"]);
     refused(&project.flash(&["run", ".", "--port", "0"]), &["FL118"]);
     refused(&project.flash(&["status"]), &["FL207", "flash run"]);
+    refused(&project.flash(&["status", "missing"]), &["FL206", "missing"]);
     refused(&project.flash(&["call", "f"]), &["FL207"]);
     refused(&project.flash(&["explain", "FL999"]), &["FL999"]);
     refused(&project.flash(&["serve"]), &["flash run"]);

@@ -201,6 +201,34 @@ async fn a_state_manager_by_itself_serves_a_run_and_its_password_goes_nowhere() 
     assert!(server.child.wait().unwrap().success());
 }
 
+#[tokio::test]
+async fn a_state_that_somebody_leads_elsewhere_is_shown_with_whom_to_ask() {
+    let (keeper, project) = (Project::of(&[]), Project::of(&[("main_api.py", TELL)]));
+    let environment = [("FLASH_STATE_TOKEN", "r1ght")];
+    let server = Server::start(&keeper.root(), &[], &environment);
+    let ask = |method: reqwest::Method, path: &str, body: &'static str| {
+        let url = format!("{}/api/v1/flash/manifests/project%2Fdev/{path}", server.url);
+        let request = reqwest::Client::new().request(method, url).bearer_auth("r1ght").body(body);
+        async move { request.send().await.unwrap().error_for_status().unwrap() }
+    };
+    let record =
+        r#"{"config_hash": "", "endpoint_url": "http://10.0.0.9:1", "status": "failed", "error": "no GPU"}"#;
+    ask(reqwest::Method::PUT, "resources/api", record).await;
+    let lease = r#"{"action": "acquire", "holder": "a-pipeline", "purpose": "the nightly deploy", "term_ms": 600000}"#;
+    ask(reqwest::Method::POST, "lease", lease).await;
+
+    let mut command = flash(&project.root());
+    command.args(["status", "--state", &server.url]).envs(environment);
+    let output = command.output().unwrap();
+    let leads = "no mothership runs at";
+    refused(&output, &["FL207", leads, "a-pipeline (the nightly deploy) leads", "`flash state lease`"]);
+    let shown = text(&output.stdout);
+    for part in ["project/dev, as it was recorded", "failed", "none", "api: no GPU"] {
+        assert!(shown.contains(part), "{part:?} is not in:\n{shown}");
+    }
+    assert!(!project.root().join(".flash").exists(), "looking makes nothing");
+}
+
 #[test]
 fn wrong_tokens_and_places_are_said_plainly_and_without_secrets() {
     let (keeper, project) = (Project::of(&[]), Project::of(&[("main_api.py", TELL)]));
@@ -293,6 +321,8 @@ fn looking_at_a_file_that_is_empty_or_something_elses_writes_nothing_to_it() {
         }
         refused(&ask("sqlite:other"), &["FL408", "a database of something else", "name a file of its own"]);
     }
+    refused(&project.flash(&["status", "--state", "sqlite:empty"]), &["FL207"]);
+    refused(&project.flash(&["status", "--state", "sqlite:other"]), &["FL408"]);
     refused(&project.flash(&["run", ".", "--port", "0", "--state", "sqlite:other"]), &["FL408"]);
     assert_eq!(fs::read(project.root().join("empty")).unwrap(), b"");
     assert_eq!(fs::read(other).unwrap(), bytes);
