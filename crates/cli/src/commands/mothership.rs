@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use flash_mothership::{Event, Handle, ReconcileSettings, Role};
+use flash_mothership::{Event, Handle, ReconcileSettings};
 use flash_providers::local::python::Cancel;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -12,6 +12,7 @@ use super::interrupts::Interrupts;
 use crate::args::MothershipArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
+use crate::view;
 
 pub(crate) fn mothership(args: &MothershipArgs, printer: Printer) -> Result<(), Failure> {
     super::log("warn", printer);
@@ -74,14 +75,7 @@ async fn tell(handle: &Handle, printer: Printer, started: Instant) {
     let (mut role, mut events) = (handle.role(), handle.events());
     let mut told = String::new();
     loop {
-        let line = match &*role.borrow_and_update() {
-            Role::Starting => "starting".to_owned(),
-            Role::Leading { fence } => format!("leading with fence {fence}"),
-            Role::Following { leader: Some(leader) } => {
-                format!("following {} ({})", leader.holder, leader.purpose)
-            }
-            Role::Following { leader: None } => "following; nobody is known to lead".to_owned(),
-        };
+        let line = view::role::line(&role.borrow_and_update());
         if line != told {
             say(&line);
             told = line;

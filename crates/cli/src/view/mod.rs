@@ -10,6 +10,7 @@ pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod recorded;
 pub(crate) mod resources;
+pub(crate) mod role;
 pub(crate) mod time;
 
 /// A table's lines without the padding that the library puts around every cell.

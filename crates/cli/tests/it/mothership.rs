@@ -51,6 +51,30 @@ async fn one_leads_the_other_follows_and_takes_over_what_runs() {
 }
 
 #[tokio::test]
+async fn a_run_says_once_whom_it_follows_and_once_that_it_takes_over() {
+    let project = Project::of(&[("service.py", PROJECT)]);
+    assert_eq!(project.shown(&["plan", "-o", "next.plan"]).0, 0);
+    assert_eq!(project.shown(&["apply", "next.plan"]).0, 0);
+    let mut leader = Running::start_as("mothership", &project, &[], &[]);
+    leader.eventually("leading", |leader| leader.stderr().contains("leading with fence").then_some(()));
+    let mut follower = project.run();
+    let following = "(flash mothership), which has led since 20";
+    follower.eventually("following", |follower| follower.stderr().contains(following).then_some(()));
+    assert!(follower.stderr().contains("takes over when that lease ends"), "{}", follower.stderr());
+
+    leader.kill_9();
+    follower.eventually("leading", |follower| follower.stderr().contains("leading with fence").then_some(()));
+    follower.until_ready().await;
+    let said = follower.stderr();
+    assert_eq!(
+        (said.matches(following).count(), said.matches("leading with fence").count()),
+        (1, 1),
+        "{said}"
+    );
+    assert!(follower.interrupt().success());
+}
+
+#[tokio::test]
 async fn a_change_goes_to_whoever_leads_past_one_that_follows_or_hangs() {
     let project = Project::of(&[("service.py", PROJECT)]);
     assert_eq!(project.shown(&["plan", "-o", "next.plan"]).0, 0);

@@ -76,6 +76,7 @@ async fn who_leads_what_was_applied_and_what_happened_can_be_seen_while_it_runs(
 
     let mut running = project.run();
     running.until_ready().await;
+    assert!(!running.stderr().contains("leading"), "it goes without saying: {}", running.stderr());
     let lease = json(&project.flash(&["state", "lease", "--json"]));
     assert_eq!((&lease["is_held"], &lease["lease"]["purpose"]), (&true.into(), &"flash run".into()));
     assert!(lease["remaining_ms"].as_u64().unwrap() <= 15_000, "{lease:#}");
@@ -241,7 +242,12 @@ fn wrong_tokens_and_places_are_said_plainly_and_without_secrets() {
     // Nobody listens there, and no test that runs beside this one comes to.
     let away = "http://127.0.0.1:1";
     let postgres = "postgres://u:hunter2@/nowhere?host=/nonexistent";
-    for arguments in [&["state", "lease"][..], &["run", ".", "--port", "0"]] {
+    // The state is asked for before the port is, and before the project is read.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for arguments in
+        [&["state", "lease"][..], &["run", ".", "--port", &port], &["mothership", ".", "--port", &port]]
+    {
         for (url, token, expected) in [
             (server.url.as_str(), "wr0ng", &["FL308", "FLASH_STATE_TOKEN"][..]),
             (&server.url, "", &["FL308", "FLASH_STATE_TOKEN"]),

@@ -57,6 +57,7 @@ impl Boot {
 
     /// `/ping` answers when this returns.
     pub(super) async fn front(&self, listen: &ListenArgs, token: &Secret) -> Result<Front, Failure> {
+        self.reach_state().await?;
         let listener = listen::bind(listen.host, listen.port).await?;
         let needs_token = listen.needs_token();
         let (project_name, token) = (self.project.name.clone(), token.clone());
@@ -67,6 +68,17 @@ impl Boot {
             self.printer.notice(format_args!("note: callers need the project's token: curl {header} …"));
         }
         Ok(front)
+    }
+
+    /// A state elsewhere that is not there, or does not let us in, is found out before anything is promised.
+    async fn reach_state(&self) -> Result<(), Failure> {
+        if self.state.file().is_some() {
+            return Ok(());
+        }
+        self.printer.notice(format_args!("state at {}", self.state.shown()));
+        let store = self.state.open().await?;
+        let asked = store.pulse(&self.project.scope()).await;
+        asked.map(drop).map_err(|error| refused("the state cannot be read", &error))
     }
 
     /// Reads the project, and says how long that took.

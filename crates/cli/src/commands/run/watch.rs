@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flash_model::{Resource, ResourceStatus};
-use flash_mothership::{Event, Handle, Served};
+use flash_mothership::{Event, Handle, Role, Served};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -20,12 +20,14 @@ pub(super) struct Watch {
     events: broadcast::Receiver<Event>,
     printer: Printer,
     started: Instant,
+    /// As it was last heard of.
+    role: Role,
 }
 
 impl Watch {
     /// Must be made before the desired state is set, so that no event is missed.
     pub(super) fn new(handle: Handle, printer: Printer, started: Instant) -> Self {
-        Self { events: handle.events(), handle, printer, started }
+        Self { events: handle.events(), handle, printer, started, role: Role::Starting }
     }
 
     /// Ends only if the mothership does.
@@ -36,10 +38,16 @@ impl Watch {
             let _ = tokio::time::timeout(SETTLE_TIMEOUT, wait).await;
         };
         tokio::pin!(settled);
+        let mut role = self.handle.role();
+        role.mark_changed();
         let mut shown = false;
         loop {
             tokio::select! {
                 biased;
+                changed = role.changed() => match changed {
+                    Ok(()) => self.tell(role.borrow_and_update().clone()),
+                    Err(_) => return,
+                },
                 event = self.events.recv() => match event {
                     Ok(event) => self.log(&event),
                     Err(RecvError::Lagged(_)) => {}
@@ -77,8 +85,29 @@ impl Watch {
         }
     }
 
+    /// That it leads goes without saying, unless it has not.
+    fn tell(&mut self, role: Role) {
+        let is_news = match (&self.role, &role) {
+            (Role::Starting, Role::Leading { .. }) => false,
+            (_, Role::Starting | Role::Following { leader: None }) => false,
+            (Role::Following { leader: Some(before) }, Role::Following { leader: Some(now) }) => {
+                before.holder != now.holder
+            }
+            (before, now) => before != now,
+        };
+        if is_news {
+            self.say(&view::role::line(&role));
+        }
+        self.role = role;
+    }
+
     fn log(&self, event: &Event) {
-        let Some(line) = described(event) else { return };
+        if let Some(line) = described(event) {
+            self.say(&line);
+        }
+    }
+
+    fn say(&self, line: &str) {
         self.printer.notice(format_args!("{:8.2}s  {line}", self.started.elapsed().as_secs_f64()));
     }
 }
