@@ -50,7 +50,7 @@ async fn a_plan_is_applied_once_and_its_endpoints_outlive_the_command() {
     let (status, shown, notices) = project.shown(&["status"]);
     assert_eq!(status, 1, "{notices}");
     assert!(
-        shown.starts_with("project/dev, generation 1, as it was recorded; no mothership runs\n"),
+        shown.starts_with("project/dev, generation 1, as it was recorded; no mothership runs here\n"),
         "{shown}"
     );
     for name in ["api", "jobs"] {

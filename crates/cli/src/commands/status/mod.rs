@@ -74,7 +74,7 @@ fn show_recorded(recorded: &Recorded, as_json: bool, printer: Printer) {
         return;
     }
     let applied = generation.map_or_else(String::new, |generation| format!(", generation {generation}"));
-    printer.data(format_args!("{}{applied}, as it was recorded; no mothership runs\n", project.scope()));
+    printer.data(format_args!("{}{applied}, as it was recorded; no mothership runs here\n", project.scope()));
     printer.data(view::recorded::table(recorded));
     tell_reasons(resources.iter().map(|(name, resource)| (name, &resource.provisioned)), printer);
 }
