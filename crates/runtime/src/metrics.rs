@@ -32,6 +32,11 @@ struct Because {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct By {
+    by: &'static str,
+}
+
 /// Why a worker process is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerEnd {
@@ -53,7 +58,7 @@ pub(crate) struct Metrics {
     cold_start_seconds: Histogram,
     execution_seconds: Histogram,
     workers: Family<InState, Gauge>,
-    worker_starts: Counter,
+    worker_starts: Family<By, Counter>,
     worker_exits: Family<Because, Counter>,
     jobs: Family<InState, Gauge>,
 }
@@ -74,7 +79,7 @@ impl Metrics {
             cold_start_seconds: seconds(),
             execution_seconds: seconds(),
             workers: Family::default(),
-            worker_starts: Counter::default(),
+            worker_starts: Family::default(),
             worker_exits: Family::default(),
             jobs: Family::default(),
         };
@@ -115,8 +120,9 @@ impl Metrics {
         self.execution_seconds.observe(took.as_secs_f64());
     }
 
-    pub(crate) fn worker_started(&self) {
-        self.worker_starts.inc();
+    /// `by` spawning or forking.
+    pub(crate) fn worker_started(&self, by: &'static str) {
+        self.worker_starts.get_or_create(&By { by }).inc();
     }
 
     pub(crate) fn worker_gone(&self, why: WorkerEnd) {

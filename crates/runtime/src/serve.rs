@@ -151,6 +151,10 @@ pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<St
     // Dropped with this future, whatever way it ends.
     let mut tasks = JoinSet::new();
     let launch = Arc::new(launch(&settings, &resource));
+    if spec.flashboot && spec.workers_min < spec.workers_max.max(1) {
+        let (pool, launch) = (pool.clone(), Arc::clone(&launch));
+        tasks.spawn(async move { pool.template().keep(&launch).await });
+    }
     tasks.spawn({
         let pool = pool.clone();
         async move { pool.supervise(launch, relay).await }
@@ -243,11 +247,14 @@ fn launch(settings: &Settings, resource: &Resource) -> Launch {
         "import_root": settings.import_root,
         "import_paths": import_paths(&settings.import_root, resource),
     });
+    let mut template_start = start.clone();
+    template_start["template"] = true.into();
     Launch {
         python: settings.python.clone(),
         sdk_path: settings.sdk_path.clone(),
         import_root: settings.import_root.clone(),
         start: Bytes::from(start.to_string()),
+        template_start: Bytes::from(template_start.to_string()),
     }
 }
 

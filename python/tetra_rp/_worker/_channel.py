@@ -189,17 +189,20 @@ class Channel:
         os._exit(EXIT_OK)
 
 
-def take_standard_input() -> Channel:
+def take_standard_input() -> socket.socket:
     """Moves the gateway's socket away from descriptor 0, where user code and its children would find it."""
     descriptor = os.dup(0)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    gateway = socket.socket(fileno=descriptor)
+    return keep_from_forks(socket.socket(fileno=descriptor))
+
+
+def keep_from_forks(gateway: socket.socket) -> socket.socket:
+    """A forked child of user code must not hold the connection open, nor write to it."""
     if hasattr(os, "register_at_fork"):
-        # A forked child of user code must not hold the connection open, nor write to it.
         os.register_at_fork(after_in_child=gateway.close)
-    return Channel(gateway)
+    return gateway
 
 
 def _nobody(kind: int, call_id: int, header: bytes, body: Body) -> None:

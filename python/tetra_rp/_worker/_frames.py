@@ -11,6 +11,8 @@ from collections.abc import Callable
 Body = bytes | memoryview
 
 START, READY, FAILED, CALL, RESULT, ERROR, CANCEL, STOP, PART, CREDIT = range(1, 11)
+# Between the gateway and a template only.
+UNSAFE, FORK, FORKED, REAP, REAPED = range(11, 16)
 
 FRAME_SIZE_MAX_BYTES = 256 * 1024 * 1024
 READ_SIZE_BYTES = 256 * 1024

@@ -13,9 +13,9 @@ import traceback
 from typing import Any
 
 from tetra_rp import _context
-from tetra_rp._worker import _failures, _frames, _load, _streams
+from tetra_rp._worker import _failures, _frames, _load, _streams, _template
 from tetra_rp._worker._calls import Calls
-from tetra_rp._worker._channel import EXIT_FAILED, EXIT_OK, Channel, take_standard_input
+from tetra_rp._worker._channel import EXIT_FAILED, EXIT_OK, Channel, keep_from_forks, take_standard_input
 from tetra_rp._worker._execute import Executor
 from tetra_rp._worker._frames import Body
 from tetra_rp._worker._instances import Instances
@@ -99,12 +99,17 @@ def main() -> None:
     # The terminal sends Ctrl+C to the whole foreground group; the gateway decides when its workers end.
     # A handler, not SIG_IGN, which programs started by user code would inherit.
     signal.signal(signal.SIGINT, lambda *_: None)
-    channel = take_standard_input()
+    gateway = take_standard_input()
+    channel = Channel(gateway)
     kind, _, _, body = channel.receive_one()
     if kind != _frames.START:
         sys.exit(f"expected START, got a frame of kind {kind}")
-    channel.watch_for_end()
     start = json.loads(bytes(body))
+    targets = None
+    if start.get("template"):
+        forked = _template.serve(gateway, start)
+        channel, targets = Channel(keep_from_forks(forked.gateway)), forked.targets
+    channel.watch_for_end()
     worker = Worker(channel, start)
     asyncio.set_event_loop(worker.loop)
     try:
@@ -114,7 +119,7 @@ def main() -> None:
 
             serving = serve_application(worker, start["asgi"])
         else:
-            worker.take(_load.load(start))
+            worker.take(targets or _load.load(start))
             serving = worker.serve()
         _run(worker.loop, serving)
     except BaseException as error:

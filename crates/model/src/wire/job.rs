@@ -110,9 +110,21 @@ pub struct WorkerCounts {
     pub unhealthy: u32,
 }
 
+/// How new workers come to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStart {
+    /// `fork` from a process that has loaded the code, or `spawn`.
+    pub by: String,
+    /// Why not by a fork.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// Answer to `GET /health`; clients require all eleven counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthResponse {
     pub jobs: JobCounts,
     pub workers: WorkerCounts,
+    #[serde(default)]
+    pub worker_start: WorkerStart,
 }

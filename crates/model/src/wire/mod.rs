@@ -9,7 +9,7 @@ mod state;
 pub use identity::{EndpointAnnouncement, IdentityResponse, MothershipAnnouncement, MothershipRequest};
 pub use job::{
     HealthResponse, JobAccepted, JobCounts, JobPolicy, JobRequest, JobStatus, JobView,
-    WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER, WorkerCounts,
+    WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER, WorkerCounts, WorkerStart,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
 pub use rollback::RollbackRequest;

@@ -88,7 +88,11 @@ impl Gateway {
                 Ok(respond::json(&serde_json::json!({"removed": removed, "status": "completed"})))
             }
             _ => {
-                let health = HealthResponse { jobs: jobs.queue.counts().await?, workers: self.pool.counts() };
+                let health = HealthResponse {
+                    jobs: jobs.queue.counts().await?,
+                    workers: self.pool.counts(),
+                    worker_start: self.pool.worker_start(),
+                };
                 Ok(respond::json(&health))
             }
         }

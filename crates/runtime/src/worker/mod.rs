@@ -1,6 +1,7 @@
 //! Python worker processes and the calls they run.
 //!
 //! `state.rs` decides (pure), `pool.rs` carries out and hands out slots, `process.rs` is one process from spawn to exit,
+//! `template.rs` the one that others are forked from,
 //! `link.rs` the calls in flight on it, `stream.rs` an answer that comes in parts, `protocol.rs` the frames.
 
 mod awake;
@@ -11,6 +12,7 @@ pub(crate) mod protocol;
 mod socket;
 mod state;
 mod stream;
+mod template;
 
 pub(crate) use link::{Answer, Death, Reply};
 pub(crate) use pool::{Patience, Pool};

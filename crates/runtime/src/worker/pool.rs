@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flash_model::Code;
-use flash_model::wire::WorkerCounts;
+use flash_model::wire::{WorkerCounts, WorkerStart};
 use tokio::sync::{Notify, oneshot};
 
 use super::awake::Awake;
 use super::link::{Answer, InFlight, Link, Reply};
 use super::process::{self, Launch};
 use super::protocol::{ErrorHeader, Frame, Kind};
+use super::template::{Standing, Template};
 use super::state::{Action, Failure, Health, Placement, State, Ticket, WorkerId};
 use crate::metrics::{Metrics, WorkerEnd};
 use crate::relay::Relay;
@@ -70,6 +71,7 @@ struct Shared {
     /// Calls that one worker runs at the same time.
     concurrency: u32,
     awake: Awake,
+    template: Template,
     metrics: Arc<Metrics>,
 }
 
@@ -103,6 +105,7 @@ impl Pool {
             execution_timeout,
             concurrency: limits.concurrency,
             awake: Awake::new(),
+            template: Template::new(),
             metrics,
         };
         Self { shared: Arc::new(shared) }
@@ -237,6 +240,25 @@ impl Pool {
         self.shared.awake.keep().await;
     }
 
+    pub(crate) fn template(&self) -> &Template {
+        &self.shared.template
+    }
+
+    /// How the next worker comes to be.
+    pub(crate) fn worker_start(&self) -> WorkerStart {
+        let (by, reason) = match self.shared.template.standing() {
+            Standing::Ready => ("fork", None),
+            Standing::Unsafe(reason) => ("spawn", Some(reason.to_string())),
+            Standing::Loading => ("spawn", Some("the code is still being loaded".to_owned())),
+            Standing::Off => ("spawn", None),
+        };
+        WorkerStart { by: by.to_owned(), reason }
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
     /// Starts and stops workers for as long as it is polled.
     pub(crate) async fn supervise(&self, launch: Arc<Launch>, relay: Relay) {
         loop {
@@ -287,6 +309,7 @@ impl Pool {
         let mut core = self.lock();
         core.links.insert(id, Connected { link, port });
         core.state.ready(id, Instant::now());
+        self.shared.template.want();
         self.seat_waiting(core);
         self.shared.changed.notify_one();
     }
@@ -294,7 +317,6 @@ impl Pool {
     async fn run_worker(&self, id: WorkerId, launch: &Launch, relay: &Relay) {
         let link = self.lock().running.get(&id).cloned();
         let Some(link) = link else { return };
-        self.shared.metrics.worker_started();
         let mut exit = process::run(id, launch, &link, self, relay).await;
         let death = exit.death(id);
         let failure = exit.failure(&death).map(Arc::new);

@@ -19,6 +19,7 @@ use super::pool::Pool;
 use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader};
 use super::socket::{self, Reader, Writer};
 use super::state::WorkerId;
+use super::template::Forked;
 use crate::relay::Relay;
 
 /// Loading a large model at import is legitimate; waiting for ever is not.
@@ -33,8 +34,9 @@ pub(crate) struct Launch {
     pub(crate) python: PathBuf,
     pub(crate) sdk_path: PathBuf,
     pub(crate) import_root: PathBuf,
-    /// Body of START.
+    /// Body of START, for a worker and for the template.
     pub(crate) start: Bytes,
+    pub(crate) template_start: Bytes,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +52,7 @@ pub(super) struct Exit {
 }
 
 impl Launch {
-    fn spawn(&self) -> io::Result<(Child, Reader, Writer)> {
+    pub(super) fn spawn(&self) -> io::Result<(Child, Reader, Writer)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (reader, writer) = socket::split(ours)?;
         let mut python_path = self.sdk_path.clone().into_os_string();
@@ -75,17 +77,16 @@ impl Launch {
 
 /// Runs one worker to its end. The pool is told when it is ready; the caller tells it when it is gone.
 pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &Pool, relay: &Relay) -> Exit {
-    let (mut child, reader, writer) = match launch.spawn() {
-        Ok(spawned) => spawned,
+    let (mut process, reader, writer) = match Process::start(launch, link, pool).await {
+        Ok(started) => started,
         Err(error) => {
             let cause = format!("cannot run {}: {error}", launch.python.display());
             return Exit { cause: Some(cause), ..Exit::default() };
         }
     };
-    let mut group = Group::led_by(&child);
+    let mut group = Group(process.pid());
     let mut was_killed = false;
-    tracing::info!(worker = id, pid = child.id(), "worker started");
-    link.send(Frame::new(Kind::Start, 0, Bytes::new(), launch.start.clone()));
+    tracing::info!(worker = id, pid = group.0.map(Pid::as_raw_nonzero), by = process.origin(), "worker started");
 
     let mut exit = Exit::default();
     let cause = {
@@ -97,25 +98,67 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
         loop {
             tokio::select! {
                 cause = &mut reading => {
-                    if tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
-                        group.kill(&mut child);
+                    if tokio::time::timeout(EXIT_TIMEOUT, process.wait()).await.is_err() {
+                        group.end();
                     }
                     break cause;
                 }
-                _ = child.wait() => {
+                _ = process.wait() => {
                     // What it started may hold its end of the socket.
                     drop(group);
                     break tokio::time::timeout(EXIT_TIMEOUT, &mut reading).await.unwrap_or_default();
                 }
                 () = link.kill.notified() => {
                     was_killed = true;
-                    group.kill(&mut child);
+                    group.end();
                 }
                 _ = &mut writing, if is_writing => is_writing = false,
             }
         }
     };
-    Exit { status: child.wait().await.ok(), cause, was_killed, ..exit }
+    Exit { status: process.wait().await, cause, was_killed, ..exit }
+}
+
+/// However it came to be.
+enum Process {
+    Spawned(Child),
+    Forked(Forked),
+}
+
+impl Process {
+    async fn start(launch: &Launch, link: &Link, pool: &Pool) -> io::Result<(Self, Reader, Writer)> {
+        let (process, reader, writer) = match pool.template().fork().await {
+            Some((forked, reader, writer)) => (Self::Forked(forked), reader, writer),
+            None => {
+                let (child, reader, writer) = launch.spawn()?;
+                link.send(Frame::new(Kind::Start, 0, Bytes::new(), launch.start.clone()));
+                (Self::Spawned(child), reader, writer)
+            }
+        };
+        pool.metrics().worker_started(process.origin());
+        Ok((process, reader, writer))
+    }
+
+    fn origin(&self) -> &'static str {
+        match self {
+            Self::Spawned(_) => "spawn",
+            Self::Forked(_) => "fork",
+        }
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        match self {
+            Self::Spawned(child) => child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
+            Self::Forked(forked) => Some(forked.pid()),
+        }
+    }
+
+    async fn wait(&mut self) -> Option<ExitStatus> {
+        match self {
+            Self::Spawned(child) => child.wait().await.ok(),
+            Self::Forked(forked) => forked.wait().await,
+        }
+    }
 }
 
 /// The worker and the processes that user code started in it. Dropping ends what is left of them: they never outlive it.
@@ -124,15 +167,6 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
 struct Group(Option<Pid>);
 
 impl Group {
-    fn led_by(child: &Child) -> Self {
-        Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
-    }
-
-    fn kill(&mut self, child: &mut Child) {
-        self.end();
-        let _ = child.start_kill();
-    }
-
     fn end(&mut self) {
         if let Some(pid) = self.0.take() {
             // Fails when nobody is left.
@@ -209,7 +243,10 @@ impl Conversation<'_> {
                 self.exit.failed = Some(RemoteException { kind, message, traceback });
             }
             Kind::Part => self.link.part(frame),
-            Kind::Start | Kind::Cancel | Kind::Stop | Kind::Credit => {
+            Kind::Unsafe | Kind::Forked | Kind::Reaped => {
+                tracing::warn!(worker = self.id, kind = ?frame.kind, "frame that only a template sends");
+            }
+            Kind::Start | Kind::Cancel | Kind::Stop | Kind::Credit | Kind::Fork | Kind::Reap => {
                 tracing::warn!(worker = self.id, kind = ?frame.kind, "frame that only a gateway sends");
             }
         }

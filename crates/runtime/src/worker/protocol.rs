@@ -22,10 +22,16 @@ pub(crate) enum Kind {
     Stop,
     Part,
     Credit,
+    // Between the gateway and a template only.
+    Unsafe,
+    Fork,
+    Forked,
+    Reap,
+    Reaped,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 15] = [
         Self::Start,
         Self::Ready,
         Self::Failed,
@@ -36,6 +42,11 @@ impl Kind {
         Self::Stop,
         Self::Part,
         Self::Credit,
+        Self::Unsafe,
+        Self::Fork,
+        Self::Forked,
+        Self::Reap,
+        Self::Reaped,
     ];
 
     fn byte(self) -> u8 {

@@ -3,10 +3,13 @@
 //! A Unix socket that is also registered for writing wakes its owner each time the other side has read something: one
 //! useless wake-up per call, just when the worker starts to work. Writability is asked for only after a full buffer.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use bytes::BytesMut;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -20,11 +23,16 @@ pub(super) fn split(stream: UnixStream) -> io::Result<(Reader, Writer)> {
     Ok((Reader { stream, chunk: vec![0; READ_BYTES_MAX] }, writer))
 }
 
+/// Anything that becomes readable.
+pub(super) fn watch_readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    watch(descriptor, Interest::READABLE)
+}
+
 #[expect(
     deprecated,
     reason = "its unsafe successor asks for what a standard stream promises: one descriptor for life"
 )]
-fn watch(stream: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
+fn watch<T: AsRawFd>(stream: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(stream, interest)
 }
 
@@ -70,6 +78,16 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// A few bytes, and a descriptor with them, whole or not at all.
+    pub(super) fn send_with(&self, bytes: &[u8], descriptor: OwnedFd) -> io::Result<()> {
+        let descriptors = [descriptor.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let sent = sendmsg(&self.stream, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?;
+        if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
     /// Another descriptor of the same socket, watched for this once.

@@ -11,6 +11,7 @@ mod queue;
 mod responses;
 mod streams;
 mod survival;
+mod templates;
 mod web_application;
 mod webhooks;
 mod world;

@@ -1,0 +1,156 @@
+"""A process that has loaded the user's code and is forked for each worker, where that is safe.
+
+It runs no event loop and starts no thread: a fork copies only the thread that forks. Frames as everywhere; FORK comes with
+the new worker's socket.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import socket
+import sys
+from typing import Any, NoReturn
+
+from tetra_rp import _context
+from tetra_rp._worker import _frames, _load
+from tetra_rp._worker._frames import Body, FrameReader
+
+RECEIVE_SIZE_BYTES = 4096
+# Sockets in one message at most; the gateway sends one.
+SOCKETS_MAX = 8
+# Standard input, output and error.
+FIRST_DESCRIPTOR = 3
+
+LOADING = "the code is being loaded for all workers; a function can be called once they run"
+
+
+class Forked:
+    """What a worker that was forked has at birth."""
+
+    __slots__ = ("gateway", "targets")
+
+    def __init__(self, gateway: socket.socket, targets: dict[str, _load.Target] | None) -> None:
+        self.gateway = gateway
+        self.targets = targets
+
+
+def serve(gateway: socket.socket, start: dict[str, Any]) -> Forked:
+    """Loads the code and forks on demand. Comes back in every worker; in the template itself never."""
+    _context.calls_refused = LOADING
+    try:
+        targets = _preload(start)
+    except BaseException as error:  # workers that load it for themselves will say what is wrong, to those who call
+        _leave(gateway, f"{type(error).__name__}: {error}")
+    danger = unsafe_because(gateway)
+    if danger is not None:
+        _leave(gateway, danger)
+    # Collections in a worker would touch, and so copy, what all of them share.
+    gc.collect()
+    gc.freeze()
+    _send(gateway, _frames.READY, 0, {"pid": os.getpid(), "python": platform.python_version()})
+    worker = _Template(gateway).run()
+    _context.calls_refused = None
+    _reseed()
+    return Forked(worker, targets)
+
+
+def unsafe_because(gateway: socket.socket) -> str | None:
+    """Why a fork of this process would not be as good as a new one."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        return f"importing the code starts threads ({threads - 1} are running)"
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return "importing the code starts CUDA"
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor < FIRST_DESCRIPTOR or descriptor == gateway.fileno():
+            continue
+        try:
+            opened = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:  # the listing's own
+            continue
+        if opened.startswith(("socket:", "pipe:", "anon_inode:", "/dev/nvidia", "/dev/dri")):
+            return f"importing the code opens {opened.partition(':')[0]} (descriptor {descriptor}), which forks would share"
+    return None
+
+
+class _Template:
+    def __init__(self, gateway: socket.socket) -> None:
+        self._gateway = gateway
+        self._reader = FrameReader()
+        self._sockets: list[int] = []
+        self._worker: socket.socket | None = None
+
+    def run(self) -> socket.socket:
+        """The socket of a worker, in that worker."""
+        self._gateway.setblocking(True)
+        while self._worker is None:
+            data, sockets, _, _ = socket.recv_fds(self._gateway, RECEIVE_SIZE_BYTES, SOCKETS_MAX)
+            if not data:
+                os._exit(0)
+            self._sockets.extend(sockets)
+            self._reader.space()[: len(data)] = data
+            self._reader.received(len(data), self._take)
+        return self._worker
+
+    def _take(self, kind: int, number: int, _header: bytes, body: Body) -> None:
+        if self._worker is not None:  # we are the worker; what follows is for the template
+            return
+        if kind == _frames.FORK:
+            self._fork(number, self._sockets.pop(0))
+        elif kind == _frames.REAP:
+            _, status = os.waitpid(json.loads(bytes(body))["pid"], 0)
+            _send(self._gateway, _frames.REAPED, number, {"status": status})
+        else:
+            raise _frames.ProtocolError(f"unexpected frame of kind {kind}")
+
+    def _fork(self, number: int, descriptor: int) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            # Its own group, as if the gateway had started it: what user code starts ends with it.
+            os.setpgid(0, 0)
+            for other in self._sockets:
+                os.close(other)
+            self._worker = socket.socket(fileno=descriptor)
+            return
+        os.close(descriptor)
+        try:
+            os.setpgid(pid, pid)
+        except OSError:  # it was faster, or is gone
+            pass
+        _send(self._gateway, _frames.FORKED, number, {"pid": pid})
+
+
+def _preload(start: dict[str, Any]) -> dict[str, _load.Target] | None:
+    _load.extend_path(start)
+    if not start.get("asgi"):
+        return _load.load(start)
+    _load.load_variable(start["asgi"])
+    import uvicorn  # noqa: F401 - workers find it loaded
+
+    return None
+
+
+def _reseed() -> None:
+    """The standard library's generator reseeds itself in a fork; numpy's old one does not."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
+
+
+def _send(gateway: socket.socket, kind: int, number: int, header: dict[str, Any]) -> None:
+    gateway.sendall(_frames.small(kind, number, json.dumps(header).encode(), b""))
+
+
+def _leave(gateway: socket.socket, why: str) -> NoReturn:
+    gateway.setblocking(True)
+    _send(gateway, _frames.UNSAFE, 0, {"reason": why})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
