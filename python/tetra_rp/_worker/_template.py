@@ -21,8 +21,8 @@ from tetra_rp._worker._frames import Body, FrameReader
 RECEIVE_SIZE_BYTES = 4096
 # Sockets in one message at most; the gateway sends one.
 SOCKETS_MAX = 8
-# Standard input, output and error.
-FIRST_DESCRIPTOR = 3
+# What two processes cannot use side by side.
+SHARED = ("socket:", "pipe:", "anon_inode:", "/dev/nvidia", "/dev/dri")
 
 LOADING = "the code is being loaded for all workers; a function can be called once they run"
 
@@ -40,11 +40,12 @@ class Forked:
 def serve(gateway: socket.socket, start: dict[str, Any]) -> Forked:
     """Loads the code and forks on demand. Comes back in every worker; in the template itself never."""
     _context.calls_refused = LOADING
+    inherited = _open_descriptors()
     try:
         targets = _preload(start)
     except BaseException as error:  # workers that load it for themselves will say what is wrong, to those who call
         _leave(gateway, f"{type(error).__name__}: {error}")
-    danger = unsafe_because(gateway)
+    danger = _unsafe_because(inherited)
     if danger is not None:
         _leave(gateway, danger)
     # Collections in a worker would touch, and so copy, what all of them share.
@@ -57,7 +58,7 @@ def serve(gateway: socket.socket, start: dict[str, Any]) -> Forked:
     return Forked(worker, targets)
 
 
-def unsafe_because(gateway: socket.socket) -> str | None:
+def _unsafe_because(inherited: dict[int, str]) -> str | None:
     """Why a fork of this process would not be as good as a new one."""
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
@@ -65,17 +66,20 @@ def unsafe_because(gateway: socket.socket) -> str | None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         return "importing the code starts CUDA"
+    for descriptor, opened in _open_descriptors().items():
+        if opened.startswith(SHARED) and inherited.get(descriptor) != opened:
+            return f"importing the code opens {opened.partition(':[')[0]} (descriptor {descriptor}), which forks would share"
+    return None
+
+
+def _open_descriptors() -> dict[int, str]:
+    found = {}
     for name in os.listdir("/proc/self/fd"):
-        descriptor = int(name)
-        if descriptor < FIRST_DESCRIPTOR or descriptor == gateway.fileno():
-            continue
         try:
-            opened = os.readlink(f"/proc/self/fd/{name}")
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
         except OSError:  # the listing's own
             continue
-        if opened.startswith(("socket:", "pipe:", "anon_inode:", "/dev/nvidia", "/dev/dri")):
-            return f"importing the code opens {opened.partition(':')[0]} (descriptor {descriptor}), which forks would share"
-    return None
+    return found
 
 
 class _Template:

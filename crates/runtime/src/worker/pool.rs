@@ -13,8 +13,8 @@ use super::awake::Awake;
 use super::link::{Answer, InFlight, Link, Reply};
 use super::process::{self, Launch};
 use super::protocol::{ErrorHeader, Frame, Kind};
-use super::template::{Standing, Template};
 use super::state::{Action, Failure, Health, Placement, State, Ticket, WorkerId};
+use super::template::{Standing, Template};
 use crate::metrics::{Metrics, WorkerEnd};
 use crate::relay::Relay;
 
@@ -309,7 +309,6 @@ impl Pool {
         let mut core = self.lock();
         core.links.insert(id, Connected { link, port });
         core.state.ready(id, Instant::now());
-        self.shared.template.want();
         self.seat_waiting(core);
         self.shared.changed.notify_one();
     }
@@ -361,9 +360,14 @@ impl Pool {
         for action in actions {
             match action {
                 Action::Spawn(id) => {
+                    if !core.links.is_empty() {
+                        self.shared.template.want();
+                    }
                     drop(core.running.insert(*id, Arc::new(Link::new(self.shared.awake.clone()))))
                 }
                 Action::Stop(id) => {
+                    // The next one will be wanted in a hurry.
+                    self.shared.template.want();
                     if let Some(link) = core.running.get(id).cloned() {
                         link.send(Frame::bare(Kind::Stop, 0));
                         tokio::spawn(async move {

@@ -86,7 +86,12 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
     };
     let mut group = Group(process.pid());
     let mut was_killed = false;
-    tracing::info!(worker = id, pid = group.0.map(Pid::as_raw_nonzero), by = process.origin(), "worker started");
+    tracing::info!(
+        worker = id,
+        pid = group.0.map(Pid::as_raw_nonzero),
+        by = process.origin(),
+        "worker started"
+    );
 
     let mut exit = Exit::default();
     let cause = {

@@ -81,7 +81,7 @@ impl Template {
         self.standing.borrow().clone()
     }
 
-    /// The code can be loaded, so it is worth having.
+    /// Workers come and go, so it is worth having.
     pub(super) fn want(&self) {
         self.wanted.notify_one();
     }
