@@ -21,6 +21,9 @@ pub const SDK_PATH: &str = "FLASH_SDK_PATH";
 pub const ENDPOINT_DIR: &str = "FLASH_ENDPOINT_DIR";
 /// Folder of the resource's queue, which endpoints of one resource share. Without it, the endpoint's own folder.
 pub const QUEUE_DIR: &str = "FLASH_QUEUE_DIR";
+/// When a worker is followed by a new one: calls that it was given, bytes of memory. Set by the resource's own `env`.
+pub const WORKER_CALLS_MAX: &str = "FLASH_WORKER_CALLS_MAX";
+pub const WORKER_BYTES_MAX: &str = "FLASH_WORKER_BYTES_MAX";
 pub const HOST: &str = "FLASH_HOST";
 /// 0 = any free port.
 pub const PORT: &str = "FLASH_PORT";

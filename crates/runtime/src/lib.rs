@@ -22,5 +22,5 @@ mod worker;
 
 pub use endpoint_dir::Error as EndpointDirError;
 pub use serve::{serve, serve_until};
-pub use settings::Settings;
+pub use settings::{Recycling, Settings};
 pub use stop::Stop;

@@ -102,7 +102,11 @@ pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<St
     let relay =
         Relay::new(Arc::clone(&functions), discovery.clone(), transport.clone(), settings.token.clone());
     let metrics = Arc::new(Metrics::new(&settings.owner.resource, &settings.endpoint_id));
-    let pool = Pool::new(Limits::of(spec), spec.execution_timeout(), Arc::clone(&metrics));
+    let pool = Pool::new(
+        Limits::of(spec, settings.recycling.calls_max),
+        spec.execution_timeout(),
+        Arc::clone(&metrics),
+    );
 
     let mut jobs = None;
     let front = match spec.kind {
@@ -163,6 +167,10 @@ pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<St
         let pool = pool.clone();
         async move { pool.stay_awake().await }
     });
+    if let Some(bytes_max) = settings.recycling.bytes_max {
+        let pool = pool.clone();
+        tasks.spawn(async move { pool.watch_sizes(bytes_max).await });
+    }
     let token = settings.token.clone();
     tasks.spawn({
         let transport = transport.clone();

@@ -6,6 +6,15 @@ use std::path::PathBuf;
 use flash_model::Secret;
 use flash_model::{EndpointId, MothershipId, Owner};
 
+/// When a worker is followed by a new one although nothing is wrong with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recycling {
+    /// Calls that it was given.
+    pub calls_max: Option<u64>,
+    /// Its memory (resident set), looked at every few seconds.
+    pub bytes_max: Option<u64>,
+}
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub endpoint_id: EndpointId,
@@ -26,6 +35,7 @@ pub struct Settings {
     pub endpoint_dir: PathBuf,
     /// The resource's queue, shared by its endpoints; none = in the endpoint's own folder.
     pub queue_dir: Option<PathBuf>,
+    pub recycling: Recycling,
     pub host: IpAddr,
     /// 0 = any free one.
     pub port: u16,

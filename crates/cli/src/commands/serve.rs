@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use flash_model::{AppName, EndpointId, EnvironmentName, MothershipId, Owner, ResourceName, Scope, Secret};
 use flash_model::{InvalidName, child_environment as names};
-use flash_runtime::Settings;
+use flash_runtime::{Recycling, Settings};
 
 use crate::environment;
 use crate::error::Failure;
@@ -42,6 +42,10 @@ fn settings() -> Result<Settings, Failure> {
         sdk_path: path(names::SDK_PATH)?,
         endpoint_dir: path(names::ENDPOINT_DIR)?,
         queue_dir: environment::path(names::QUEUE_DIR),
+        recycling: Recycling {
+            calls_max: limit(names::WORKER_CALLS_MAX)?,
+            bytes_max: limit(names::WORKER_BYTES_MAX)?,
+        },
         host: parsed(names::HOST, IpAddr::from(Ipv4Addr::LOCALHOST))?,
         port: parsed(names::PORT, 0)?,
     })
@@ -66,6 +70,15 @@ fn parsed<T: FromStr>(variable: &'static str, default: T) -> Result<T, Failure> 
     match environment::text(variable) {
         Some(text) => text.parse().map_err(|_| Failure::new(format!("{variable} is not right: {text:?}"))),
         None => Ok(default),
+    }
+}
+
+/// None = as many as it may be.
+fn limit(variable: &'static str) -> Result<Option<u64>, Failure> {
+    let limit: u64 = parsed(variable, u64::MAX)?;
+    match limit {
+        0 => Err(Failure::new(format!("{variable} is not right: a worker must be good for something"))),
+        limit => Ok((limit < u64::MAX).then_some(limit)),
     }
 }
 

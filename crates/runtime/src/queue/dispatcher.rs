@@ -97,6 +97,7 @@ impl Dispatcher {
             self.queue.note_turn(true);
             self.dispatch(&turn, living, &mut stopping, jobs).await;
             self.queue.note_turn(false);
+            self.pool.set_backlog(0);
         }
     }
 
@@ -188,9 +189,14 @@ impl Dispatcher {
     /// Free slots, when jobs wait. They come first: a claimed job is never left without one.
     async fn slots(&self) -> Vec<Lease> {
         let mut backlog = self.queue.backlog();
+        if backlog.borrow().jobs == 0 {
+            self.pool.set_backlog(0);
+        }
         let Ok(waiting) = backlog.wait_for(|waiting| waiting.jobs > 0).await.map(|waiting| *waiting) else {
             return std::future::pending().await;
         };
+        // The first of them is about to stand at the door itself.
+        self.pool.set_backlog((waiting.jobs - waiting.low_priority).saturating_sub(1));
         let first = if waiting.jobs > waiting.low_priority {
             self.pool.lease(self.is_sync, Patience::Endless).await
         } else if let Some(spare) = self.pool.try_lease(self.is_sync) {

@@ -9,6 +9,7 @@ mod link;
 pub(crate) mod pool;
 pub(crate) mod process;
 pub(crate) mod protocol;
+mod size;
 mod socket;
 mod state;
 mod stream;

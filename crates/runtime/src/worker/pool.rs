@@ -12,7 +12,8 @@ use tokio::sync::{Notify, oneshot};
 use super::awake::Awake;
 use super::link::{Answer, InFlight, Link, Reply};
 use super::process::{self, Launch};
-use super::protocol::{ErrorHeader, Frame, Kind};
+use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader};
+use super::size;
 use super::state::{Action, Failure, Health, Placement, State, Ticket, WorkerId};
 use super::template::{Standing, Template};
 use crate::metrics::{Metrics, WorkerEnd};
@@ -25,6 +26,8 @@ const DOOR_TIMEOUT: Duration = Duration::from_secs(120);
 /// Between asking a call that ran out of time to stop and ending its worker.
 pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(1);
 
+/// How soon a worker is noticed that has grown too large.
+const SIZE_PERIOD: Duration = Duration::from_secs(2);
 /// Between telling an idle worker to stop and ending it.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -87,6 +90,7 @@ struct Core {
 #[derive(Debug)]
 struct Connected {
     link: Arc<Link>,
+    pid: u32,
     port: Option<u16>,
 }
 
@@ -283,6 +287,30 @@ impl Pool {
         }
     }
 
+    /// Calls that wait elsewhere, and come when there is room.
+    pub(crate) fn set_backlog(&self, calls: u64) {
+        self.lock().state.set_backlog(calls);
+        self.shared.changed.notify_one();
+    }
+
+    /// Replaces workers that have grown too large, for as long as it is polled.
+    pub(crate) async fn watch_sizes(&self, bytes_max: u64) {
+        loop {
+            tokio::time::sleep(SIZE_PERIOD).await;
+            let mut core = self.lock();
+            let workers: Vec<(WorkerId, u32)> =
+                core.links.iter().map(|(id, connected)| (*id, connected.pid)).collect();
+            for (id, pid) in workers {
+                if let Some(bytes) = size::resident_bytes(pid).filter(|bytes| *bytes > bytes_max) {
+                    tracing::info!(worker = id, bytes, bytes_max, "worker is too large and is replaced");
+                    core.state.wear_out(id);
+                }
+            }
+            drop(core);
+            self.shared.changed.notify_one();
+        }
+    }
+
     /// No new calls. Lets those in flight finish until `limit`, then ends all workers.
     pub(crate) async fn drain(&self, limit: Duration) {
         let (links, refused) = {
@@ -305,9 +333,9 @@ impl Pool {
         }
     }
 
-    pub(super) fn ready(&self, id: WorkerId, link: Arc<Link>, port: Option<u16>) {
+    pub(super) fn ready(&self, id: WorkerId, link: Arc<Link>, ready: &ReadyHeader) {
         let mut core = self.lock();
-        core.links.insert(id, Connected { link, port });
+        core.links.insert(id, Connected { link, pid: ready.pid, port: ready.port });
         core.state.ready(id, Instant::now());
         self.seat_waiting(core);
         self.shared.changed.notify_one();

@@ -238,8 +238,8 @@ impl Conversation<'_> {
                 Ok(ready) => {
                     tracing::info!(worker = self.id, pid = ready.pid, python = ready.python, "worker ready");
                     self.exit.was_ready = true;
-                    self.link.tells_whole_requests_to(ready.whole_requests);
-                    self.pool.ready(self.id, Arc::clone(self.link), ready.port);
+                    self.link.tells_whole_requests_to(ready.whole_requests.clone());
+                    self.pool.ready(self.id, Arc::clone(self.link), &ready);
                 }
                 Err(error) => tracing::warn!(worker = self.id, %error, "READY cannot be read"),
             },

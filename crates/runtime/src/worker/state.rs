@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flash_model::ResourceSpec;
 use flash_model::wire::{RemoteException, WorkerCounts};
+use flash_model::{ResourceSpec, Scaler, ScalerType};
 
 /// Calls that may wait for a worker at the same time.
 pub(crate) const DOOR_CALLS_MAX: usize = 1024;
-/// A call that has waited this long although workers run is a reason to start another.
-const SCALE_UP_AFTER: Duration = Duration::from_millis(100);
+/// The least delay that is a reason to start another worker where some run.
+const QUEUE_DELAY_MIN: Duration = Duration::from_millis(100);
 const RESTART_DELAY_MIN: Duration = Duration::from_secs(1);
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
 /// A worker that ends in its first call counts against the code only if it does so this soon after READY,
@@ -30,16 +30,21 @@ pub(crate) struct Limits {
     pub(crate) workers_max: usize,
     pub(crate) concurrency: u32,
     pub(crate) idle_timeout: Duration,
+    pub(crate) scaler: Scaler,
+    /// Calls after which a worker is followed by a new one.
+    pub(crate) calls_max: Option<u64>,
 }
 
 impl Limits {
-    pub(crate) fn of(spec: &ResourceSpec) -> Self {
+    pub(crate) fn of(spec: &ResourceSpec, calls_max: Option<u64>) -> Self {
         let workers_max = spec.workers_max.max(1) as usize;
         Self {
             workers_min: (spec.workers_min as usize).min(workers_max),
             workers_max,
             concurrency: spec.max_concurrency.max(1),
             idle_timeout: Duration::from_secs(spec.idle_timeout.into()).max(IDLE_TIMEOUT_MIN),
+            scaler: spec.scaler,
+            calls_max,
         }
     }
 }
@@ -58,9 +63,11 @@ struct Worker {
     in_flight_sync: u32,
     idle_since: Instant,
     ready_since: Option<Instant>,
-    /// Was given a call.
-    was_seated: bool,
+    /// That it was given.
+    calls: u64,
     has_answered: bool,
+    /// Gets no more calls, and goes when it has answered those that it has.
+    is_worn: bool,
 }
 
 #[derive(Debug)]
@@ -106,6 +113,8 @@ pub(crate) struct State {
     restart_at: Option<Instant>,
     failure: Option<Failure>,
     has_loaded: bool,
+    /// Calls that wait elsewhere and will come to the door when there is room.
+    backlog: u64,
     draining: bool,
 }
 
@@ -121,6 +130,7 @@ impl State {
             restart_at: None,
             failure: None,
             has_loaded: false,
+            backlog: 0,
             draining: false,
         }
     }
@@ -191,6 +201,17 @@ impl State {
         }
     }
 
+    pub(crate) fn set_backlog(&mut self, calls: u64) {
+        self.backlog = calls;
+    }
+
+    /// It has become too large, say, and is to be followed by a new one.
+    pub(crate) fn wear_out(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.is_worn = true;
+        }
+    }
+
     /// A worker is ended because we want it so, whatever it was doing.
     pub(crate) fn stopping(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
@@ -212,7 +233,7 @@ impl State {
             // We wanted it to end: that says nothing.
             Phase::Stopping => {}
             Phase::Starting => self.extend_streak(0, now),
-            Phase::Ready if !worker.was_seated => self.extend_streak(1, now),
+            Phase::Ready if worker.calls == 0 => self.extend_streak(1, now),
             Phase::Ready if is_quick => self.extend_streak(QUICK_CRASHES_FREE, now),
             Phase::Ready => self.end_streak(),
         }
@@ -249,6 +270,10 @@ impl State {
             actions.push(Action::Spawn(self.add_worker(now)));
         }
         let mut spare = self.active().saturating_sub(wanted);
+        for (id, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.is_worn && worker.is_idle()) {
+            worker.phase = Phase::Stopping;
+            actions.push(Action::Stop(*id));
+        }
         for (id, worker) in self.workers.iter_mut().rev() {
             if spare > 0 && worker.is_idle() && now >= worker.idle_since + self.limits.idle_timeout {
                 worker.phase = Phase::Stopping;
@@ -262,7 +287,7 @@ impl State {
     /// When [`Self::decide`] may come to another conclusion without anything having happened.
     pub(crate) fn next_decision(&self, now: Instant) -> Option<Instant> {
         let restart = self.restart_at.filter(|at| *at > now);
-        let grow = self.door.front().filter(|_| self.may_grow()).map(|first| first.since + SCALE_UP_AFTER);
+        let grow = self.door.front().filter(|_| self.may_grow()).map(|first| first.since + self.patience());
         let grow = grow.map(|at| restart.map_or(at, |restart| at.max(restart)));
         let restart = restart.filter(|_| self.active() < self.wanted(now));
         let idle = (self.active() > self.wanted(now)).then(|| {
@@ -310,15 +335,35 @@ impl State {
     fn wanted(&self, now: Instant) -> usize {
         // At boot one is started whatever the minimum: only so a broken import shows at once.
         let floor = if self.has_loaded { self.limits.workers_min } else { self.limits.workers_min.max(1) };
-        let Some(first) = self.door.front() else { return floor };
-        let grows = self.may_grow() && now >= first.since + SCALE_UP_AFTER;
-        floor.max(1).max(if grows { self.active() + 1 } else { 0 })
+        let by_load = match self.limits.scaler.scaler_type {
+            ScalerType::RequestCount => self.load().div_ceil(self.limits.scaler.value.max(1).into()) as usize,
+            ScalerType::QueueDelay => match self.door.front() {
+                Some(first) if self.may_grow() && now >= first.since + self.patience() => self.active() + 1,
+                _ => 0,
+            },
+        };
+        let by_door = usize::from(!self.door.is_empty());
+        floor.max(by_door).max(by_load).min(self.limits.workers_max.max(floor))
+    }
+
+    /// How long a call waits for a worker that is there before another one is started.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.limits.scaler.value.into()).max(QUEUE_DELAY_MIN)
+    }
+
+    /// Calls that are run or wait to be.
+    fn load(&self) -> u64 {
+        let running: u32 = self.workers.values().map(|worker| worker.in_flight).sum();
+        u64::from(running) + self.door.len() as u64 + self.backlog
     }
 
     /// One at a time: a worker on its way may be all that is needed.
     fn may_grow(&self) -> bool {
         let active = self.active();
-        active > 0 && active < self.limits.workers_max && self.count(Phase::Starting) == 0
+        self.limits.scaler.scaler_type == ScalerType::QueueDelay
+            && active > 0
+            && active < self.limits.workers_max
+            && self.count(Phase::Starting) == 0
     }
 
     fn take_slot(&mut self, sync: bool) -> Option<WorkerId> {
@@ -327,13 +372,14 @@ impl State {
         let (id, worker) = self
             .workers
             .iter_mut()
-            .filter(|(_, worker)| worker.phase == Phase::Ready && worker.in_flight < concurrency)
+            .filter(|(_, worker)| worker.takes_calls() && worker.in_flight < concurrency)
             .min_by_key(|(_, worker)| (if sync { worker.in_flight_sync } else { 0 }, worker.in_flight))?;
         // Behind another plain function only where no worker can be added that would run it now.
         if sync && worker.in_flight_sync > 0 && can_start_more {
             return None;
         }
-        worker.was_seated = true;
+        worker.calls += 1;
+        worker.is_worn |= self.limits.calls_max.is_some_and(|max| worker.calls >= max);
         worker.in_flight += 1;
         worker.in_flight_sync += u32::from(sync);
         Some(*id)
@@ -350,15 +396,16 @@ impl State {
                 in_flight_sync: 0,
                 idle_since: now,
                 ready_since: None,
-                was_seated: false,
+                calls: 0,
                 has_answered: false,
+                is_worn: false,
             },
         );
         id
     }
 
     fn active(&self) -> usize {
-        self.workers.values().filter(|worker| worker.phase != Phase::Stopping).count()
+        self.workers.values().filter(|worker| worker.phase != Phase::Stopping && !worker.is_worn).count()
     }
 
     fn count(&self, phase: Phase) -> u32 {
@@ -367,6 +414,10 @@ impl State {
 }
 
 impl Worker {
+    fn takes_calls(&self) -> bool {
+        self.phase == Phase::Ready && !self.is_worn
+    }
+
     fn is_idle(&self) -> bool {
         self.phase == Phase::Ready && self.in_flight == 0
     }

@@ -9,9 +9,23 @@ struct World {
 
 impl World {
     fn new(workers_min: usize, workers_max: usize, concurrency: u32) -> Self {
-        let idle_timeout = Duration::from_secs(5);
-        let limits = Limits { workers_min, workers_max, concurrency, idle_timeout };
+        Self::of(Limits {
+            workers_min,
+            workers_max,
+            concurrency,
+            idle_timeout: Duration::from_secs(5),
+            scaler: Scaler { scaler_type: ScalerType::QueueDelay, value: 0 },
+            calls_max: None,
+        })
+    }
+
+    fn of(limits: Limits) -> Self {
         Self { state: State::new(limits), now: Instant::now() }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.state.limits);
+        self
     }
 
     fn after(&mut self, ms: u64) -> &mut Self {
@@ -112,6 +126,59 @@ fn workers_come_one_at_a_time_up_to_the_maximum() {
     world.state.ready(3, world.now);
     assert!(world.state.seat().is_some());
     assert_eq!(world.after(10_000).spawned(), NONE, "three is the maximum");
+}
+
+#[test]
+fn a_queue_delay_is_how_long_a_call_waits_for_a_worker_that_is_there() {
+    let mut world = World::new(1, 3, 1).with(|limits| limits.scaler.value = 4).boot();
+    assert_eq!(world.admit(false), Placement::Worker(1));
+    assert_eq!(world.admit(false), Placement::Wait(1));
+    assert_eq!(world.state.next_decision(world.now), Some(world.now + Duration::from_secs(4)));
+    assert_eq!(world.after(3_999).spawned(), NONE);
+    assert_eq!(world.after(1).spawned(), [2]);
+}
+
+#[test]
+fn a_request_count_is_how_many_calls_there_may_be_for_each_worker() {
+    let scaler = Scaler { scaler_type: ScalerType::RequestCount, value: 2 };
+    let mut world = World::new(0, 3, 1).with(|limits| limits.scaler = scaler).boot();
+    assert_eq!(world.admit(false), Placement::Worker(1));
+    assert_eq!(world.admit(false), Placement::Wait(1));
+    assert_eq!(world.after(60_000).spawned(), NONE, "two for one, however long that takes");
+    world.admit(false);
+    assert_eq!(world.spawned(), [2]);
+    world.state.set_backlog(100);
+    assert_eq!(world.spawned(), [3], "three is the maximum");
+    world.state.set_backlog(0);
+    for id in [2, 3] {
+        world.state.ready(id, world.now);
+        assert!(world.state.seat().is_some());
+    }
+    for id in [1, 2, 3] {
+        world.state.release(id, false, world.now);
+    }
+    assert_eq!(world.after(5_000).decide().len(), 3, "nothing to do");
+}
+
+#[test]
+fn a_worn_worker_is_followed_by_a_new_one_and_finishes_what_it_has() {
+    let mut world = World::new(1, 1, 2).with(|limits| limits.calls_max = Some(3)).boot();
+    for _ in 0..2 {
+        assert_eq!(world.admit(false), Placement::Worker(1));
+        world.state.release(1, false, world.now);
+    }
+    assert_eq!(world.decide(), []);
+    assert_eq!(world.admit(false), Placement::Worker(1), "its last");
+    assert_eq!(world.admit(false), Placement::Wait(1));
+    assert_eq!(world.decide(), [Action::Spawn(2)], "before the old one is gone");
+    world.state.ready(2, world.now);
+    assert_eq!(world.state.seat(), Some((1, 2, false)));
+    world.state.release(1, false, world.now);
+    assert_eq!(world.decide(), [Action::Stop(1)]);
+    world.state.exited(1, None, world.now);
+    world.state.wear_out(2);
+    assert_eq!(world.admit(false), Placement::Wait(2));
+    assert_eq!(world.decide(), [Action::Spawn(3)]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod handover;
 mod load_balanced;
 mod metrics;
 mod queue;
+mod recycling;
 mod responses;
 mod streams;
 mod survival;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flash_model::{EndpointId, Manifest, MothershipId, Owner};
-use flash_runtime::{Settings, Stop, serve, serve_until};
+use flash_runtime::{Recycling, Settings, Stop, serve, serve_until};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -21,6 +21,7 @@ pub(crate) struct Project {
     endpoint_id: &'static str,
     endpoint_dir: &'static str,
     queue_dir: Option<&'static str>,
+    pub(crate) recycling: Recycling,
 }
 
 impl Project {
@@ -52,6 +53,7 @@ impl Project {
             endpoint_id: "it-1",
             endpoint_dir: "endpoint",
             queue_dir: None,
+            recycling: Recycling::default(),
         };
         project.write_code(code);
         project
@@ -96,6 +98,7 @@ impl Project {
             sdk_path: self.sdk_path.clone(),
             endpoint_dir: self.path(self.endpoint_dir),
             queue_dir: self.queue_dir.map(|dir| self.path(dir)),
+            recycling: self.recycling,
             host: [127, 0, 0, 1].into(),
             port: 0,
         }
