@@ -93,6 +93,7 @@ codes! {
     EndpointUnreachable = "FL316", "endpoint unreachable";
     PayloadTooLarge = "FL317", "payload too large";
     InvalidArguments = "FL318", "arguments do not fit the function";
+    IdempotencyKeyTaken = "FL319", "idempotency key taken by another job";
 
     StateConflict = "FL401", "state has moved";
     StoreFailed = "FL402", "state store failed";

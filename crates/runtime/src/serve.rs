@@ -181,9 +181,9 @@ pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<St
     let mut dispatching = JoinSet::new();
     if let Some((queue, dispatcher)) = jobs {
         let (turns, sweeper) = (queue.turns(), queue.clone());
-        let expiring = queue.clone();
+        let timekeeper = queue.clone();
         tasks.spawn(async move { sweeper.sweep().await });
-        tasks.spawn(async move { expiring.expire().await });
+        tasks.spawn(async move { timekeeper.keep_time().await });
         let deliverer = Deliverer::new(queue.clone(), transport.clone(), settings.token.clone());
         tasks.spawn(async move { deliverer.run().await });
         tasks.spawn(async move { queue.follow_others().await });

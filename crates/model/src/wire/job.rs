@@ -44,6 +44,9 @@ pub struct JobRequest {
     pub webhook: Option<String>,
 }
 
+/// On `run` and `runsync`: the same key is the same job.
+pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
+
 /// `t=<unix seconds>,v1=<hex>`: HMAC-SHA256 of `<unix seconds>.<body>` with the app's token.
 pub const WEBHOOK_SIGNATURE_HEADER: &str = "flash-signature";
 pub const WEBHOOK_JOB_HEADER: &str = "flash-job-id";
@@ -63,6 +66,9 @@ pub struct JobPolicy {
     /// The job is no reason to start a worker.
     #[serde(default)]
     pub low_priority: Option<bool>,
+    /// How often an attempt that failed is followed by another.
+    #[serde(default)]
+    pub max_retries: Option<u64>,
 }
 
 /// Answer to `POST /run`.
@@ -83,11 +89,18 @@ pub struct JobView {
     pub delay_time: u64,
     /// Milliseconds in user code.
     pub execution_time: u64,
+    /// How often it was queued again after an attempt that failed, by itself or because somebody asked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u64,
     /// Passed on as the worker wrote it: no digit is lost and keys keep their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

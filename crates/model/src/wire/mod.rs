@@ -1,15 +1,17 @@
 //! Bodies on the wire between the processes of Flash and their callers. Requests and responses only.
 
+mod dead;
 mod identity;
 mod job;
 mod problem;
 mod rollback;
 mod state;
 
+pub use dead::{DEAD_LIMIT, DEAD_LIMIT_DEFAULT, DeadLetter, DeadLetters, Redriven};
 pub use identity::{EndpointAnnouncement, IdentityResponse, MothershipAnnouncement, MothershipRequest};
 pub use job::{
-    HealthResponse, JobAccepted, JobCounts, JobPolicy, JobRequest, JobStatus, JobView,
-    WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER, WorkerCounts, WorkerStart,
+    HealthResponse, IDEMPOTENCY_KEY_HEADER, JobAccepted, JobCounts, JobPolicy, JobRequest, JobStatus,
+    JobView, WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER, WorkerCounts, WorkerStart,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
 pub use rollback::RollbackRequest;

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use flash_model::Code;
-use flash_model::wire::{HealthResponse, JobAccepted, JobRequest, JobStatus, JobView};
+use flash_model::wire::{
+    HealthResponse, IDEMPOTENCY_KEY_HEADER, JobAccepted, JobRequest, JobStatus, JobView,
+};
 use http::{Method, Request};
 use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::respond::{self, Response};
-use super::{Gateway, method_not_allowed, no_route};
+use super::{Gateway, dead, method_not_allowed, no_route};
 use crate::queue::dispatcher::Dispatcher;
+use crate::queue::key::Key;
 use crate::queue::policy::Policy;
 use crate::queue::webhook::Webhook;
 use crate::queue::{self, Queue, Retried, Submission};
@@ -19,8 +22,8 @@ use crate::worker::Health;
 
 const RUNSYNC_WAIT_DEFAULT: Duration = Duration::from_secs(90);
 const RUNSYNC_WAIT_MAX: Duration = Duration::from_secs(300);
-const KNOWN: &str =
-    "a queue endpoint has /run, /runsync, /status/{id}, /cancel/{id}, /retry/{id}, /purge-queue and /health";
+const KNOWN: &str = "a queue endpoint has /run, /runsync, /status/{id}, /cancel/{id}, /retry/{id}, /purge-queue, /dead, \
+                     /redrive[/{id}] and /health";
 /// Base64 of the byte with which a pickle begins. The worker unpickles nothing else (`_worker/_envelope.py`); keep them equal.
 const PICKLE_BASE64_START: &str = "gA";
 /// Where the reference's envelope carries pickles.
@@ -44,24 +47,26 @@ impl Gateway {
             None => (path.trim_start_matches('/'), None),
         };
         let allowed = match (verb, id) {
-            ("run" | "runsync" | "purge-queue", None) | ("cancel" | "retry", Some(_)) => Method::POST,
-            ("status", Some(_)) | ("health", None) => Method::GET,
+            ("run" | "runsync" | "purge-queue" | "redrive", None) => Method::POST,
+            ("cancel" | "retry" | "redrive", Some(_)) => Method::POST,
+            ("status", Some(_)) | ("health" | "dead", None) => Method::GET,
             _ => return Err(no_route(&path, KNOWN)),
         };
         if request.method() != allowed {
             return Err(method_not_allowed(request.method(), &path, allowed.as_str()));
         }
+        if verb == "redrive" {
+            return dead::redrive(&jobs.queue, id).await;
+        }
         let id = id.unwrap_or_default();
         match verb {
-            "run" => {
-                let id = self.submit(jobs, request, false).await?;
-                Ok(respond::json(&JobAccepted { id, status: JobStatus::InQueue }))
-            }
+            "run" => Ok(respond::json(&self.submit(jobs, request, false).await?)),
             "runsync" => {
                 let wait = wait(request.uri().query());
-                let id = self.submit(jobs, request, true).await?;
+                let JobAccepted { id, .. } = self.submit(jobs, request, true).await?;
                 view(&id, jobs.queue.wait(&id, wait).await?)
             }
+            "dead" => dead::list(&jobs.queue, request.uri().query()).await,
             "status" => view(id, jobs.queue.view(id).await?),
             "cancel" => {
                 let cancelled = jobs.queue.cancel(id).await?.ok_or_else(|| not_found(id))?;
@@ -103,9 +108,11 @@ impl Gateway {
         jobs: &Jobs,
         request: Request<Incoming>,
         is_sync: bool,
-    ) -> Result<String, Refusal> {
+    ) -> Result<JobAccepted, Refusal> {
         let (parts, body) = request.into_parts();
         let body = respond::read_body(body).await?;
+        let key = parts.headers.get(IDEMPOTENCY_KEY_HEADER).map(|key| Key::of(key, &body)).transpose();
+        let key = key.map_err(|why| Refusal::new(Code::InvalidBody, 400, why))?;
         let JobRequest { input, policy, webhook } = job_request(&body)?;
         let policy = Policy::of(&policy.unwrap_or_default()).map_err(respond::invalid_body)?;
         let webhook = webhook.as_deref().filter(|url| !url.is_empty()).map(Webhook::parse).transpose();
@@ -117,7 +124,7 @@ impl Gateway {
         if let Health::Failed(failure) = self.pool.health() {
             return Err(Refusal::cannot_load(&failure));
         }
-        Ok(jobs.queue.submit(Submission { input: input.into(), policy, webhook }, is_sync).await?)
+        Ok(jobs.queue.submit(Submission { input: input.into(), policy, webhook, key }, is_sync).await?)
     }
 }
 
@@ -127,6 +134,8 @@ impl From<queue::Error> for Refusal {
             queue::Error::Full | queue::Error::FullOfBytes | queue::Error::FullOfWebhooks => {
                 Self::new(Code::Overloaded, 429, error.to_string()).after(Duration::from_secs(1))
             }
+            queue::Error::KeyTaken => Self::new(Code::IdempotencyKeyTaken, 422, error.to_string())
+                .hint("send the same body as then, or a new key for a new job"),
             other => {
                 tracing::error!(error = %other, "job store failed");
                 Self::new(Code::StoreFailed, 503, other.to_string()).after(Duration::from_secs(1))
@@ -148,7 +157,7 @@ fn view(id: &str, view: Option<JobView>) -> Result<Response, Refusal> {
     view.map(|view| respond::json(&view)).ok_or_else(|| not_found(id))
 }
 
-fn not_found(id: &str) -> Refusal {
+pub(super) fn not_found(id: &str) -> Refusal {
     Refusal::new(Code::JobNotFound, 404, format!("there is no job {id}"))
         .hint("a job goes 30 minutes after its end, or when its time to live (policy.ttl) is over")
 }

@@ -1,11 +1,12 @@
 //! The HTTP front of the endpoint: who may ask (`guard.rs`), what is asked for (this file), and the answers.
 //!
-//! `server.rs` accepts connections; `routes.rs` serves load-balanced functions, `jobs.rs` the queue's API, `proxy.rs` a whole web
+//! `server.rs` accepts connections; `routes.rs` serves load-balanced functions, `jobs.rs` and `dead.rs` the queue's API, `proxy.rs` a whole web
 //! application; `control.rs` and `calls.rs` are for the other processes of Flash.
 
 mod calls;
 mod content;
 mod control;
+mod dead;
 mod guard;
 mod jobs;
 mod proxy;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flash_model::Code;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -241,8 +242,9 @@ impl Dispatcher {
         }
     }
 
-    async fn run_job(&self, slot: Lease, job: Claimed, cancelled: oneshot::Receiver<()>) {
-        let Claimed { id, attempt, input, execution_timeout, expires_ms } = job;
+    async fn run_job(&self, slot: Lease, mut job: Claimed, cancelled: oneshot::Receiver<()>) {
+        let Claimed { attempt, execution_timeout, expires_ms, .. } = job;
+        let input = std::mem::take(&mut job.input);
         let time_to_live = tokio::time::sleep(Duration::from_millis(expires_ms.saturating_sub(now_ms())));
         let cancelled = async {
             tokio::select! {
@@ -254,34 +256,42 @@ impl Dispatcher {
         let run = self.pool.run_until(slot, JOB_HEADER, input.into(), execution_timeout, cancelled);
         // Of no use to anybody, it is not begun either.
         let result = if expires_ms <= now_ms() { Err(pool::Error::Cancelled) } else { run.await };
-        self.lock().jobs.remove(&id);
+        self.lock().jobs.remove(&job.id);
         let written = match self.outcome(result) {
-            _ if expires_ms <= now_ms() => self.queue.remove(&id).await,
-            Some(outcome) => self.queue.finish(&id, attempt, outcome).await,
-            None => self.queue.release(&id, attempt).await,
+            _ if expires_ms <= now_ms() => self.queue.remove(&job.id).await,
+            Some(outcome) if outcome.is_retriable && job.failures < job.max_retries => {
+                self.queue.try_again(&job, outcome.error).await
+            }
+            Some(outcome) => self.queue.finish(&job.id, attempt, outcome).await,
+            None => self.queue.release(&job.id, attempt).await,
         };
         if let Err(error) = written {
             // It stays in progress, so the next start runs it again.
-            tracing::error!(job = id, %error, "what became of a job cannot be written down");
+            tracing::error!(job = job.id, %error, "what became of a job cannot be written down");
         }
     }
 
     /// `None` when the attempt does not count.
     fn outcome(&self, result: Result<Answer, pool::Error>) -> Option<Outcome> {
-        let failed =
-            |refusal: Refusal| Outcome { end: End::Failed, output: None, error: Some(refusal.into_text()) };
+        let failed = |refusal: Refusal| Outcome {
+            end: End::Failed,
+            output: None,
+            is_retriable: is_retriable(refusal.problem.code),
+            error: Some(refusal.into_text()),
+        };
         Some(match result {
             Ok(Answer::Result { header, body }) => {
                 let output = String::from_utf8_lossy(&body).into_owned();
                 let end = if header.failed { End::Failed } else { End::Completed };
                 let error = header.failed.then(|| "the function reported a failure; see output".to_owned());
-                Outcome { end, output: Some(output), error }
+                Outcome { end, output: Some(output), error, is_retriable: header.failed }
             }
             Ok(Answer::Error(header)) => failed(header.into()),
             Ok(Answer::Died(_)) if self.pool.is_draining() => return None,
             Ok(Answer::Died(death)) => failed(Refusal::worker_died(&death)),
             Err(error @ pool::Error::ExecutionTimeout(_)) => {
-                Outcome { end: End::TimedOut, output: None, error: Some(error.to_string()) }
+                let error = Some(error.to_string());
+                Outcome { end: End::TimedOut, output: None, error, is_retriable: true }
             }
             // Cancelled is final already; nothing that is written now changes it.
             Err(error) => failed(error.into()),
@@ -291,4 +301,16 @@ impl Dispatcher {
     fn lock(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the same input may fare better another time.
+fn is_retriable(code: Code) -> bool {
+    !matches!(
+        code,
+        Code::UnknownFunction
+            | Code::InvalidBody
+            | Code::InvalidArguments
+            | Code::PayloadTooLarge
+            | Code::ResultNotSerializable
+    )
 }

@@ -2,12 +2,16 @@
 //!
 //! `folder.rs` is where it lies, shared by the endpoints of one resource; `store.rs` what a job may become, in SQL;
 //! `writer.rs` the one thread that has the database; this file the handle; `turn.rs` whose turn it is to bring jobs to
-//! workers, `dispatcher.rs` how that is done; `policy.rs` what a job asks for itself; `webhook.rs` tells of its end; `identifier.rs` names
-//! jobs.
+//! workers, `dispatcher.rs` how that is done; `policy.rs` what a job asks for itself; `key.rs` how a submission is known again;
+//! `clock.rs` tries jobs again and ends their time to live; `dead.rs` keeps those that failed for good; `webhook.rs` tells of an
+//! end; `identifier.rs` names jobs.
 
+mod clock;
+mod dead;
 pub(crate) mod dispatcher;
 mod folder;
 mod identifier;
+pub(crate) mod key;
 pub(crate) mod policy;
 mod store;
 mod turn;
@@ -20,14 +24,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flash_model::wire::{JobCounts, JobStatus, JobView};
+use flash_model::wire::{JobAccepted, JobCounts, JobStatus, JobView};
 use tokio::sync::{Notify, oneshot, watch};
 
 use folder::QueueDir;
-pub(crate) use store::{Backlog, Cancelled, Claimed, Outcome, Retried, Submission};
+pub(crate) use store::{Backlog, Cancelled, Claimed, Outcome, Redrive, Retried, Submission};
 use turn::Turns;
 
-use store::{Delivery, Gone, Kept, Store};
+use store::{Delivery, Gone, Kept, Known, Store};
 use webhook::Due;
 use writer::Writer;
 
@@ -47,8 +51,6 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(30);
 const SWEEP_STEP: u64 = 1000;
 /// So many more than are kept do not wait for the next sweep.
 const SWEEP_EARLY: u64 = 2000;
-/// How soon a job is removed whose time to live is over.
-const EXPIRY_PERIOD: Duration = Duration::from_secs(1);
 /// How long an endpoint that is given its first job waits to be the next that runs some, so that it runs this one itself.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(100);
 /// How soon the end of a job at another endpoint is seen, while somebody waits for it.
@@ -66,6 +68,8 @@ pub enum Error {
     FullOfBytes,
     #[error("{DELIVERIES_MAX} webhooks have not been taken yet by those who asked for them")]
     FullOfWebhooks,
+    #[error("the idempotency key was used for a job with another body")]
+    KeyTaken,
     #[error("no random numbers for a job id")]
     Random(#[source] getrandom::Error),
     #[error("cannot start the job database's thread")]
@@ -90,6 +94,8 @@ pub(crate) struct Queue {
     has_turn: Arc<AtomicBool>,
     ended: Arc<Ended>,
     due: Due,
+    /// Of jobs that are tried again.
+    retries: Due,
 }
 
 /// Counts jobs that ended here, so that results are swept in time.
@@ -120,6 +126,7 @@ impl Queue {
             has_turn: Arc::default(),
             ended: Arc::default(),
             due: Due::default(),
+            retries: Due::default(),
         })
     }
 
@@ -172,37 +179,22 @@ impl Queue {
         ids: Vec<String>,
         seen: i64,
     ) -> Result<(Vec<String>, i64), Error> {
-        self.writer.execute(move |store| store.ended_elsewhere(&ids, seen)).await
+        self.writer.read(move |store| store.ended_elsewhere(&ids, seen)).await
     }
 
-    /// Comes back when the job is on disk.
-    pub(crate) async fn submit(&self, job: Submission, is_sync: bool) -> Result<String, Error> {
-        let waiting = *self.writer.backlog().borrow();
-        if waiting.jobs >= JOBS_QUEUED_MAX {
-            return Err(Error::Full);
-        }
-        if waiting.bytes.saturating_add(job.input.len() as u64) > QUEUE_BYTES_MAX {
-            return Err(Error::FullOfBytes);
-        }
+    /// Comes back when the job is on disk: a new one, or as it is now the one that was submitted with the same key before.
+    pub(crate) async fn submit(&self, job: Submission, is_sync: bool) -> Result<JobAccepted, Error> {
         let id = identifier::job_id(is_sync).map_err(Error::Random)?;
-        let stored = id.clone();
         self.use_here().await;
-        let accepted = self.writer.execute(move |store| {
-            if job.webhook.is_some() && store.deliveries()? >= DELIVERIES_MAX {
-                return Ok(false);
-            }
-            store.submit(&stored, &job, now_ms()).map(|()| true)
-        });
-        if !accepted.await? {
-            return Err(Error::FullOfWebhooks);
-        }
+        let accepted = self.writer.execute(move |store| accept(store, id, &job, now_ms()));
+        let accepted = accepted.await??;
         self.tell_others();
-        Ok(id)
+        Ok(accepted)
     }
 
     pub(crate) async fn view(&self, id: &str) -> Result<Option<JobView>, Error> {
         let id = id.to_owned();
-        self.writer.execute(move |store| store.view(&id, now_ms())).await
+        self.writer.read(move |store| store.view(&id, now_ms())).await
     }
 
     /// The job when it is finished, or as it is after `limit` or at [`Self::end_waits`].
@@ -262,7 +254,7 @@ impl Queue {
     pub(crate) async fn retry(&self, id: &str) -> Result<Retried, Error> {
         let id = id.to_owned();
         self.use_here().await;
-        let retried = self.writer.execute(move |store| store.retry(&id)).await?;
+        let retried = self.writer.execute(move |store| store.retry(&id, now_ms())).await?;
         self.tell_others();
         Ok(retried)
     }
@@ -276,12 +268,12 @@ impl Queue {
     }
 
     pub(crate) async fn counts(&self) -> Result<JobCounts, Error> {
-        self.writer.execute(Store::counts).await
+        self.writer.read(Store::counts).await
     }
 
     /// Sees what other endpoints have written.
     pub(crate) async fn look(&self) -> Result<(), Error> {
-        self.writer.execute(|_| Ok(())).await
+        self.writer.read(|_| Ok(())).await
     }
 
     fn tell_others(&self) {
@@ -316,29 +308,22 @@ impl Queue {
     }
 
     async fn sweep_once(&self) -> Result<(), Error> {
-        self.tell_all(self.writer.execute(|store| store.expire_by_default(now_ms())).await?);
-        loop {
-            let kept = Kept {
-                since_ms: now_ms().saturating_sub(RESULT_TTL.as_millis() as u64),
-                jobs_max: RESULTS_MAX,
-                bytes_max: RESULT_BYTES_MAX,
-                step: SWEEP_STEP,
-            };
-            if self.writer.execute(move |store| store.sweep(kept)).await? == 0 {
-                return Ok(());
-            }
+        if self.writer.read(|store| store.has_expired_by_default(now_ms())).await? {
+            self.tell_all(self.writer.execute(|store| store.expire_by_default(now_ms())).await?);
         }
-    }
-
-    /// Removes jobs whose own time to live is over, for as long as it is polled.
-    pub(crate) async fn expire(&self) {
-        loop {
-            match self.writer.execute(|store| store.expire(now_ms())).await {
-                Ok(ids) => self.tell_all(ids),
-                Err(error) => tracing::warn!(%error, "jobs whose time to live is over cannot be removed"),
-            }
-            tokio::time::sleep(EXPIRY_PERIOD).await;
+        let results = Kept {
+            dead: false,
+            since_ms: now_ms().saturating_sub(RESULT_TTL.as_millis() as u64),
+            jobs_max: RESULTS_MAX,
+            bytes_max: RESULT_BYTES_MAX,
+            step: SWEEP_STEP,
+        };
+        for kept in [results, dead::kept(now_ms())] {
+            while self.writer.read(move |store| store.is_over(kept)).await?
+                && self.writer.execute(move |store| store.sweep(kept)).await? > 0
+            {}
         }
+        Ok(())
     }
 
     fn tell_all(&self, ids: Vec<String>) {
@@ -354,6 +339,9 @@ impl Queue {
     }
 
     async fn claim_deliveries(&self, count: usize, lease: Duration) -> Result<Vec<Delivery>, Error> {
+        if !self.writer.read(|store| store.has_due_deliveries(now_ms())).await? {
+            return Ok(Vec::new());
+        }
         let lease_ms = lease.as_millis() as u64;
         self.writer.execute(move |store| store.claim_deliveries(count, now_ms(), lease_ms)).await
     }
@@ -403,6 +391,34 @@ impl Queue {
             }
         }
     }
+}
+
+/// Whoever asks again for what was accepted is answered, however full the queue is by now.
+fn accept(
+    store: &Store,
+    id: String,
+    job: &Submission,
+    now_ms: u64,
+) -> rusqlite::Result<Result<JobAccepted, Error>> {
+    if let Some(key) = &job.key {
+        match store.known(key, now_ms)? {
+            Some(Known::Same(accepted)) => return Ok(Ok(accepted)),
+            Some(Known::OtherBody) => return Ok(Err(Error::KeyTaken)),
+            None => {}
+        }
+    }
+    let waiting = store.backlog();
+    if waiting.jobs + waiting.later >= JOBS_QUEUED_MAX {
+        return Ok(Err(Error::Full));
+    }
+    if waiting.bytes.saturating_add(job.input.len() as u64) > QUEUE_BYTES_MAX {
+        return Ok(Err(Error::FullOfBytes));
+    }
+    if job.webhook.is_some() && store.deliveries()? >= DELIVERIES_MAX {
+        return Ok(Err(Error::FullOfWebhooks));
+    }
+    store.submit(&id, job, now_ms)?;
+    Ok(Ok(JobAccepted { id, status: JobStatus::InQueue }))
 }
 
 /// The log goes first: what it held is in the main file since that was closed.

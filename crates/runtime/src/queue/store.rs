@@ -1,5 +1,12 @@
 //! What a job may become, in SQL. Called by one thread, inside its transaction; other endpoints of the resource may write
 //! between two of them.
+//!
+//! `store/keys.rs` knows submissions again, `store/retries.rs` has failed jobs wait for another attempt, `store/dead.rs` keeps those
+//! that failed for good.
+
+mod dead;
+mod keys;
+mod retries;
 
 use std::cell::Cell;
 use std::path::Path;
@@ -11,13 +18,17 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::value::RawValue;
 
 use super::End;
+use super::key::Key;
 use super::policy::{Policy, TTL_DEFAULT_MS};
 use super::webhook::Webhook;
+
+pub(crate) use dead::Redrive;
+pub(super) use keys::Known;
 
 /// A job that took the process down this often is not tried again.
 const ATTEMPTS_MAX: u32 = 3;
 /// Endpoints of two versions of Flash may have the database open at the same time.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// Another process writes for as long as a flush to disk takes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a burst leaves of the write-ahead log.
@@ -39,20 +50,28 @@ const SCHEMA: &str = "
     ) STRICT;
 ";
 /// What came later. Endpoints of earlier versions name the columns that they write, and leave these as they are by default.
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 9] = [
     // Of what a job takes here: its input, and its output once it has one.
     ("bytes", "INTEGER NOT NULL DEFAULT 0"),
     ("low_priority", "INTEGER NOT NULL DEFAULT 0"),
     ("execution_timeout_ms", "INTEGER"),
     ("expires_ms", "INTEGER"),
     ("webhook", "TEXT"),
+    ("max_retries", "INTEGER NOT NULL DEFAULT 0"),
+    // Of its attempts, those that failed and are followed by another; the others were cut off.
+    ("failures", "INTEGER NOT NULL DEFAULT 0"),
+    // Of a job in the queue: not to be run before.
+    ("due_ms", "INTEGER"),
+    ("dead", "INTEGER NOT NULL DEFAULT 0"),
 ];
 /// The queue's and the results' hold all that counting them needs: inputs and outputs are not to be read for that.
 const INDEXES: &str = "
-    CREATE INDEX IF NOT EXISTS job_by_status ON job (status, seq);
+    DROP INDEX IF EXISTS job_by_status;
+    DROP INDEX IF EXISTS job_in_queue;
     DROP INDEX IF EXISTS job_by_end;
-    CREATE INDEX IF NOT EXISTS job_in_queue ON job (seq, low_priority, bytes) WHERE status = 'IN_QUEUE';
-    CREATE INDEX IF NOT EXISTS job_result ON job (finished_ms, bytes) WHERE finished_ms IS NOT NULL;
+    DROP INDEX IF EXISTS job_result;
+    CREATE INDEX IF NOT EXISTS job_by_state ON job (status, due_ms, seq, low_priority, bytes);
+    CREATE INDEX IF NOT EXISTS job_finished ON job (dead, finished_ms, bytes) WHERE finished_ms IS NOT NULL;
     CREATE TABLE IF NOT EXISTS delivery (
         job TEXT PRIMARY KEY,
         attempts INTEGER NOT NULL,
@@ -69,7 +88,21 @@ const INDEXES: &str = "
             DELETE FROM delivery WHERE job = OLD.id;
         END;
     CREATE INDEX IF NOT EXISTS job_by_expiry ON job (expires_ms) WHERE expires_ms IS NOT NULL;
+    CREATE TABLE IF NOT EXISTS idempotency (
+        key TEXT PRIMARY KEY,
+        digest TEXT NOT NULL,
+        job TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS idempotency_by_job ON idempotency (job);
+    CREATE TRIGGER IF NOT EXISTS job_forgotten AFTER DELETE ON job
+        BEGIN
+            DELETE FROM idempotency WHERE job = OLD.id;
+        END;
 ";
+/// Of a job that is queued again as if it were new.
+const AFRESH: &str = "status = 'IN_QUEUE', attempts = 0, failures = 0, retries = retries + 1, started_ms = NULL, \
+                      finished_ms = NULL, output = NULL, error = NULL, worker = NULL, due_ms = NULL, dead = 0, \
+                      bytes = octet_length(input)";
 
 /// What is to be accepted.
 #[derive(Debug, Clone)]
@@ -78,6 +111,7 @@ pub(crate) struct Submission {
     pub(crate) input: Box<str>,
     pub(crate) policy: Policy,
     pub(crate) webhook: Option<Webhook>,
+    pub(crate) key: Option<Key>,
 }
 
 /// One attempt to tell of a job's end.
@@ -92,15 +126,21 @@ pub(crate) struct Delivery {
 /// What waits in the queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Backlog {
+    /// That can be run now.
     pub(crate) jobs: u64,
     /// Of these, the ones that are no reason to start a worker.
     pub(crate) low_priority: u64,
+    /// Jobs that are tried again, but not yet.
+    pub(crate) later: u64,
+    /// Of all of them.
     pub(crate) bytes: u64,
 }
 
 /// What is kept of jobs that have ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
+    /// Whether this is about dead letters or about all others.
+    pub(super) dead: bool,
     pub(super) since_ms: u64,
     pub(super) jobs_max: u64,
     pub(super) bytes_max: u64,
@@ -118,6 +158,8 @@ pub(crate) struct Claimed {
     /// `None` = the endpoint's.
     pub(crate) execution_timeout: Option<Duration>,
     pub(crate) expires_ms: u64,
+    pub(crate) failures: u32,
+    pub(crate) max_retries: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +168,8 @@ pub(crate) struct Outcome {
     /// JSON text.
     pub(crate) output: Option<String>,
     pub(crate) error: Option<String>,
+    /// Whether another attempt may end otherwise.
+    pub(crate) is_retriable: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,8 +261,9 @@ impl Store {
         let endpoints = serde_json::Value::from(endpoints).to_string();
         self.connection.execute(
             &format!(
-                "UPDATE job SET status = 'FAILED', finished_ms = ?2, error = 'the endpoint ended ' || attempts || \
-                 ' times while this job was running; it is not tried again' WHERE {lost} AND attempts >= ?3"
+                "UPDATE job SET status = 'FAILED', dead = 1, finished_ms = ?2, error = 'the endpoint ended ' || \
+                 (attempts - failures) || ' times while this job was running; it is not tried again' \
+                 WHERE {lost} AND attempts - failures >= ?3"
             ),
             params![endpoints, now_ms, ATTEMPTS_MAX],
         )?;
@@ -272,18 +317,28 @@ impl Store {
 
     fn recount(&self) -> rusqlite::Result<()> {
         let mut query = self.connection.prepare_cached(
-            "SELECT COUNT(*), ifnull(SUM(low_priority), 0), ifnull(SUM(bytes), 0) FROM job WHERE status = 'IN_QUEUE'",
+            "SELECT COUNT(*) - COUNT(due_ms), ifnull(SUM(low_priority) FILTER (WHERE due_ms IS NULL), 0), COUNT(due_ms), \
+             ifnull(SUM(bytes), 0) FROM job WHERE status = 'IN_QUEUE'",
         )?;
         self.backlog.set(query.query_row([], |row| {
-            Ok(Backlog { jobs: row.get(0)?, low_priority: row.get(1)?, bytes: row.get(2)? })
+            Ok(Backlog {
+                jobs: row.get(0)?,
+                low_priority: row.get(1)?,
+                later: row.get(2)?,
+                bytes: row.get(3)?,
+            })
         })?);
         Ok(())
     }
 
-    fn notice_others(&self) -> rusqlite::Result<()> {
+    pub(super) fn notice_others(&self) -> rusqlite::Result<()> {
         let mut pragma = self.connection.prepare_cached("PRAGMA data_version")?;
         let version = pragma.query_row([], |row| row.get(0))?;
-        if self.data_version.replace(version) != version { self.recount() } else { Ok(()) }
+        if self.data_version.get() != version {
+            self.recount()?;
+            self.data_version.set(version);
+        }
+        Ok(())
     }
 
     pub(super) fn begin(&self) -> rusqlite::Result<()> {
@@ -302,12 +357,12 @@ impl Store {
     }
 
     pub(super) fn submit(&self, id: &str, job: &Submission, now_ms: u64) -> rusqlite::Result<()> {
-        let Submission { input, policy, webhook } = job;
+        let Submission { input, policy, webhook, key } = job;
         let bytes = input.len() as u64;
         self.connection
             .prepare_cached(
                 "INSERT INTO job (id, status, input, created_ms, bytes, low_priority, execution_timeout_ms, expires_ms, \
-                 webhook) VALUES (?1, 'IN_QUEUE', ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 webhook, max_retries) VALUES (?1, 'IN_QUEUE', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 id,
@@ -318,7 +373,11 @@ impl Store {
                 policy.execution_timeout.map(|limit| limit.as_millis() as u64),
                 policy.ttl_ms.map(|ttl| now_ms.saturating_add(ttl)),
                 webhook.as_ref().map(Webhook::as_str),
+                policy.max_retries,
             ])?;
+        if let Some(key) = key {
+            self.note(key, id)?;
+        }
         self.enter(policy.is_low_priority, bytes);
         Ok(())
     }
@@ -326,7 +385,7 @@ impl Store {
     pub(super) fn view(&self, id: &str, now_ms: u64) -> rusqlite::Result<Option<JobView>> {
         self.connection
             .prepare_cached(
-                "SELECT id, status, worker, created_ms, started_ms, finished_ms, output, error FROM job \
+                "SELECT id, status, worker, created_ms, started_ms, finished_ms, output, error, retries FROM job \
                  WHERE id = ?1 AND (expires_ms IS NULL OR expires_ms > ?2)",
             )?
             .query_row(params![id, now_ms], |row| view(row, now_ms))
@@ -336,7 +395,7 @@ impl Store {
     pub(super) fn claim(&self, workers: &[String], now_ms: u64) -> rusqlite::Result<Vec<Claimed>> {
         let mut oldest = self.connection.prepare_cached(
             "SELECT id, attempts + 1, input, execution_timeout_ms, ifnull(expires_ms, created_ms + ?2), low_priority, \
-             bytes FROM job WHERE status = 'IN_QUEUE' ORDER BY seq LIMIT ?1",
+             bytes, failures, max_retries FROM job WHERE status = 'IN_QUEUE' AND due_ms IS NULL ORDER BY seq LIMIT ?1",
         )?;
         let rows = oldest.query_map([workers.len() as u64, TTL_DEFAULT_MS], |row| {
             let job = Claimed {
@@ -345,6 +404,8 @@ impl Store {
                 input: row.get(2)?,
                 execution_timeout: row.get::<_, Option<u64>>(3)?.map(Duration::from_millis),
                 expires_ms: row.get(4)?,
+                failures: row.get(7)?,
+                max_retries: row.get(8)?,
             };
             self.leave(row.get(5)?, row.get(6)?);
             Ok(job)
@@ -366,11 +427,12 @@ impl Store {
         outcome: &Outcome,
         now_ms: u64,
     ) -> rusqlite::Result<()> {
-        let Outcome { end, output, error } = outcome;
+        let Outcome { end, output, error, .. } = outcome;
         // What can be retried keeps its input.
         self.connection
             .prepare_cached(
                 "UPDATE job SET status = ?3, output = ?4, error = ?5, finished_ms = ?6, \
+                 dead = (?3 <> 'COMPLETED' AND max_retries > 0), \
                  input = CASE ?3 WHEN 'COMPLETED' THEN '' ELSE input END, \
                  bytes = ?7 + CASE ?3 WHEN 'COMPLETED' THEN 0 ELSE octet_length(input) END \
                  WHERE id = ?1 AND status = 'IN_PROGRESS' AND attempts = ?2 AND (expires_ms IS NULL OR expires_ms > ?6)",
@@ -401,30 +463,32 @@ impl Store {
         if status.is_terminal() {
             return Ok(Some(Cancelled { status, was_running: false }));
         }
-        let (low_priority, bytes) = self
+        let (low_priority, bytes, is_later) = self
             .connection
             .prepare_cached(
-                "UPDATE job SET status = 'CANCELLED', finished_ms = ?2 WHERE id = ?1 RETURNING low_priority, bytes",
+                "UPDATE job SET status = 'CANCELLED', finished_ms = ?2 WHERE id = ?1 \
+                 RETURNING low_priority, bytes, due_ms IS NOT NULL",
             )?
-            .query_row(params![id, now_ms], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if status == JobStatus::InQueue {
-            self.leave(low_priority, bytes);
+            .query_row(params![id, now_ms], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        match status {
+            JobStatus::InQueue if is_later => self.recount()?,
+            JobStatus::InQueue => self.leave(low_priority, bytes),
+            _ => {}
         }
         Ok(Some(Cancelled { status: JobStatus::Cancelled, was_running: status == JobStatus::InProgress }))
     }
 
-    pub(super) fn retry(&self, id: &str) -> rusqlite::Result<Retried> {
+    pub(super) fn retry(&self, id: &str, now_ms: u64) -> rusqlite::Result<Retried> {
         match self.status(id)? {
             None => return Ok(Retried::Unknown),
             Some(JobStatus::Failed | JobStatus::TimedOut) => {}
             Some(other) => return Ok(Retried::Refused(other)),
         }
-        self.requeued(
-            "UPDATE job SET status = 'IN_QUEUE', attempts = 0, retries = retries + 1, started_ms = NULL, \
-             finished_ms = NULL, output = NULL, error = NULL, worker = NULL, bytes = octet_length(input) WHERE id = ?1 \
-             RETURNING low_priority, bytes",
-            [id],
-        )?;
+        // A dead letter may be older than a job that waits.
+        let update = format!(
+            "UPDATE job SET {AFRESH}, created_ms = iif(dead, ?2, created_ms) WHERE id = ?1 RETURNING low_priority, bytes"
+        );
+        self.requeued(&update, params![id, now_ms])?;
         Ok(Retried::Queued)
     }
 
@@ -484,6 +548,22 @@ impl Store {
         Ok(ids)
     }
 
+    /// Whether [`Self::expire_by_default`] would remove any.
+    pub(super) fn has_expired_by_default(&self, now_ms: u64) -> rusqlite::Result<bool> {
+        self.has(
+            "SELECT 1 FROM job WHERE status IN ('IN_QUEUE', 'IN_PROGRESS') AND expires_ms IS NULL AND created_ms <= ?1",
+            [now_ms.saturating_sub(TTL_DEFAULT_MS)],
+        )
+    }
+
+    pub(super) fn has_due_deliveries(&self, now_ms: u64) -> rusqlite::Result<bool> {
+        self.has("SELECT 1 FROM delivery WHERE next_ms <= ?1", [now_ms])
+    }
+
+    fn has(&self, query: &str, params: impl rusqlite::Params) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached(query)?.exists(params)
+    }
+
     /// Those that are due, one attempt each; nobody else is given them before `lease_ms` have passed.
     pub(super) fn claim_deliveries(
         &self,
@@ -492,12 +572,12 @@ impl Store {
         lease_ms: u64,
     ) -> rusqlite::Result<Vec<Delivery>> {
         let mut due = self.connection.prepare_cached(
-            "SELECT job.id, status, worker, created_ms, started_ms, finished_ms, output, error, webhook, \
+            "SELECT job.id, status, worker, created_ms, started_ms, finished_ms, output, error, retries, webhook, \
              delivery.attempts + 1 FROM delivery CROSS JOIN job ON job.id = delivery.job \
              WHERE next_ms <= ?1 AND finished_ms IS NOT NULL ORDER BY next_ms LIMIT ?2",
         )?;
         let rows = due.query_map([now_ms, count as u64], |row| {
-            Ok(Delivery { view: view(row, now_ms)?, url: row.get(8)?, attempt: row.get(9)? })
+            Ok(Delivery { view: view(row, now_ms)?, url: row.get(9)?, attempt: row.get(10)? })
         })?;
         let due = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         let mut take = self
@@ -528,21 +608,31 @@ impl Store {
         self.connection.prepare_cached("SELECT COUNT(*) FROM delivery")?.query_row([], |row| row.get(0))
     }
 
+    /// Whether [`Self::sweep`] may find any.
+    pub(super) fn is_over(&self, kept: Kept) -> rusqlite::Result<bool> {
+        self.connection
+            .prepare_cached(
+                "SELECT ifnull(MIN(finished_ms) < ?2 OR COUNT(*) > ?3 OR SUM(bytes) > ?4, 0) FROM job \
+                 WHERE dead = ?1 AND finished_ms IS NOT NULL",
+            )?
+            .query_row(params![kept.dead, kept.since_ms, kept.jobs_max, kept.bytes_max], |row| row.get(0))
+    }
+
     /// Removes some of the results that are not kept, the oldest first; gives how many. One that somebody is yet to be told
     /// of stays beyond its time, but not beyond the room there is.
     pub(super) fn sweep(&self, kept: Kept) -> rusqlite::Result<usize> {
         let old = self.connection.execute(
-            "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE finished_ms < ?1 \
+            "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE dead = ?3 AND finished_ms < ?1 \
              AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.job = job.id) LIMIT ?2)",
-            [kept.since_ms, kept.step],
+            params![kept.since_ms, kept.step, kept.dead],
         )?;
         let many = self.connection.execute(
             "DELETE FROM job WHERE seq IN (SELECT seq FROM (SELECT seq, id, finished_ms, \
-             ROW_NUMBER() OVER newest AS place, SUM(bytes) OVER newest AS total FROM job WHERE finished_ms IS NOT NULL \
-             WINDOW newest AS (ORDER BY finished_ms DESC, seq DESC)) WHERE total > ?2 \
+             ROW_NUMBER() OVER newest AS place, SUM(bytes) OVER newest AS total FROM job \
+             WHERE dead = ?4 AND finished_ms IS NOT NULL WINDOW newest AS (ORDER BY finished_ms DESC, seq DESC)) WHERE total > ?2 \
              OR (place > ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.job = id)) \
              ORDER BY finished_ms, seq LIMIT ?3)",
-            [kept.jobs_max, kept.bytes_max, kept.step],
+            params![kept.jobs_max, kept.bytes_max, kept.step, kept.dead],
         )?;
         Ok(old + many)
     }
@@ -570,6 +660,7 @@ impl Store {
             jobs: now.jobs + 1,
             low_priority: now.low_priority + u64::from(low_priority),
             bytes: now.bytes + bytes,
+            ..now
         });
     }
 
@@ -579,6 +670,7 @@ impl Store {
             jobs: now.jobs.saturating_sub(1),
             low_priority: now.low_priority.saturating_sub(u64::from(low_priority)),
             bytes: now.bytes.saturating_sub(bytes),
+            ..now
         });
     }
 }
@@ -597,6 +689,7 @@ fn view(row: &Row<'_>, now_ms: u64) -> rusqlite::Result<JobView> {
         execution_time: started_ms.map_or(0, |started| finished_ms.unwrap_or(now_ms).saturating_sub(started)),
         output: output.and_then(raw),
         error: row.get(7)?,
+        retries: row.get(8)?,
     })
 }
 

@@ -5,11 +5,14 @@
 mod discovery;
 mod forms;
 mod handover;
+mod idempotency;
 mod load_balanced;
 mod metrics;
 mod queue;
 mod recycling;
+mod redrive;
 mod responses;
+mod retries;
 mod streams;
 mod survival;
 mod templates;

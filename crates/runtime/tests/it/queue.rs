@@ -282,3 +282,17 @@ async fn a_job_of_low_priority_waits_for_a_worker_that_is_there() {
     assert_eq!(workers, ["it-1-2", "it-1-2"]);
     endpoint.post(&format!("/cancel/{}", hang.as_str().unwrap()), json!({})).await;
 }
+
+#[tokio::test]
+async fn who_only_looks_waits_for_nobody_who_writes() {
+    let project = project();
+    let endpoint = project.start().await;
+    let view = endpoint.post("/runsync", input("double", json!({"x": 1}))).await.body;
+    let other = rusqlite::Connection::open(project.path("endpoint/jobs.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let id = view["id"].as_str().unwrap();
+    assert_eq!(endpoint.get(&format!("/status/{id}")).await.body, view);
+    assert_eq!(endpoint.get("/health").await.body["jobs"]["completed"], 1);
+    assert_eq!(endpoint.get("/dead").await.body["total"], 0);
+    other.execute_batch("ROLLBACK").unwrap();
+}
