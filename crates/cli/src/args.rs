@@ -1,5 +1,6 @@
 //! The command line as typed.
 
+mod jobs;
 mod reconcile;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,6 +12,7 @@ use flash_artifact::size::ByteSize;
 use flash_artifact::{Include, Platform, PythonVersion};
 use flash_model::{AppName, EnvironmentName, Scope, Secret};
 
+pub(crate) use self::jobs::{DeadArgs, JobsCommand, RedriveArgs};
 pub(crate) use self::reconcile::{
     ApplyArgs, MothershipArgs, OrphansArgs, PlanArgs, RollbackArgs, TestMothershipArgs, WatchArgs,
 };
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     Call(CallArgs),
     /// Show what is running, or what was recorded where nothing is
     Status(StatusArgs),
+    /// Look after jobs that failed for good: list them, queue them again
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// Look after what motherships know: who leads, what was applied, what happened, backups
     #[command(subcommand)]
     State(StateCommand),

@@ -58,6 +58,7 @@ fn dispatch(command: Command, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Manifest(args) => commands::manifest::manifest(&args, printer),
         Command::Call(args) => commands::call::call(&args, printer),
         Command::Status(args) => commands::status::status(&args, printer),
+        Command::Jobs(command) => commands::jobs::jobs(&command, printer),
         Command::State(command) => commands::state::state(&command, printer),
         Command::Explain(args) => commands::explain::explain(&args, printer),
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flash_model::wire::{
-    APPLY_PATH, MOTHERSHIP_CALL_PATH, PROBLEM_CONTENT_TYPE, Problem, RESOURCES_PATH, ROLLBACK_PATH,
-    RollbackRequest,
+    APPLY_PATH, DeadLetters, JobAccepted, MOTHERSHIP_CALL_PATH, PROBLEM_CONTENT_TYPE, Problem,
+    RESOURCES_PATH, ROLLBACK_PATH, Redriven, RollbackRequest,
 };
 use flash_model::{HttpMethod, Manifest, Outcome, Secret};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -20,6 +20,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 const MANIFEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a plan to be compared and written down, beyond the asked-for wait.
 const STEER_TIMEOUT: Duration = Duration::from_secs(90);
+/// Beyond what the mothership waits for an endpoint that is on its way.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A call is bounded by the endpoint's own execution time-out; this only ends what nobody waits for any more.
 const CALL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -141,6 +143,24 @@ impl Mothership {
     /// Of every resource whether it is as the applied manifest wants it.
     pub async fn resources(&self) -> Result<Outcome, Error> {
         self.send(Method::GET, RESOURCES_PATH, MANIFEST_TIMEOUT).await?.success()?.json("an outcome")
+    }
+
+    /// Jobs of a queue endpoint that failed for good, the newest first, `limit` at most.
+    pub async fn dead(&self, endpoint: &str, limit: u64) -> Result<DeadLetters, Error> {
+        let path = format!("/v2/{}/dead?limit={limit}", segment(endpoint));
+        self.send(Method::GET, &path, QUEUE_TIMEOUT).await?.success()?.json("a list of dead letters")
+    }
+
+    /// Queues one of them again.
+    pub async fn redrive(&self, endpoint: &str, job: &str) -> Result<JobAccepted, Error> {
+        let path = format!("/v2/{}/redrive/{}", segment(endpoint), segment(job));
+        self.send(Method::POST, &path, QUEUE_TIMEOUT).await?.success()?.json("a job")
+    }
+
+    /// Queues all of them again.
+    pub async fn redrive_all(&self, endpoint: &str) -> Result<Redriven, Error> {
+        let path = format!("/v2/{}/redrive", segment(endpoint));
+        self.send(Method::POST, &path, QUEUE_TIMEOUT).await?.success()?.json("a number of jobs")
     }
 
     async fn steer(&self, path: &str, body: String, wait: Duration) -> Result<Outcome, Error> {

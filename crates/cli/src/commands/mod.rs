@@ -7,6 +7,7 @@ pub(crate) mod call;
 pub(crate) mod explain;
 mod installing;
 mod interrupts;
+pub(crate) mod jobs;
 pub(crate) mod manifest;
 pub(crate) mod mothership;
 pub(crate) mod orphans;

@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod curl;
+pub(crate) mod dead;
 pub(crate) mod diagnostics;
 pub(crate) mod environment;
 pub(crate) mod generations;

@@ -5,6 +5,7 @@ mod apply;
 mod build;
 mod drain;
 mod examples;
+mod jobs;
 mod layering;
 mod mothership;
 mod orphans;
