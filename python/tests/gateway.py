@@ -116,7 +116,12 @@ class Gateway:
 
     def stream(self, function: str, body: Any = b"", **header: Any) -> list[Frame]:
         """A route's PARTs, each paid for when it comes, and the frame that ends them."""
-        call_id = self.begin({"form": "route", "function": function, **header}, body)
+        return self._stream(self.begin({"form": "route", "function": function, **header}, body))
+
+    def stream_job(self, given: Any) -> list[Frame]:
+        return self._stream(self.begin({"form": "job"}, given))
+
+    def _stream(self, call_id: int) -> list[Frame]:
         frames = [self.receive()]
         while frames[-1].kind == PART:
             self.credit(call_id, 1)

@@ -206,3 +206,22 @@ def test_a_credit_for_nobody_is_nothing_and_a_broken_one_ends_the_worker(worker)
     assert gateway.route("plain").json() == 0
     gateway.send(10, 1, None, b"abc")
     assert gateway.process.wait(DEADLINE_SECONDS) == 1
+
+
+def test_what_a_job_yields_comes_as_lines_whatever_it_is(worker):
+    gateway = worker(SOURCE, FUNCTIONS)
+    for function, kwargs, expected in [
+        ("texts", {"count": 2}, ['"0 ü\\n"\n', '"1 ü\\n"\n']),
+        ("texts_sync", {"count": 1}, ['"0 ü\\n"\n']),
+        ("rows_sync", {}, ["[1]\n", "null\n"]),
+        ("nothing", {}, []),
+        ("Model", {"count": 1}, ['"0"\n']),
+    ]:
+        head, *parts, end = gateway.stream_job({"function_name": function, "kwargs": kwargs})
+        assert (head.header, head.body) == (LINES, b""), function
+        assert [part.body.decode() for part in parts] == expected
+        assert (end.kind, end.header, end.body) == (RESULT, {}, b"")
+    for function, code in [("fails_later", "FL305"), ("blob", "FL306")]:
+        *_, end = gateway.stream_job({"function_name": function, "kwargs": {}})
+        assert (end.kind, end.header["code"]) == (ERROR, code)
+    assert gateway.job({"function_name": "plain", "kwargs": {}}).json() == 0

@@ -132,7 +132,7 @@ class Calls:
         envelope = _jobs.recognise(self._targets, given)
         if envelope is None:
             job = _jobs.read(self._targets, given)
-            self._start(call_id, *job[:4], _replies.JSON, job.made_with)
+            self._start(call_id, *job[:4], _replies.JOB, job.made_with)
             return
         try:
             job = _jobs.open_envelope(self._targets, envelope)

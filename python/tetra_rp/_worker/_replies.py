@@ -8,13 +8,13 @@ from typing import Any
 from tetra_rp import _payload
 from tetra_rp._http import Response
 from tetra_rp._payload import Buffer
-from tetra_rp._worker import _encoding, _envelope, _failures, _frames, _responses
+from tetra_rp._worker import _encoding, _envelope, _failures, _frames, _responses, _streams
 from tetra_rp._worker._encoding import NotSerializable
 from tetra_rp._worker._streams import Stream, is_generator
 
 
 class JsonReply:
-    """`json`, and `job` in plain JSON."""
+    """`json`."""
 
     def result(self, call_id: int, value: Any) -> Sequence[Buffer]:
         return (_frames.small(_frames.RESULT, call_id, b"", _encoding.to_json(value)),)
@@ -24,6 +24,13 @@ class JsonReply:
 
     def cancelled(self, call_id: int, error: BaseException) -> Sequence[Buffer]:
         return (_frames.small(_frames.ERROR, call_id, _failures.cancelled_header(error), b""),)
+
+
+class JobReply(JsonReply):
+    """`job` in plain JSON: what a generator yields is sent as it comes."""
+
+    def result(self, call_id: int, value: Any) -> Sequence[Buffer] | Stream:  # type: ignore[override]
+        return _streams.lines(value) if is_generator(value) else super().result(call_id, value)
 
 
 # Types that are JSON and nothing else: the usual results, known without looking closer.
@@ -83,6 +90,7 @@ class EnvelopeReply(JsonReply):
 
 
 JSON = JsonReply()
+JOB = JobReply()
 ROUTE = RouteReply()
 PICKLE = PickleReply()
 ENVELOPE = EnvelopeReply()

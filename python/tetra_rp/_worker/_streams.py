@@ -29,13 +29,19 @@ RunOnSyncThread = Callable[[Callable[[], Any]], "asyncio.Future[Any]"]
 
 
 class Stream:
-    """A result to be sent as it comes. Without a `head` the first item decides about it."""
+    """A result to be sent as it comes. Without a `head` the first item decides about it and about how items are written."""
 
-    __slots__ = ("head", "items")
+    __slots__ = ("encode", "head", "items")
 
-    def __init__(self, items: Items, head: bytes | None = None) -> None:
+    def __init__(self, items: Items, head: bytes | None = None, encode: Callable[[Any], bytes] | None = None) -> None:
         self.items = items
         self.head = head
+        self.encode = encode or (_plain if head is not None else None)
+
+
+def lines(items: Items) -> Stream:
+    """Each item is a line of JSON, whatever the first one is."""
+    return Stream(items, _head(_LINES), _line)
 
 
 def is_generator(value: Any) -> bool:
@@ -56,7 +62,7 @@ class Streaming:
         self._call_id = call_id
         self._items = stream.items
         self._head = stream.head
-        self._encode: Callable[[Any], bytes] | None = None if stream.head is None else _plain
+        self._encode = stream.encode
         self._loop = loop
         self._is_async = hasattr(self._items, "__anext__")
         # From the sync thread frames leave at once; none of the same stream may wait behind them.

@@ -103,6 +103,19 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+/// Answer to `GET /stream/{id}`: what the job's generator yielded and nobody has read yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobStream {
+    pub status: JobStatus,
+    pub stream: Vec<JobPart>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobPart {
+    /// As the worker wrote it.
+    pub output: Box<RawValue>,
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobCounts {

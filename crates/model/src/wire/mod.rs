@@ -10,8 +10,9 @@ mod state;
 pub use dead::{DEAD_LIMIT, DEAD_LIMIT_DEFAULT, DeadLetter, DeadLetters, Redriven};
 pub use identity::{EndpointAnnouncement, IdentityResponse, MothershipAnnouncement, MothershipRequest};
 pub use job::{
-    HealthResponse, IDEMPOTENCY_KEY_HEADER, JobAccepted, JobCounts, JobPolicy, JobRequest, JobStatus,
-    JobView, WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER, WorkerCounts, WorkerStart,
+    HealthResponse, IDEMPOTENCY_KEY_HEADER, JobAccepted, JobCounts, JobPart, JobPolicy, JobRequest,
+    JobStatus, JobStream, JobView, WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER,
+    WorkerCounts, WorkerStart,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
 pub use rollback::RollbackRequest;

@@ -6,7 +6,7 @@ use flash_model::Code;
 use flash_model::wire::{
     HealthResponse, IDEMPOTENCY_KEY_HEADER, JobAccepted, JobRequest, JobStatus, JobView,
 };
-use http::{Method, Request};
+use http::Request;
 use hyper::body::Incoming;
 use serde_json::Value;
 
@@ -16,14 +16,16 @@ use crate::queue::dispatcher::Dispatcher;
 use crate::queue::key::Key;
 use crate::queue::policy::Policy;
 use crate::queue::webhook::Webhook;
-use crate::queue::{self, Queue, Retried, Submission};
+use crate::queue::{self, Queue, Read, Retried, Submission};
 use crate::refusal::Refusal;
 use crate::worker::Health;
 
 const RUNSYNC_WAIT_DEFAULT: Duration = Duration::from_secs(90);
 const RUNSYNC_WAIT_MAX: Duration = Duration::from_secs(300);
-const KNOWN: &str = "a queue endpoint has /run, /runsync, /status/{id}, /cancel/{id}, /retry/{id}, /purge-queue, /dead, \
-                     /redrive[/{id}] and /health";
+/// Existing clients give an answer ten seconds.
+const STREAM_WAIT: Duration = Duration::from_secs(5);
+const KNOWN: &str = "a queue endpoint has /run, /runsync, /status/{id}, /stream/{id}, /cancel/{id}, /retry/{id}, /purge-queue, \
+                     /dead, /redrive[/{id}] and /health";
 /// Base64 of the byte with which a pickle begins. The worker unpickles nothing else (`_worker/_envelope.py`); keep them equal.
 const PICKLE_BASE64_START: &str = "gA";
 /// Where the reference's envelope carries pickles.
@@ -47,13 +49,14 @@ impl Gateway {
             None => (path.trim_start_matches('/'), None),
         };
         let allowed = match (verb, id) {
-            ("run" | "runsync" | "purge-queue" | "redrive", None) => Method::POST,
-            ("cancel" | "retry" | "redrive", Some(_)) => Method::POST,
-            ("status", Some(_)) | ("health" | "dead", None) => Method::GET,
+            ("run" | "runsync" | "purge-queue" | "redrive", None) => "POST",
+            ("cancel" | "retry" | "redrive", Some(_)) => "POST",
+            ("status", Some(_)) | ("health" | "dead", None) => "GET",
+            ("stream", Some(_)) => "GET, POST",
             _ => return Err(no_route(&path, KNOWN)),
         };
-        if request.method() != allowed {
-            return Err(method_not_allowed(request.method(), &path, allowed.as_str()));
+        if !allowed.split(", ").any(|method| request.method() == method) {
+            return Err(method_not_allowed(request.method(), &path, allowed));
         }
         if verb == "redrive" {
             return dead::redrive(&jobs.queue, id).await;
@@ -68,6 +71,14 @@ impl Gateway {
             }
             "dead" => dead::list(&jobs.queue, request.uri().query()).await,
             "status" => view(id, jobs.queue.view(id).await?),
+            "stream" => match jobs.queue.read_parts(id, STREAM_WAIT).await? {
+                Read::Parts(stream) => Ok(respond::json(&stream)),
+                Read::Unknown => Err(not_found(id)),
+                Read::Over => {
+                    let detail = format!("job {id} is CANCELLED and all that it yielded has been read");
+                    Err(Refusal::new(Code::StateConflict, 409, detail))
+                }
+            },
             "cancel" => {
                 let cancelled = jobs.queue.cancel(id).await?.ok_or_else(|| not_found(id))?;
                 if cancelled.was_running {

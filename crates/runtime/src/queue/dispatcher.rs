@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::turn::Turn;
-use super::{Claimed, End, Outcome, Queue, Turns, now_ms};
+use super::{Claimed, End, Outcome, Queue, Turns, collector, now_ms};
 use crate::refusal::Refusal;
 use crate::worker::pool::{self, Lease};
-use crate::worker::{Answer, Health, Patience, Pool};
+use crate::worker::{Answer, Health, Patience, Pool, Reply};
 
 /// Jobs claimed in one transaction at most.
 const CLAIM_MAX: usize = 64;
@@ -156,15 +157,12 @@ impl Dispatcher {
         }
     }
 
-    /// Jobs that run here are cancelled by way of the endpoint whose turn it is by now.
+    /// Jobs that run here may be cancelled by way of another endpoint of the resource.
     async fn heed_others(&self) -> Infallible {
         let mut seen = 0;
         loop {
             tokio::time::sleep(LOOK_PERIOD).await;
-            let running: Vec<String> = match self.queue.has_turn() {
-                true => Vec::new(),
-                false => self.lock().jobs.keys().cloned().collect(),
-            };
+            let running: Vec<String> = self.lock().jobs.keys().cloned().collect();
             if running.is_empty() {
                 continue;
             }
@@ -246,14 +244,23 @@ impl Dispatcher {
         let Claimed { attempt, execution_timeout, expires_ms, .. } = job;
         let input = std::mem::take(&mut job.input);
         let time_to_live = tokio::time::sleep(Duration::from_millis(expires_ms.saturating_sub(now_ms())));
-        let cancelled = async {
+        let mut cancelled = pin!(async {
             tokio::select! {
                 biased;
                 Ok(()) = cancelled => {}
                 () = time_to_live => {}
             }
+        });
+        let run = async {
+            let call =
+                self.pool.run_until(slot, JOB_HEADER, input.into(), execution_timeout, cancelled.as_mut());
+            match call.await? {
+                Reply::Whole(answer) => Ok(Some(answer)),
+                Reply::Stream(stream) => {
+                    collector::collect(&self.pool, &self.queue, (&job.id, attempt), stream, cancelled).await
+                }
+            }
         };
-        let run = self.pool.run_until(slot, JOB_HEADER, input.into(), execution_timeout, cancelled);
         // Of no use to anybody, it is not begun either.
         let result = if expires_ms <= now_ms() { Err(pool::Error::Cancelled) } else { run.await };
         self.lock().jobs.remove(&job.id);
@@ -271,8 +278,8 @@ impl Dispatcher {
         }
     }
 
-    /// `None` when the attempt does not count.
-    fn outcome(&self, result: Result<Answer, pool::Error>) -> Option<Outcome> {
+    /// `None` when the attempt does not count. Without an answer it has yielded all that there is to say.
+    fn outcome(&self, result: Result<Option<Answer>, pool::Error>) -> Option<Outcome> {
         let failed = |refusal: Refusal| Outcome {
             end: End::Failed,
             output: None,
@@ -280,15 +287,16 @@ impl Dispatcher {
             error: Some(refusal.into_text()),
         };
         Some(match result {
-            Ok(Answer::Result { header, body }) => {
+            Ok(None) => Outcome { end: End::Completed, output: None, error: None, is_retriable: false },
+            Ok(Some(Answer::Result { header, body })) => {
                 let output = String::from_utf8_lossy(&body).into_owned();
                 let end = if header.failed { End::Failed } else { End::Completed };
                 let error = header.failed.then(|| "the function reported a failure; see output".to_owned());
                 Outcome { end, output: Some(output), error, is_retriable: header.failed }
             }
-            Ok(Answer::Error(header)) => failed(header.into()),
-            Ok(Answer::Died(_)) if self.pool.is_draining() => return None,
-            Ok(Answer::Died(death)) => failed(Refusal::worker_died(&death)),
+            Ok(Some(Answer::Error(header))) => failed(header.into()),
+            Ok(Some(Answer::Died(_))) if self.pool.is_draining() => return None,
+            Ok(Some(Answer::Died(death))) => failed(Refusal::worker_died(&death)),
             Err(error @ pool::Error::ExecutionTimeout(_)) => {
                 let error = Some(error.to_string());
                 Outcome { end: End::TimedOut, output: None, error, is_retriable: true }

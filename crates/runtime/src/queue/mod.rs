@@ -2,16 +2,18 @@
 //!
 //! `folder.rs` is where it lies, shared by the endpoints of one resource; `store.rs` what a job may become, in SQL;
 //! `writer.rs` the one thread that has the database; this file the handle; `turn.rs` whose turn it is to bring jobs to
-//! workers, `dispatcher.rs` how that is done; `policy.rs` what a job asks for itself; `key.rs` how a submission is known again;
-//! `clock.rs` tries jobs again and ends their time to live; `dead.rs` keeps those that failed for good; `webhook.rs` tells of an
-//! end; `identifier.rs` names jobs.
+//! workers, `dispatcher.rs` how that is done; `collector.rs` and `parts.rs` are for what generators yield; `policy.rs` what a job asks
+//! for itself; `key.rs` how a submission is known again; `clock.rs` tries jobs again and ends their time to live; `dead.rs` keeps
+//! those that failed for good; `webhook.rs` tells of an end; `identifier.rs` names jobs.
 
 mod clock;
+mod collector;
 mod dead;
 pub(crate) mod dispatcher;
 mod folder;
 mod identifier;
 pub(crate) mod key;
+mod parts;
 pub(crate) mod policy;
 mod store;
 mod turn;
@@ -28,6 +30,7 @@ use flash_model::wire::{JobAccepted, JobCounts, JobStatus, JobView};
 use tokio::sync::{Notify, oneshot, watch};
 
 use folder::QueueDir;
+pub(crate) use parts::Read;
 pub(crate) use store::{Backlog, Cancelled, Claimed, Outcome, Redrive, Retried, Submission};
 use turn::Turns;
 

@@ -8,6 +8,8 @@ mod dead;
 mod keys;
 mod retries;
 
+mod parts;
+
 use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use super::End;
 use super::key::Key;
 use super::policy::{Policy, TTL_DEFAULT_MS};
 use super::webhook::Webhook;
+use parts::OUTPUT;
+pub(super) use parts::Unread;
 
 pub(crate) use dead::Redrive;
 pub(super) use keys::Known;
@@ -165,7 +169,7 @@ pub(crate) struct Claimed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) end: End,
-    /// JSON text.
+    /// JSON text. `None` of what completed: the output is what was yielded.
     pub(crate) output: Option<String>,
     pub(crate) error: Option<String>,
     /// Whether another attempt may end otherwise.
@@ -231,6 +235,7 @@ impl Store {
             self.measure()?;
         }
         self.connection.execute_batch(INDEXES)?;
+        self.connection.execute_batch(parts::SCHEMA)?;
         let version: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version < SCHEMA_VERSION {
             self.connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -384,10 +389,10 @@ impl Store {
 
     pub(super) fn view(&self, id: &str, now_ms: u64) -> rusqlite::Result<Option<JobView>> {
         self.connection
-            .prepare_cached(
-                "SELECT id, status, worker, created_ms, started_ms, finished_ms, output, error, retries FROM job \
+            .prepare_cached(&format!(
+                "SELECT id, status, worker, created_ms, started_ms, finished_ms, {OUTPUT}, error, retries FROM job \
                  WHERE id = ?1 AND (expires_ms IS NULL OR expires_ms > ?2)",
-            )?
+            ))?
             .query_row(params![id, now_ms], |row| view(row, now_ms))
             .optional()
     }
@@ -571,11 +576,11 @@ impl Store {
         now_ms: u64,
         lease_ms: u64,
     ) -> rusqlite::Result<Vec<Delivery>> {
-        let mut due = self.connection.prepare_cached(
-            "SELECT job.id, status, worker, created_ms, started_ms, finished_ms, output, error, retries, webhook, \
+        let mut due = self.connection.prepare_cached(&format!(
+            "SELECT job.id, status, worker, created_ms, started_ms, finished_ms, {OUTPUT}, error, retries, webhook, \
              delivery.attempts + 1 FROM delivery CROSS JOIN job ON job.id = delivery.job \
              WHERE next_ms <= ?1 AND finished_ms IS NOT NULL ORDER BY next_ms LIMIT ?2",
-        )?;
+        ))?;
         let rows = due.query_map([now_ms, count as u64], |row| {
             Ok(Delivery { view: view(row, now_ms)?, url: row.get(9)?, attempt: row.get(10)? })
         })?;
@@ -694,7 +699,7 @@ fn view(row: &Row<'_>, now_ms: u64) -> rusqlite::Result<JobView> {
 }
 
 /// What is not JSON is given as text.
-fn raw(output: String) -> Option<Box<RawValue>> {
+pub(super) fn raw(output: String) -> Option<Box<RawValue>> {
     if serde_json::from_str::<&RawValue>(&output).is_ok() {
         return RawValue::from_string(output).ok();
     }

@@ -2,17 +2,17 @@ use flash_model::wire::{DeadLetter, DeadLetters, JobAccepted};
 
 use super::*;
 
-fn world() -> (tempfile::TempDir, Store) {
+pub(super) fn world() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("jobs.sqlite")).unwrap();
     (folder, store)
 }
 
-fn job(input: &str) -> Submission {
+pub(super) fn job(input: &str) -> Submission {
     Submission { input: input.into(), policy: Policy::default(), webhook: None, key: None }
 }
 
-fn completed(output: &str) -> Outcome {
+pub(super) fn completed(output: &str) -> Outcome {
     Outcome { end: End::Completed, output: Some(output.to_owned()), error: None, is_retriable: false }
 }
 
@@ -25,7 +25,7 @@ fn job_with_a_retry(input: &str) -> Submission {
     Submission { policy: Policy { max_retries: 1, ..Policy::default() }, ..job(input) }
 }
 
-fn claim_one(store: &Store, now_ms: u64) -> Claimed {
+pub(super) fn claim_one(store: &Store, now_ms: u64) -> Claimed {
     store.claim(&["w".to_owned()], now_ms).unwrap().remove(0)
 }
 

@@ -18,4 +18,4 @@ mod template;
 pub(crate) use link::{Answer, Death, Reply};
 pub(crate) use pool::{Patience, Pool};
 pub(crate) use state::Health;
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Error as StreamError, Stream};

@@ -15,6 +15,7 @@ use super::process::{self, Launch};
 use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader};
 use super::size;
 use super::state::{Action, Failure, Health, Placement, State, Ticket, WorkerId};
+use super::stream::Stream;
 use super::template::{Standing, Template};
 use crate::metrics::{Metrics, WorkerEnd};
 use crate::relay::Relay;
@@ -185,7 +186,7 @@ impl Pool {
         }
     }
 
-    /// As [`Self::call`] in a slot that is there already, and no longer than until `cancelled`. A `limit` stands before the
+    /// As [`Self::run`], and no longer than until `cancelled`; of a stream only up to its begin. A `limit` stands before the
     /// resource's.
     pub(crate) async fn run_until(
         &self,
@@ -194,32 +195,49 @@ impl Pool {
         body: Bytes,
         limit: Option<Duration>,
         cancelled: impl Future<Output = ()>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Reply, Error> {
         let began = Instant::now();
         let mut call = begin(lease, header, body)?;
-        let limit = limit.or(self.shared.execution_timeout);
+        let until =
+            limit.or(self.shared.execution_timeout).map(|limit| (tokio::time::Instant::now() + limit, limit));
         let elapsed = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
+            match until {
+                Some((at, _)) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
         let error = tokio::select! {
             reply = &mut call => {
                 self.shared.metrics.executed(began.elapsed());
-                return Ok(whole(reply));
+                return Ok(match (reply, until) {
+                    (Reply::Stream(stream), Some((at, limit))) => Reply::Stream(stream.until(at, limit)),
+                    (reply, _) => reply,
+                });
             }
             () = cancelled => Error::Cancelled,
-            () = elapsed => Error::ExecutionTimeout(limit.unwrap_or_default()),
+            () = elapsed => Error::ExecutionTimeout(until.map_or(Duration::ZERO, |(_, limit)| limit)),
         };
         self.shared.metrics.executed(began.elapsed());
-        if matches!(error, Error::Cancelled) && self.shared.concurrency > 1 {
-            // Ending the worker would end the calls of others; a plain function runs on for nobody.
+        if matches!(error, Error::Cancelled) && self.shares_workers() {
             drop(call);
         } else {
             tokio::spawn(end(call));
         }
         Err(error)
+    }
+
+    /// Nobody wants the rest of it.
+    pub(crate) fn give_up(&self, stream: Stream) {
+        if self.shares_workers() {
+            drop(stream);
+        } else {
+            tokio::spawn(stream.cut_off());
+        }
+    }
+
+    /// Ending a worker would end the calls of others; a plain function runs on for nobody.
+    fn shares_workers(&self) -> bool {
+        self.shared.concurrency > 1
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -121,6 +121,31 @@ impl Stream {
 }
 
 impl Stream {
+    /// The parts that are there, one at least; none after the last.
+    pub(crate) async fn parts(&mut self) -> Result<Vec<Bytes>, Error> {
+        let mut parts = Vec::new();
+        std::future::poll_fn(|context| {
+            while parts.len() < PARTS_MAX {
+                match self.poll_part(context) {
+                    Poll::Ready(Some(part)) => parts.push(part?),
+                    Poll::Ready(None) => break,
+                    Poll::Pending if parts.is_empty() => return Poll::Pending,
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await?;
+        Ok(parts)
+    }
+
+    /// Asks the call to stop, and ends its worker if it does not.
+    pub(super) async fn cut_off(self) {
+        if let Some(call) = self.call {
+            call.cut_off().await;
+        }
+    }
+
     /// Not at once: a failed body ends the connection, and what came before it should leave first.
     fn fail<T>(&mut self, error: Error, context: &mut Context<'_>) -> Poll<T> {
         self.failure = Some(error);

@@ -6,6 +6,7 @@ mod discovery;
 mod forms;
 mod handover;
 mod idempotency;
+mod job_streams;
 mod load_balanced;
 mod metrics;
 mod queue;
