@@ -138,6 +138,13 @@ def test_job_without_arguments(worker):
     gateway = worker(SOURCE, ["nothing"])
     assert gateway.job({"__empty": True}).json() is None
     assert gateway.job({}).json() is None
+    assert gateway.job({"input": {}}).json() is None
+    assert gateway.job({"input": {"x": 1}}).header["code"] == "FL318"
+
+
+def test_job_with_an_argument_that_is_called_input(worker):
+    gateway = worker("def size(input: dict):\n    return len(input)", [{"name": "size", "is_async": False}])
+    assert gateway.job({"input": {}}).json() == 0
 
 
 def test_job_that_raises_is_an_error(worker):

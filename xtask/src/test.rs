@@ -73,10 +73,15 @@ fn lint(workspace: &Workspace) -> Result<()> {
 
 fn rust_tests(workspace: &Workspace, python: &Path) -> Result<Totals> {
     step("PostgreSQL", postgres::ensure)?;
+    let runpod = step("RunPod client", || {
+        let requirements = workspace.root.join("python/requirements-runpod.txt");
+        python_env::ensure(&workspace.target.join("test-runpod"), &requirements)
+    })?;
     let mut totals = Totals::default();
     step("cargo test", || {
         let mut command = cargo(workspace);
         command.args(["test", "--workspace", "--no-fail-fast"]).args(FEATURES);
+        command.env("FLASH_TEST_RUNPOD_PYTHON", &runpod);
         run_observed(give_environment(&mut command, workspace, python), |line| {
             totals.add(line);
             true

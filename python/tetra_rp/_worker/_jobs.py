@@ -9,6 +9,9 @@ from tetra_rp._worker._failures import INVALID_ARGUMENTS, UNKNOWN_FUNCTION, Call
 from tetra_rp._worker._load import Method, Target
 from tetra_rp._worker._targets import Targets
 
+# What runpod's client makes of `{"input": {}}`, which it takes for an input that was not wrapped yet.
+_WRAPPED_TWICE: dict[str, Any] = {"input": {}}
+
 # What a job for a class says beside the method's arguments.
 _CLASS_KEYS = frozenset(("method", "constructor_kwargs"))
 
@@ -45,6 +48,8 @@ def read(targets: Targets, given: dict[str, Any]) -> Job:
     if target is None:
         target = _targets.find(targets, given.get("function_name"))
         given = _named_arguments(given, target)
+    elif given == _WRAPPED_TWICE and target.method is not None and "input" not in target.method.binding.names:
+        given = {}
     made_with: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
     method_name = None
     if target.is_class:

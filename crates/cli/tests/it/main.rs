@@ -16,6 +16,7 @@ mod queues;
 mod refuse;
 mod reload;
 mod rollback;
+mod runpod_client;
 mod snapshots;
 mod state;
 mod storm;

@@ -76,7 +76,7 @@ async fn through(
     let path = request.uri().path();
     let path = path
         .strip_prefix(door)
-        .and_then(|rest| rest.get(1..))
+        .map(|rest| rest.trim_start_matches('/'))
         .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
     let path = path.unwrap_or("/").to_owned();
     pass_on(state, name, &path, request).await

@@ -115,6 +115,8 @@ pub(crate) fn router(state: State) -> Router {
         .route("/lb/{endpoint}", any(front_door::root))
         .route("/lb/{endpoint}/{*path}", any(front_door::load_balanced))
         .route("/v2/{endpoint}/{*path}", any(front_door::queue))
+        // Of clients whose base URL ends with a slash.
+        .route("/v2//{endpoint}/{*path}", any(front_door::queue))
         .fallback(front_door::application)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .merge(state::router(state.state_api.clone()))
