@@ -1,6 +1,7 @@
 //! What an endpoint counts, as Prometheus reads it (OpenMetrics text). Every sample says whose it is.
 
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use flash_model::wire::{JobCounts, WorkerCounts};
@@ -61,6 +62,7 @@ pub(crate) struct Metrics {
     worker_starts: Family<By, Counter>,
     worker_exits: Family<Because, Counter>,
     jobs: Family<InState, Gauge>,
+    job_age_seconds: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
@@ -82,6 +84,7 @@ impl Metrics {
             worker_starts: Family::default(),
             worker_exits: Family::default(),
             jobs: Family::default(),
+            job_age_seconds: Gauge::default(),
         };
         registry.register("requests", "HTTP requests answered", metrics.requests.clone());
         let mut time = |name: &str, help: &str, histogram: &Histogram| {
@@ -100,6 +103,13 @@ impl Metrics {
         registry.register("worker_starts", "Worker processes started", metrics.worker_starts.clone());
         registry.register("worker_exits", "Worker processes gone, and why", metrics.worker_exits.clone());
         registry.register("jobs", "Jobs of the queue", metrics.jobs.clone());
+        let age = metrics.job_age_seconds.clone();
+        registry.register_with_unit(
+            "job_age",
+            "How long the queue's next job has waited",
+            Unit::Seconds,
+            age,
+        );
         Self { registry: Mutex::new(registry), ..metrics }
     }
 
@@ -135,14 +145,16 @@ impl Metrics {
     }
 
     /// All of it, with what is counted elsewhere as it is now.
-    pub(crate) fn render(&self, workers: WorkerCounts, jobs: Option<JobCounts>) -> String {
+    /// With how workers are now, and the queue: its jobs by state, and how long the next one has waited.
+    pub(crate) fn render(&self, workers: WorkerCounts, queue: Option<(JobCounts, Duration)>) -> String {
         let set = |family: &Family<InState, Gauge>, state, count: u64| {
             family.get_or_create(&InState { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
         };
         set(&self.workers, "starting", workers.initializing.into());
         set(&self.workers, "idle", workers.idle.into());
         set(&self.workers, "running", workers.running.into());
-        if let Some(jobs) = jobs {
+        if let Some((jobs, age)) = queue {
+            self.job_age_seconds.set(age.as_secs_f64());
             set(&self.jobs, "in_queue", jobs.in_queue);
             set(&self.jobs, "in_progress", jobs.in_progress);
             set(&self.jobs, "completed", jobs.completed);

@@ -40,7 +40,7 @@ impl Gateway {
     /// What was counted so far.
     pub(super) async fn measured(&self) -> Result<Response, Refusal> {
         let jobs = match &self.front {
-            Front::Jobs(jobs) => Some(jobs.queue.counts().await?),
+            Front::Jobs(jobs) => Some((jobs.queue.counts().await?, jobs.queue.age().await?)),
             Front::Routes(_) | Front::Application(_) => None,
         };
         let text = self.metrics.render(self.pool.counts(), jobs);

@@ -274,6 +274,12 @@ impl Queue {
         self.writer.read(Store::counts).await
     }
 
+    /// How long the next job has waited.
+    pub(crate) async fn age(&self) -> Result<Duration, Error> {
+        let oldest_ms = self.writer.read(Store::oldest_ms).await?;
+        Ok(oldest_ms.map_or(Duration::ZERO, |ms| Duration::from_millis(now_ms().saturating_sub(ms))))
+    }
+
     /// Sees what other endpoints have written.
     pub(crate) async fn look(&self) -> Result<(), Error> {
         self.writer.read(|_| Ok(())).await

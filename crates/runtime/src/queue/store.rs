@@ -526,6 +526,16 @@ impl Store {
         Ok(counts)
     }
 
+    /// Of the job that has waited longest, if any waits that could run now.
+    pub(super) fn oldest_ms(&self) -> rusqlite::Result<Option<u64>> {
+        self.connection
+            .prepare_cached(
+                "SELECT created_ms FROM job WHERE status = 'IN_QUEUE' AND due_ms IS NULL ORDER BY seq LIMIT 1",
+            )?
+            .query_row([], |row| row.get(0))
+            .optional()
+    }
+
     /// Removes what a job's own time to live does not allow any more, in whatever state; gives which.
     pub(super) fn expire(&self, now_ms: u64) -> rusqlite::Result<Vec<String>> {
         self.removed("DELETE FROM job WHERE expires_ms <= ?1 RETURNING id", [now_ms])

@@ -73,4 +73,13 @@ async fn jobs_are_counted_by_state() {
         let line = format!("flash_jobs{{state=\"{state}\"}}");
         assert_eq!(sample(&endpoint, "/metrics", &line).await, Some(expected), "{state}");
     }
+    assert_eq!(sample(&endpoint, "/metrics", "flash_job_age_seconds").await, Some(0.0));
+    for _ in 0..2 {
+        endpoint.post("/run", job("hang", json!({"marker": "m"}))).await;
+    }
+    eventually("the second one to wait", || async {
+        let age = sample(&endpoint, "/metrics", "flash_job_age_seconds").await;
+        if age > Some(0.0) { Ok(()) } else { Err(format!("{age:?}")) }
+    })
+    .await;
 }
