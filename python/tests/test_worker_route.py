@@ -130,12 +130,14 @@ def test_arguments_that_do_not_fit_are_422_in_the_shape_of_fastapi(worker):
         assert answer.json() == {"detail": [expected]}, (function, body)
 
 
-def test_a_body_that_is_not_json_is_422(worker):
+def test_a_body_that_is_not_json_is_422_and_one_that_is_no_text_400(worker):
     gateway = worker(SOURCE, FUNCTIONS)
-    for body in (b"{", b"\xff\xfe", b'{"x": NaN}', b"[" * 100_000):
+    for body in (b"{", b'{"x": NaN}', b"[" * 100_000):
         answer = gateway.route("add", body)
         assert answer.header["status"] == 422
         assert answer.json()["detail"][0]["type"] == "json_invalid"
+    refused = gateway.route("add", b"\xff\xfe")
+    assert (refused.header["status"], refused.header["code"]) == (400, "FL311")
 
 
 def test_exceptions_carry_type_message_and_traceback(worker):

@@ -14,10 +14,11 @@ from typing import Any
 
 from tetra_rp._http import Headers, cookies_of
 from tetra_rp._worker import _convert, _forms, _markers, _requests, _uploads
-from tetra_rp._worker._convert import Convert, Detail, Mismatch
+from tetra_rp._worker._convert import Convert
 from tetra_rp._worker._failures import INVALID_BODY, CallRefused
 from tetra_rp._worker._forms import Fields
 from tetra_rp._worker._frames import Body
+from tetra_rp._worker._mismatch import Detail, Mismatch
 
 _QUERY_ONLY = frozenset(("GET", "HEAD", "OPTIONS"))
 # Without a body, as with most clients, they are like those above.
@@ -43,7 +44,7 @@ class Unprocessable(Exception):
 class Parameter:
     """A parameter that can be filled by name."""
 
-    __slots__ = ("annotation", "convert", "exact", "fallback", "is_embedded", "key", "many", "name", "object", "required", "source")
+    __slots__ = ("annotation", "convert", "exact", "fallback", "is_embedded", "key", "many", "model", "name", "object", "required", "source")
 
     def __init__(self, name: str, annotation: Any, default: Any) -> None:
         self.name = name
@@ -65,6 +66,8 @@ class Parameter:
         # A value of exactly this type needs no conversion: the usual case, decided without a call.
         self.exact: type | None = annotation if annotation in _EXACT_TYPES else None
         self.many = _convert.takes_many(annotation)
+        # Its fields are parameters of their own.
+        self.model = _convert.model_of(annotation) if self.source in _ASIDE else None
         self.object = _convert.takes_object(annotation)
 
     def of(self, value: Any) -> Any:
@@ -223,20 +226,22 @@ class Route:
         if not self._aside:
             return arguments
         headers = Headers(self._head.get("headers", ()))
-        cookies = cookies_of(headers.get_all("cookie"))
+        sources: dict[str, Mapping[str, list[str]]] = {
+            "query": self._query,
+            "header": {name: headers.get_all(name) for name in headers},
+            "cookie": {name: [text] for name, text in cookies_of(headers.get_all("cookie")).items()},
+        }
         for parameter in self._aside:
-            key, source = parameter.key, parameter.source or ""
-            if source == "query":
-                texts = self._query.get(key, [])
-            elif source == "header":
-                texts = headers.get_all(key)
-                texts = texts if parameter.many else texts[:1]
-            else:
-                texts = [cookies[key]] if key in cookies else []
+            source = parameter.source or ""
+            if parameter.model is not None:
+                _fill_model(arguments, details, parameter, sources[source], source)
+                continue
+            texts = sources[source].get(parameter.key.lower() if source == "header" else parameter.key, [])
             if texts:
+                texts = texts[:1] if source == "header" and not parameter.many else texts
                 _fill(arguments, details, parameter, _from_texts(parameter, texts), (source,))
             elif parameter.required:
-                details.append(Detail("missing", (source, key), "Field required", None))
+                details.append(Detail("missing", (source, parameter.key), "Field required", None))
         return arguments
 
     def bind(self, body: Body, content_type: str) -> dict[str, Any]:
@@ -302,29 +307,24 @@ class Route:
         if whole is None:
             self._from_fields(arguments, details, given)
         elif given is _NOTHING:
-            if alone and whole.required and whole.name not in self._query:
+            if whole.name in self._query:
+                self._from_fields(arguments, details, given)
+                return
+            if whole.required:
                 details.append(Detail("missing", ("body",), "Field required", None))
-            else:
-                self._from_fields(arguments, details, given)
+            self._from_query(arguments, details, skip=whole)
+        elif isinstance(given, Fields) and not whole.object:
+            self._from_fields(arguments, details, given)
         elif isinstance(given, Fields):
-            if whole.object:
-                self._take(arguments, details, whole, given.plain())
-                self._from_query(arguments, details, skip=whole)
-            else:
-                self._from_fields(arguments, details, given)
-        elif isinstance(given, dict):
-            if alone and whole.object:
-                self._from_object(arguments, details, whole, given)
-            elif not whole.object or any(parameter.name in given for parameter in self._rest):
-                self._from_fields(arguments, details, given)
-            else:
-                self._take(arguments, details, whole, given)
-                self._from_query(arguments, details, skip=whole)
-        elif alone or whole.source == "body":
+            self._take(arguments, details, whole, given.plain())
+            self._from_query(arguments, details, skip=whole)
+        elif isinstance(given, dict) and alone and whole.object:
+            self._from_object(arguments, details, whole, given)
+        elif isinstance(given, dict) and any(parameter.name in given for parameter in self._rest):
+            self._from_fields(arguments, details, given)
+        else:
             self._take(arguments, details, whole, given)
             self._from_query(arguments, details, skip=whole)
-        else:
-            self._from_fields(arguments, details, given)
 
     def _take(self, arguments: dict[str, Any], details: list[Detail], whole: Parameter, given: Any) -> None:
         """The body is the argument."""
@@ -361,10 +361,15 @@ class Route:
     def _from_fields(self, arguments: dict[str, Any], details: list[Detail], given: Any) -> None:
         """The body is an object with the arguments by name; the query has what it lacks."""
         fields = given if isinstance(given, dict) else {}
-        if given is not _NOTHING and given is not None and not isinstance(given, dict):
-            words = "Input should be a valid dictionary or object to extract fields from"
-            details.append(Detail("model_attributes_type", ("body",), words, given))
-            return
+        if given is not _NOTHING and not isinstance(given, dict):
+            if any(field.object or field.source is not None for field in self._rest):
+                # As FastAPI says it: what is no object has none of the fields, whether they are needed or not.
+                details.extend(Detail("missing", ("body", field.key), "Field required", None) for field in self._rest)
+                return
+            if given is not None:
+                words = "Input should be a valid dictionary or object to extract fields from"
+                details.append(Detail("model_attributes_type", ("body",), words, given))
+                return
         shown = None if given is _NOTHING else given
         for parameter in self._rest:
             key = parameter.key
@@ -414,6 +419,31 @@ def _fill(
         details.extend(detail.under(*place, parameter.key) for detail in mismatch.details)
 
 
+def _fill_model(
+    arguments: dict[str, Any], details: list[Detail], parameter: Parameter, texts: Mapping[str, list[str]], source: str
+) -> None:
+    """One text for each field, all of them for a list; the model says what it thinks of those that are none."""
+    given: dict[str, Any] = {}
+    left = dict(texts)
+    shown: dict[str, str] = {}
+    for name, field in parameter.model.model_fields.items():
+        alias = field.validation_alias if isinstance(field.validation_alias, str) else field.alias or name
+        key = alias.replace("_", "-").lower() if source == "header" and alias == name else alias
+        shown[alias] = key
+        values = left.pop(key, [])
+        if values:
+            given[alias] = values if _convert.takes_many(field.annotation) else values[0 if source == "header" else -1]
+    if not given and not parameter.required:
+        return
+    given.update((name, values[0] if len(values) == 1 else values) for name, values in left.items())
+    try:
+        arguments[parameter.name] = parameter.of(given)
+    except Mismatch as mismatch:
+        for detail in mismatch.details:
+            first, *rest = detail.loc or ("",)
+            details.append(detail._replace(loc=(source, shown.get(first, first), *rest)))
+
+
 def _from_texts(parameter: Parameter, texts: list[str]) -> Any:
     """Query values of one name: all of them for a list, else the last; an object is JSON text."""
     if parameter.many:
@@ -444,6 +474,8 @@ def _read(body: Body, content_type: str) -> Any:
             ) from None
         at = error.pos if isinstance(error, json.JSONDecodeError) else 0
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        if isinstance(error, UnicodeDecodeError):
+            raise CallRefused(INVALID_BODY, 400, f"the body is no text in UTF-8: {error}") from None
         raise Unprocessable([Detail("json_invalid", ("body", at), f"JSON decode error: {reason}", {})]) from error
 
 

@@ -20,7 +20,9 @@ from collections.abc import Callable
 from typing import Any, Union
 
 from tetra_rp._http import UploadFile
-from tetra_rp._worker import _uploads
+from tetra_rp._worker import _times, _uploads
+from tetra_rp._worker._mismatch import Detail, Mismatch
+from tetra_rp._worker._mismatch import fail as _fail
 
 Convert = Callable[[Any], Any]
 """Raises `Mismatch`."""
@@ -28,36 +30,6 @@ Convert = Callable[[Any], Any]
 _TRUE = frozenset(("1", "true", "t", "yes", "y", "on"))
 _FALSE = frozenset(("0", "false", "f", "no", "n", "off"))
 _NONE_TYPE = type(None)
-
-
-class Detail(typing.NamedTuple):
-    """One entry of a 422's `detail`; `loc` is relative to the value."""
-
-    type: str
-    loc: tuple[Any, ...]
-    msg: str
-    input: Any
-
-    def under(self, *outer: Any) -> Detail:
-        return self._replace(loc=(*outer, *self.loc))
-
-    def document(self) -> dict[str, Any]:
-        return {"type": self.type, "loc": list(self.loc), "msg": self.msg, "input": _shown(self.input)}
-
-
-def _shown(value: Any) -> Any:
-    """A file is named, not repeated."""
-    if isinstance(value, UploadFile):
-        return {"filename": value.filename, "size": value.size}
-    return [_shown(item) for item in value] if isinstance(value, list) else value
-
-
-class Mismatch(Exception):
-    """The value is not what the annotation says."""
-
-    def __init__(self, *details: Detail) -> None:
-        super().__init__("; ".join(detail.msg for detail in details))
-        self.details = details
 
 
 def converter(annotation: Any) -> Convert | None:
@@ -89,6 +61,16 @@ def is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and hasattr(annotation, "model_validate") and hasattr(annotation, "model_fields")
 
 
+def model_of(annotation: Any) -> Any:
+    """The pydantic model that an annotation names, alone or Optional."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return model_of(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in typing.get_args(annotation) if member is not _NONE_TYPE]
+        return model_of(members[0]) if len(members) == 1 else None
+    return annotation if is_model(annotation) else None
+
+
 def takes_object(annotation: Any) -> bool:
     """The annotation describes a whole JSON object: dict, pydantic model, dataclass, TypedDict, or Optional of one."""
     origin = typing.get_origin(annotation)
@@ -116,10 +98,6 @@ def takes_many(annotation: Any) -> bool:
     return annotation in many or origin in many
 
 
-def _fail(kind: str, msg: str, value: Any) -> typing.NoReturn:
-    raise Mismatch(Detail(kind, (), msg, value))
-
-
 def _to_int(value: Any) -> int:
     if isinstance(value, int):
         return int(value)
@@ -130,6 +108,8 @@ def _to_int(value: Any) -> int:
     if isinstance(value, str):
         whole, _, fraction = value.partition(".")
         try:
+            if not value.isascii():
+                raise ValueError
             return int(value if fraction.strip("0") or not fraction else whole)
         except ValueError:
             _fail("int_parsing", "Input should be a valid integer, unable to parse string as an integer", value)
@@ -141,6 +121,8 @@ def _to_float(value: Any) -> float:
         return float(value)
     if isinstance(value, str):
         try:
+            if not value.isascii():
+                raise ValueError
             return float(value)
         except ValueError:
             _fail("float_parsing", "Input should be a valid number, unable to parse string as a number", value)
@@ -195,39 +177,35 @@ def _to_dict(value: Any) -> dict[str, Any]:
     _fail("dict_type", "Input should be a valid dictionary", value)
 
 
-def _from_text(kind: str, name: str, parse: Callable[[str], Any]) -> Convert:
-    def convert(value: Any) -> Any:
-        if not isinstance(value, str):
-            _fail(f"{kind}_type", f"Input should be a valid {name}", value)
-        try:
-            return parse(value)
-        except (ValueError, ArithmeticError):
-            _fail(f"{kind}_parsing", f"Input should be a valid {name}", value)
-
-    return convert
+def _to_uuid(value: Any) -> uuid.UUID:
+    if not isinstance(value, str):
+        _fail("uuid_type", "UUID input should be a string, bytes or UUID object", value)
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        _fail("uuid_parsing", "Input should be a valid UUID", value)
 
 
-def _zulu(text: str) -> str:
-    # Python 3.10's fromisoformat does not know the suffix.
-    return text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
+def _to_path(value: Any) -> pathlib.Path:
+    if not isinstance(value, str):
+        _fail("path_type", "Input is not a valid path", value)
+    return pathlib.Path(value)
+
+
+def _to_pure_path(value: Any) -> pathlib.PurePath:
+    return pathlib.PurePath(_to_path(value))
 
 
 def _to_decimal(value: Any) -> decimal.Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         _fail("decimal_type", "Decimal input should be an integer, float, string or Decimal object", value)
     try:
-        return decimal.Decimal(str(value))
+        number = decimal.Decimal(str(value))
     except decimal.InvalidOperation:
         _fail("decimal_parsing", "Input should be a valid decimal", value)
-
-
-def _to_timedelta(value: Any) -> datetime.timedelta:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        _fail("time_delta_type", "Input should be a valid timedelta", value)
-    try:
-        return datetime.timedelta(seconds=float(value))
-    except (ValueError, OverflowError):
-        _fail("time_delta_parsing", "Input should be a valid timedelta: a number of seconds", value)
+    if not number.is_finite():
+        _fail("finite_number", "Input should be a finite number", value)
+    return number
 
 
 _SIMPLE: dict[Any, Convert] = {
@@ -240,14 +218,14 @@ _SIMPLE: dict[Any, Convert] = {
     _NONE_TYPE: _to_none,
     list: _to_list,
     dict: _to_dict,
-    datetime.datetime: _from_text("datetime", "datetime", lambda text: datetime.datetime.fromisoformat(_zulu(text))),
-    datetime.date: _from_text("date", "date", datetime.date.fromisoformat),
-    datetime.time: _from_text("time", "time", lambda text: datetime.time.fromisoformat(_zulu(text))),
-    datetime.timedelta: _to_timedelta,
-    uuid.UUID: _from_text("uuid", "UUID", uuid.UUID),
+    datetime.datetime: _times.to_datetime,
+    datetime.date: _times.to_date,
+    datetime.time: _times.to_time,
+    datetime.timedelta: _times.to_timedelta,
+    uuid.UUID: _to_uuid,
     decimal.Decimal: _to_decimal,
-    pathlib.Path: _from_text("path", "path", pathlib.Path),
-    pathlib.PurePath: _from_text("path", "path", pathlib.PurePath),
+    pathlib.Path: _to_path,
+    pathlib.PurePath: _to_pure_path,
 }
 
 
@@ -291,7 +269,7 @@ def _literal(choices: tuple[Any, ...]) -> Convert:
 
     def convert(value: Any) -> Any:
         for choice in choices:
-            if value == choice and type(value) is type(choice):
+            if value == choice and (type(value) is type(choice) or (type(choice) is int and isinstance(value, (bool, float)))):
                 return choice
         _fail("literal_error", f"Input should be {expected}", value)
 
@@ -306,8 +284,8 @@ def _enumeration(kind: type[enum.Enum]) -> Convert:
         try:
             return kind(value)
         except ValueError:
-            if isinstance(value, str) and value in numbers:
-                return numbers[value]
+            if isinstance(value, str) and (member := numbers.get(value.removesuffix(".0"))) is not None:
+                return member
             _fail("enum", f"Input should be {expected}", value)
 
     return convert
@@ -336,6 +314,7 @@ def _container(origin: Any, arguments: tuple[Any, ...]) -> Convert | None:
 
 
 def _each(convert: Convert, items: abc.Iterable[tuple[Any, Any]]) -> list[Any]:
+    """Values by their places."""
     converted = []
     details: list[Detail] = []
     for place, value in items:
@@ -354,13 +333,21 @@ def _mapping(key: Any, item: Any) -> Convert:
     def convert(value: Any) -> Any:
         if not isinstance(value, dict):
             _fail("dict_type", "Input should be a valid dictionary", value)
-        keys: abc.Iterable[Any] = value
-        if convert_key is not None:
-            keys = _each(convert_key, ((name, name) for name in value))
-        values: abc.Iterable[Any] = value.values()
-        if convert_item is not None:
-            values = _each(convert_item, value.items())
-        return dict(zip(keys, values, strict=True))
+        converted = {}
+        details: list[Detail] = []
+        for name, one in value.items():
+            try:
+                made = name if convert_key is None else convert_key(name)
+            except Mismatch as mismatch:
+                details.extend(detail.under(name, "[key]") for detail in mismatch.details)
+                made = name
+            try:
+                converted[made] = one if convert_item is None else convert_item(one)
+            except Mismatch as mismatch:
+                details.extend(detail.under(name) for detail in mismatch.details)
+        if details:
+            raise Mismatch(*details)
+        return converted
 
     return convert
 
@@ -371,12 +358,22 @@ def _fixed_tuple(members: tuple[Any, ...]) -> Convert:
     def convert(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             _fail("tuple_type", "Input should be a valid tuple", value)
-        if len(value) != len(converters):
-            _fail("tuple_length", f"Input should have {len(converters)} items, not {len(value)}", value)
-        return tuple(
-            item if change is None else _each(change, [(place, item)])[0]
-            for place, (change, item) in enumerate(zip(converters, value, strict=True))
-        )
+        if len(value) > len(converters):
+            words = f"Tuple should have at most {len(converters)} items after validation, not {len(value)}"
+            _fail("too_long", words, value)
+        converted = []
+        details: list[Detail] = []
+        for place, change in enumerate(converters):
+            if place >= len(value):
+                details.append(Detail("missing", (place,), "Field required", value))
+                continue
+            try:
+                converted.append(value[place] if change is None else change(value[place]))
+            except Mismatch as mismatch:
+                details.extend(detail.under(place) for detail in mismatch.details)
+        if details:
+            raise Mismatch(*details)
+        return tuple(converted)
 
     return convert
 
@@ -385,17 +382,22 @@ def _class(kind: type) -> Convert | None:
     if _uploads.is_upload(kind):
         return _upload(kind)
     if is_model(kind):
-        return _pydantic_call(kind.model_validate)  # type: ignore[attr-defined]
+        return _model(kind)
     if issubclass(kind, enum.Enum):
         return _enumeration(kind)
     if dataclasses.is_dataclass(kind):
-        return _dataclass(kind)
+        return (_by_pydantic(kind) if hasattr(kind, "__pydantic_validator__") else None) or _dataclass(kind)
     if kind in (tuple, set, frozenset):
         return _container(kind, ())
     by_pydantic = _by_pydantic(kind)
     if by_pydantic is None and issubclass(kind, dict):  # TypedDict
         return _to_dict
     return by_pydantic
+
+
+def _model(kind: Any) -> Convert:
+    # As FastAPI asks for it, which decides what is said of a value that is no object at all.
+    return _pydantic_call(lambda value: kind.model_validate(value, from_attributes=True))
 
 
 def _upload(kind: type) -> Convert:
@@ -492,4 +494,10 @@ def _alternatives(values: tuple[Any, ...]) -> str:
 
 
 def _name(annotation: Any) -> str:
-    return getattr(annotation, "__name__", str(annotation))
+    """As pydantic calls a member of a union: `int`, `list[int]`, `dict[str,int]`."""
+    arguments = typing.get_args(annotation)
+    if not arguments:
+        name = "..." if annotation is Ellipsis else getattr(annotation, "__name__", str(annotation))
+        return f"enum[{name}]" if isinstance(annotation, type) and issubclass(annotation, enum.Enum) else name
+    members = ",".join(_name(argument) for argument in arguments)
+    return f"{_name(typing.get_origin(annotation))}[{members}]"

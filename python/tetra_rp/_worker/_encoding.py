@@ -25,7 +25,12 @@ class NotSerializable(Exception):
 def to_json(value: Any) -> bytes:
     """UTF-8 JSON without spaces. Raises `NotSerializable`."""
     try:
-        return _encode(value).encode()
+        try:
+            return _encode(value).encode()
+        except TypeError as error:
+            if not str(error).startswith("keys must be"):
+                raise
+            return _encode(_with_plain_keys(value)).encode()
     except (TypeError, ValueError, RecursionError) as error:
         # UnicodeEncodeError (a lone surrogate) is a ValueError.
         raise NotSerializable(_explain(value, error)) from error
@@ -41,7 +46,7 @@ def _default(value: Any) -> Any:
     """Called by the encoder for everything that is not a JSON type by itself."""
     dump = getattr(value, "model_dump", None)
     if dump is not None and not isinstance(value, type):
-        return dump(mode="json")
+        return dump(mode="json", by_alias=True)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
@@ -59,6 +64,26 @@ def _default(value: Any) -> Any:
     if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(_refusal(value))
+
+
+def _with_plain_keys(value: Any) -> Any:
+    """Keys such as UUIDs and dates as their texts. Raises `TypeError`."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, dict):
+        return {_plain_key(key): _with_plain_keys(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_plain_keys(item) for item in value]
+    return _with_plain_keys(_default(value))
+
+
+def _plain_key(key: Any) -> Any:
+    if key is None or isinstance(key, (str, int, float)):
+        return key
+    plain = None if isinstance(key, tuple) else _default(key)
+    if not isinstance(plain, (str, int, float)):
+        raise TypeError(f"keys must be texts, not {type(key).__name__}")
+    return plain
 
 
 def _refusal(value: Any) -> str:

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use flash_model::{Code, Function, HttpMethod, Resource};
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -40,7 +40,7 @@ struct Entry {
     function: String,
     is_sync: bool,
     /// Path parameters in order; the router knows them as `p0`, `p1`, so that routes of two methods may name them differently.
-    parameters: Vec<String>,
+    parameters: Vec<Parameter>,
     /// The header of a call that needs none of the optional fields, with and without a JSON body.
     bare_header: Bytes,
     json_header: Bytes,
@@ -53,6 +53,11 @@ impl Routes {
         for function in &resource.functions {
             let (Some(method), Some(path)) = (function.http_method, &function.http_path) else { continue };
             let (pattern, parameters) = pattern(path);
+            if let Some((before, _)) = pattern.split_once("{*") {
+                // A rest of nothing is one, too.
+                let entry = Entry::new(function, method, parameters.clone());
+                by_path.entry(before.to_owned()).or_default().entries.push(entry);
+            }
             let methods = by_path.entry(pattern).or_default();
             methods.entries.push(Entry::new(function, method, parameters));
             shown.push(format!("{method} {path}"));
@@ -80,6 +85,19 @@ impl Routes {
         self.router.at(path).is_ok()
     }
 
+    /// Where the same path leads somewhere with a slash at its end, or without: relative to it, whatever a proxy wrote before it.
+    fn other_slash(&self, path: &str, asked: &Uri) -> Option<String> {
+        let bare = path.trim_end_matches('/');
+        let query = asked.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let written =
+            asked.path().trim_end_matches('/').rsplit('/').next().filter(|last| !last.is_empty())?;
+        if bare.len() < path.len() {
+            let up = "../".repeat(path.len() - bare.len());
+            return self.has(bare).then(|| format!("{up}{written}{query}"));
+        }
+        self.has(&format!("{path}/")).then(|| format!("./{written}/{query}"))
+    }
+
     pub(super) async fn call(&self, pool: &Pool, request: Request<Incoming>) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
@@ -90,15 +108,22 @@ impl Routes {
         } else {
             path
         };
-        let Ok(found) = self.router.at(path) else { return Err(no_route(path, &self.shown)) };
+        let Ok(found) = self.router.at(path) else {
+            return match self.other_slash(path, &parts.uri) {
+                Some(location) => Ok(elsewhere(&location)),
+                None => Err(no_route(path, &self.shown)),
+            };
+        };
         // What a HEAD is answered is cut off behind the headers (RFC 9110 §9.3.2).
         let asked = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
         if *asked == Method::OPTIONS {
             return Ok(options(&found.value.allow));
         }
         let method = method_of(asked);
-        let Some(entry) = found.value.entries.iter().find(|entry| Some(entry.method) == method) else {
-            return Err(method_not_allowed(&parts.method, path, &found.value.allow));
+        let entry = match found.value.find(method, &found.params) {
+            Ok(entry) => entry,
+            Err(Lack::Route) => return Err(no_route(path, &self.shown)),
+            Err(Lack::Method) => return Err(method_not_allowed(&parts.method, path, &found.value.allow)),
         };
         let body = respond::read_body(body).await?;
         let slot = pool.lease(entry.is_sync, Patience::Door).await?;
@@ -110,9 +135,11 @@ impl Routes {
             None if is_bare => entry.bare_header.clone(),
             Some(kind) if is_bare && kind == "application/json" => entry.json_header.clone(),
             content_type => {
+                let names = entry.parameters.iter().map(|parameter| parameter.name.as_str());
                 let values = found.params.iter().map(|(_, value)| value.to_owned());
+                let values = values.chain(std::iter::once(String::new()));
                 CallHeader {
-                    path: entry.parameters.iter().map(String::as_str).zip(values).collect(),
+                    path: names.zip(values).collect(),
                     query: parts.uri.query().map(parse_query).unwrap_or_default(),
                     content_type: content_type.and_then(|value| value.to_str().ok()),
                     request: is_whole.then(|| request_head(&parts)),
@@ -130,8 +157,30 @@ impl Routes {
     }
 }
 
+/// What is missing for a request to be answered.
+#[derive(Debug, Clone, Copy)]
+enum Lack {
+    Route,
+    Method,
+}
+
+impl Methods {
+    fn find(&self, method: Option<HttpMethod>, values: &matchit::Params<'_, '_>) -> Result<&Entry, Lack> {
+        let mut lack = Lack::Route;
+        for entry in &self.entries {
+            if entry.takes(values) {
+                if Some(entry.method) == method {
+                    return Ok(entry);
+                }
+                lack = Lack::Method;
+            }
+        }
+        Err(lack)
+    }
+}
+
 impl Entry {
-    fn new(function: &Function, method: HttpMethod, parameters: Vec<String>) -> Self {
+    fn new(function: &Function, method: HttpMethod, parameters: Vec<Parameter>) -> Self {
         let mut entry = Self {
             method,
             function: function.name.to_string(),
@@ -143,6 +192,11 @@ impl Entry {
         entry.bare_header = entry.header().encode();
         entry.json_header = CallHeader { content_type: Some("application/json"), ..entry.header() }.encode();
         entry
+    }
+
+    /// Whether the path's values are of the kinds that its parameters name.
+    fn takes(&self, values: &matchit::Params<'_, '_>) -> bool {
+        self.parameters.iter().zip(values.iter()).all(|(parameter, (_, value))| parameter.kind.takes(value))
     }
 
     fn header(&self) -> CallHeader<'_> {
@@ -179,6 +233,16 @@ fn answer(header: ResultHeader, body: Content) -> Result<Response, Refusal> {
     Ok(response)
 }
 
+/// The same method again, body and all (RFC 9110 §15.4.8).
+fn elsewhere(location: &str) -> Response {
+    let mut response = respond::empty(StatusCode::TEMPORARY_REDIRECT);
+    // It was part of a request's path, so it is a valid value.
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
 fn options(allow: &str) -> Response {
     let mut response = respond::empty(StatusCode::NO_CONTENT);
     // Names of methods are valid values.
@@ -201,20 +265,66 @@ fn unusable(what: &str) -> Refusal {
     Refusal::new(Code::ResultNotSerializable, 500, format!("the function's answer has an invalid {what}"))
 }
 
-/// `/users/{id}` → `/users/{p0}`, `/files/{rest:path}` → `/files/{*p0}`; and the names.
-fn pattern(path: &str) -> (String, Vec<String>) {
-    let (mut pattern, mut names) = (String::new(), Vec::new());
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parameter {
+    name: String,
+    kind: Kind,
+}
+
+/// Starlette's converters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    /// Of several segments.
+    Path,
+    Int,
+    Float,
+    Uuid,
+}
+
+impl Kind {
+    fn of(converter: &str) -> Self {
+        match converter {
+            "path" => Self::Path,
+            "int" => Self::Int,
+            "float" => Self::Float,
+            "uuid" => Self::Uuid,
+            _ => Self::Text,
+        }
+    }
+
+    fn takes(self, value: &str) -> bool {
+        let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match self {
+            Self::Text | Self::Path => true,
+            Self::Int => are_digits(value),
+            Self::Float => match value.split_once('.') {
+                Some((whole, fraction)) => are_digits(whole) && are_digits(fraction),
+                None => are_digits(value),
+            },
+            Self::Uuid => {
+                let digits = value.replace('-', "");
+                digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+            }
+        }
+    }
+}
+
+/// `/users/{id}` → `/users/{p0}`, `/files/{rest:path}` → `/files/{*p0}`; and the parameters.
+fn pattern(path: &str) -> (String, Vec<Parameter>) {
+    let (mut pattern, mut parameters) = (String::new(), Vec::new());
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('{') {
         let Some((parameter, after)) = after.split_once('}') else { break };
         let (name, converter) = parameter.split_once(':').unwrap_or((parameter, ""));
-        let star = if converter == "path" { "*" } else { "" };
-        pattern.push_str(&format!("{before}{{{star}p{}}}", names.len()));
-        names.push(name.to_owned());
+        let kind = Kind::of(converter);
+        let star = if kind == Kind::Path { "*" } else { "" };
+        pattern.push_str(&format!("{before}{{{star}p{}}}", parameters.len()));
+        parameters.push(Parameter { name: name.to_owned(), kind });
         rest = after;
     }
     pattern.push_str(rest);
-    (pattern, names)
+    (pattern, parameters)
 }
 
 fn parse_query(query: &str) -> Vec<(String, String)> {
@@ -235,14 +345,28 @@ mod tests {
     fn patterns_keep_the_names_aside() {
         let check = |path: &str, expected: &str, names: &[&str]| {
             let (pattern, parameters) = pattern(path);
-            assert_eq!(
-                (pattern.as_str(), parameters.as_slice()),
-                (expected, names.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice())
-            );
+            let found: Vec<_> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+            assert_eq!((pattern.as_str(), found.as_slice()), (expected, names));
         };
         check("/add", "/add", &[]);
         check("/users/{id}", "/users/{p0}", &["id"]);
         check("/a/{x:int}/b/{rest:path}", "/a/{p0}/b/{*p1}", &["x", "rest"]);
+    }
+
+    #[test]
+    fn converters_take_what_starlettes_take() {
+        let check = |converter: &str, good: &[&str], bad: &[&str]| {
+            assert!(good.iter().all(|value| Kind::of(converter).takes(value)), "{converter}");
+            assert!(!bad.iter().any(|value| Kind::of(converter).takes(value)), "{converter}");
+        };
+        check("int", &["0", "007"], &["", "-1", "1.0", "x"]);
+        check("float", &["0", "1.5"], &["", ".5", "1.", "-1.5", "1e3"]);
+        check(
+            "uuid",
+            &["00000000-0000-4000-8000-00000000000A"],
+            &["", "7", "0000000g-0000-4000-8000-000000000000"],
+        );
+        check("", &["", "x"], &[]);
     }
 
     #[test]
