@@ -16,7 +16,7 @@ use crate::Settings;
 use crate::discovery::Discovery;
 use crate::endpoint_dir::EndpointDir;
 use crate::functions::Functions;
-use crate::gateway::{Front, Gateway, Guard, Jobs, Proxy, Routes, Server};
+use crate::gateway::{Docs, Front, Gateway, Guard, Jobs, Proxy, Routes, Server};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::queue::dispatcher::Dispatcher;
@@ -92,7 +92,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
 /// Serves until `told` to stop, or until whoever could tell is gone. Then nothing new is accepted, what is in hand may finish
 /// for as long as is said, and workers are ended.
 pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<Stop>>) -> Result<(), Error> {
-    let resource = read_resource(&settings)?;
+    let (project_name, resource) = read_resource(&settings)?;
     let spec = &resource.spec;
     let dir = EndpointDir::open(&settings.endpoint_dir)?;
 
@@ -110,7 +110,10 @@ pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<St
 
     let mut jobs = None;
     let front = match spec.kind {
-        EndpointKind::LoadBalanced => Front::Routes(Routes::of(&resource)?),
+        EndpointKind::LoadBalanced => {
+            let docs = Docs::of(&project_name, &settings.owner.resource, &resource);
+            Front::Routes(Routes::of(&resource)?, docs)
+        }
         EndpointKind::Asgi => Front::Application(Proxy::new()),
         EndpointKind::Queue => {
             let queue_dir = settings.queue_dir.as_ref().unwrap_or(&settings.endpoint_dir);
@@ -233,17 +236,18 @@ async fn lost(queue: Option<&Queue>) {
     }
 }
 
-fn read_resource(settings: &Settings) -> Result<Resource, Error> {
+/// With the project's name.
+fn read_resource(settings: &Settings) -> Result<(String, Resource), Error> {
     let path = || settings.manifest_path.clone();
     let text = std::fs::read_to_string(&settings.manifest_path)
         .map_err(|source| Error::ReadManifest { path: path(), source })?;
     let mut manifest =
         Manifest::from_json(&text).map_err(|source| Error::Manifest { path: path(), source })?;
     let resource = &settings.owner.resource;
-    manifest
-        .resources
-        .remove(resource)
-        .ok_or_else(|| Error::NoResource { path: path(), resource: resource.clone() })
+    match manifest.resources.remove(resource) {
+        Some(found) => Ok((manifest.project_name, found)),
+        None => Err(Error::NoResource { path: path(), resource: resource.clone() }),
+    }
 }
 
 fn launch(settings: &Settings, resource: &Resource) -> Launch {

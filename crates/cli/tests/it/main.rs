@@ -6,6 +6,7 @@ mod build;
 mod drain;
 mod examples;
 mod jobs;
+mod front_door;
 mod layering;
 mod mothership;
 mod orphans;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State as Extract};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use flash_model::wire::Problem;
 use flash_model::{Code, EndpointKind, Manifest, ResourceName, ResourceStatus};
@@ -16,6 +17,8 @@ use crate::served::Served;
 
 /// A request for an endpoint that is being made waits this long for it.
 const READY_WAIT: Duration = Duration::from_secs(30);
+/// Lets an endpoint say where its paths are.
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 pub(super) async fn root(
     Extract(state): Extract<State>,
@@ -60,7 +63,7 @@ async fn through(
     endpoint: &str,
     kind: EndpointKind,
     door: &str,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response, Refusal> {
     let served = state.discovery.current();
     let (name, resource) = served.find(endpoint).ok_or_else(|| {
@@ -73,13 +76,24 @@ async fn through(
         return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(served.desired())).into());
     }
     // The raw path, so that what is percent-encoded stays so.
-    let path = request.uri().path();
-    let path = path
+    let asked = request.uri().path();
+    let path = asked
         .strip_prefix(door)
         .map(|rest| rest.trim_start_matches('/'))
         .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
     let path = path.unwrap_or("/").to_owned();
+    let prefix = asked.strip_suffix(path.as_str()).unwrap_or(asked).to_owned();
+    show_prefix(request.headers_mut(), &prefix);
     pass_on(state, name, &path, request).await
+}
+
+/// What the caller wrote before the endpoint's own path, behind what a proxy before us says of the same.
+fn show_prefix(headers: &mut HeaderMap, prefix: &str) {
+    let before = headers.remove(FORWARDED_PREFIX);
+    let before = before.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Ok(value) = HeaderValue::try_from(format!("{}{prefix}", before.trim_end_matches('/'))) {
+        headers.insert(FORWARDED_PREFIX, value);
+    }
 }
 
 /// Waits while the endpoint is on its way; says why when it is not.

@@ -41,7 +41,7 @@ impl Gateway {
     pub(super) async fn measured(&self) -> Result<Response, Refusal> {
         let jobs = match &self.front {
             Front::Jobs(jobs) => Some((jobs.queue.counts().await?, jobs.queue.age().await?)),
-            Front::Routes(_) | Front::Application(_) => None,
+            Front::Routes(..) | Front::Application(_) => None,
         };
         let text = self.metrics.render(self.pool.counts(), jobs);
         Ok(respond::bytes(HeaderValue::from_static(METRICS_CONTENT_TYPE), text.into()))

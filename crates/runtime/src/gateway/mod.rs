@@ -1,14 +1,16 @@
 //! The HTTP front of the endpoint: who may ask (`guard.rs`), what is asked for (this file), and the answers.
 //!
-//! `server.rs` accepts connections; `routes.rs` serves load-balanced functions, `jobs.rs` and `dead.rs` the queue's API, `proxy.rs` a whole web
-//! application; `control.rs` and `calls.rs` are for the other processes of Flash.
+//! `server.rs` accepts connections; `routes.rs` serves load-balanced functions, `docs.rs` says what they are; `jobs.rs` and `dead.rs`
+//! are the queue's API, `proxy.rs` a whole web application; `control.rs` and `calls.rs` are for the other processes of Flash.
 
 mod calls;
 mod content;
 mod control;
 mod dead;
+mod docs;
 mod guard;
 mod jobs;
+mod page;
 mod proxy;
 mod respond;
 mod routes;
@@ -23,6 +25,7 @@ use flash_model::{Code, EndpointKind, HttpMethod, RESERVED_PREFIX};
 use http::{HeaderMap, Method, Request};
 use hyper::body::{Body, Incoming};
 
+pub(crate) use docs::Docs;
 pub(crate) use guard::Guard;
 pub(crate) use jobs::Jobs;
 pub(crate) use proxy::Proxy;
@@ -40,7 +43,7 @@ use flash_model::wire::IdentityResponse;
 /// What the endpoint offers its users.
 #[derive(Debug)]
 pub(crate) enum Front {
-    Routes(Routes),
+    Routes(Routes, Docs),
     Jobs(Jobs),
     Application(Proxy),
 }
@@ -60,7 +63,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn kind(&self) -> EndpointKind {
         match self.front {
-            Front::Routes(_) => EndpointKind::LoadBalanced,
+            Front::Routes(..) => EndpointKind::LoadBalanced,
             Front::Jobs(_) => EndpointKind::Queue,
             Front::Application(_) => EndpointKind::Asgi,
         }
@@ -87,7 +90,7 @@ impl Gateway {
     fn is_metrics(&self, path: &str) -> bool {
         path == "/metrics"
             && match &self.front {
-                Front::Routes(routes) => !routes.has(path),
+                Front::Routes(routes, _) => !routes.has(path),
                 Front::Jobs(_) => true,
                 Front::Application(_) => false,
             }
@@ -120,7 +123,15 @@ impl Gateway {
                 require(&request, &Method::GET)?;
                 self.measured().await
             }
-            Front::Routes(routes) => routes.call(&self.pool, request).await,
+            Front::Routes(routes, docs)
+                if Docs::has(request.uri().path()) && !routes.has(request.uri().path()) =>
+            {
+                if request.method() != Method::HEAD {
+                    require(&request, &Method::GET)?;
+                }
+                Ok(docs.answer(&request))
+            }
+            Front::Routes(routes, _) => routes.call(&self.pool, request).await,
             Front::Jobs(jobs) => self.job_request(jobs, request).await,
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod discovery;
+mod docs;
 mod fastapi;
 mod forms;
 mod handover;
