@@ -98,8 +98,11 @@ impl From<ErrorHeader> for Refusal {
 impl From<pool::Error> for Refusal {
     fn from(error: pool::Error) -> Self {
         match &error {
-            pool::Error::DoorTimeout | pool::Error::DoorFull | pool::Error::Draining => {
+            pool::Error::DoorTimeout | pool::Error::Draining => {
                 Self::new(Code::Overloaded, 503, error.to_string()).after(RETRY_AFTER_DEFAULT)
+            }
+            pool::Error::DoorFull | pool::Error::DoorFullOfBytes => {
+                Self::new(Code::Overloaded, 429, error.to_string()).after(RETRY_AFTER_DEFAULT)
             }
             pool::Error::Failed(failure, pause) => {
                 Self::cannot_load(failure).after((*pause).max(RETRY_AFTER_DEFAULT))

@@ -23,7 +23,7 @@ impl Proxy {
     }
 
     pub(super) async fn forward(&self, pool: &Pool, request: Request<Incoming>) -> Result<Response, Refusal> {
-        let slot = pool.lease(false, Patience::Door).await?;
+        let slot = pool.lease(false, 0, Patience::Door).await?;
         let port = slot
             .port()
             .ok_or_else(|| Refusal::new(Code::WorkerStartFailed, 503, "the application told no port"))?;

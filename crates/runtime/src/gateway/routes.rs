@@ -126,7 +126,7 @@ impl Routes {
             Err(Lack::Method) => return Err(method_not_allowed(&parts.method, path, &found.value.allow)),
         };
         let body = respond::read_body(body).await?;
-        let slot = pool.lease(entry.is_sync, Patience::Door).await?;
+        let slot = pool.lease(entry.is_sync, body.len(), Patience::Door).await?;
         let is_whole = slot.wants_whole_request(&entry.function);
         let content_type = parts.headers.get(CONTENT_TYPE);
         let is_bare =

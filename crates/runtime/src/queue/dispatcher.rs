@@ -197,7 +197,7 @@ impl Dispatcher {
         // The first of them is about to stand at the door itself.
         self.pool.set_backlog((waiting.jobs - waiting.low_priority).saturating_sub(1));
         let first = if waiting.jobs > waiting.low_priority {
-            self.pool.lease(self.is_sync, Patience::Endless).await
+            self.pool.lease(self.is_sync, 0, Patience::Endless).await
         } else if let Some(spare) = self.pool.try_lease(self.is_sync) {
             Ok(spare)
         } else {

@@ -38,6 +38,8 @@ pub(crate) enum Error {
     DoorTimeout,
     #[error("too many calls are waiting for a worker")]
     DoorFull,
+    #[error("the calls that wait for a worker hold too many bytes")]
+    DoorFullOfBytes,
     #[error("the endpoint is shutting down")]
     Draining,
     #[error("the worker cannot load the code: {}: {}", .0.kind, .0.message)]
@@ -116,12 +118,17 @@ impl Pool {
         Self { shared: Arc::new(shared) }
     }
 
-    /// A slot of a worker, now or when one is free.
-    pub(crate) async fn lease(&self, sync: bool, patience: Patience) -> Result<Lease, Error> {
+    /// A slot of a worker, now or when one is free. The caller keeps so many bytes until then.
+    pub(crate) async fn lease(
+        &self,
+        sync: bool,
+        size_bytes: usize,
+        patience: Patience,
+    ) -> Result<Lease, Error> {
         let began = Instant::now();
         let (ticket, seat, is_cold) = {
             let mut core = self.lock();
-            match core.state.admit(sync, began) {
+            match core.state.admit(sync, size_bytes, began) {
                 Placement::Worker(id) => {
                     if let Some(lease) = self.seat(&core, id, sync) {
                         self.shared.metrics.waited(Duration::ZERO, false);
@@ -136,6 +143,7 @@ impl Pool {
                 }
                 Placement::Failed(failure, pause) => return Err(Error::Failed(failure, pause)),
                 Placement::DoorFull => return Err(Error::DoorFull),
+                Placement::DoorFullOfBytes => return Err(Error::DoorFullOfBytes),
                 Placement::Draining => return Err(Error::Draining),
             }
         };
@@ -160,7 +168,7 @@ impl Pool {
 
     /// Takes a slot and runs one call in it that is answered at once.
     pub(crate) async fn call(&self, sync: bool, header: Bytes, body: Bytes) -> Result<Answer, Error> {
-        let lease = self.lease(sync, Patience::Door).await?;
+        let lease = self.lease(sync, body.len(), Patience::Door).await?;
         Ok(whole(self.run(lease, header, body).await?))
     }
 
@@ -543,5 +551,58 @@ impl Drop for PlaceAtDoor<'_> {
         let caller = core.waiting.remove(&self.ticket);
         drop(core);
         drop(caller);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flash_model::{EndpointId, ResourceName};
+
+    use super::*;
+    use crate::refusal::Refusal;
+    use crate::worker::state::{DOOR_BYTES_MAX, DOOR_CALLS_MAX};
+
+    /// Nobody starts workers for it.
+    fn pool() -> Pool {
+        let metrics = Metrics::new(&ResourceName::new("it").unwrap(), &EndpointId::new("it-1").unwrap());
+        let limits =
+            Limits { workers_min: 0, workers_max: 1, concurrency: 1, idle_timeout: Duration::from_secs(1) };
+        Pool::new(limits, None, Arc::new(metrics))
+    }
+
+    async fn refused(pool: &Pool, size_bytes: usize) -> (u16, Option<Duration>) {
+        let refusal = Refusal::from(pool.lease(false, size_bytes, Patience::Door).await.unwrap_err());
+        assert_eq!(refusal.problem.code, Code::Overloaded);
+        (refusal.problem.status, refusal.retry_after)
+    }
+
+    async fn until_waiting(pool: &Pool, count: usize) {
+        while pool.lock().waiting.len() != count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_is_told_503_and_who_finds_the_door_full_429() {
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(refused(&pool(), 0).await, (503, second));
+
+        let wait = |pool: &Pool, size_bytes: usize| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.lease(false, size_bytes, Patience::Door).await.is_ok() })
+        };
+        let pool_of_calls = pool();
+        let calls: Vec<_> = (0..DOOR_CALLS_MAX).map(|_| wait(&pool_of_calls, 0)).collect();
+        until_waiting(&pool_of_calls, DOOR_CALLS_MAX).await;
+        assert_eq!(refused(&pool_of_calls, 0).await, (429, second));
+        calls[0].abort();
+        until_waiting(&pool_of_calls, DOOR_CALLS_MAX - 1).await;
+        assert_eq!(refused(&pool_of_calls, 0).await, (503, second), "a place is free again");
+
+        let pool_of_bytes = pool();
+        let large = wait(&pool_of_bytes, DOOR_BYTES_MAX);
+        until_waiting(&pool_of_bytes, 1).await;
+        assert_eq!(refused(&pool_of_bytes, 1).await, (429, second));
+        assert!(!large.await.unwrap());
     }
 }

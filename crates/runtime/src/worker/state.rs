@@ -9,6 +9,8 @@ use flash_model::{ResourceSpec, Scaler, ScalerType};
 
 /// Calls that may wait for a worker at the same time.
 pub(crate) const DOOR_CALLS_MAX: usize = 1024;
+/// What the bodies of calls that wait may hold of memory together.
+pub(crate) const DOOR_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The least delay that is a reason to start another worker where some run.
 const QUEUE_DELAY_MIN: Duration = Duration::from_millis(100);
 const RESTART_DELAY_MIN: Duration = Duration::from_secs(1);
@@ -74,6 +76,8 @@ struct Worker {
 struct Waiting {
     ticket: Ticket,
     sync: bool,
+    /// Of its body, which is kept for it.
+    size_bytes: usize,
     since: Instant,
 }
 
@@ -85,6 +89,7 @@ pub(crate) enum Placement {
     /// The code cannot be loaded; the next try is not before the given time has passed.
     Failed(Failure, Duration),
     DoorFull,
+    DoorFullOfBytes,
     Draining,
 }
 
@@ -135,8 +140,8 @@ impl State {
         }
     }
 
-    /// A call has come. `sync` calls also need the one thread on which a worker runs plain functions.
-    pub(crate) fn admit(&mut self, sync: bool, now: Instant) -> Placement {
+    /// A call has come, with a body of that size. `sync` calls also need the one thread on which a worker runs plain functions.
+    pub(crate) fn admit(&mut self, sync: bool, size_bytes: usize, now: Instant) -> Placement {
         if self.draining {
             return Placement::Draining;
         }
@@ -152,9 +157,13 @@ impl State {
         if self.door.len() >= DOOR_CALLS_MAX {
             return Placement::DoorFull;
         }
+        let waiting_bytes: usize = self.door.iter().map(|waiting| waiting.size_bytes).sum();
+        if waiting_bytes + size_bytes > DOOR_BYTES_MAX {
+            return Placement::DoorFullOfBytes;
+        }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.door.push_back(Waiting { ticket, sync, since: now });
+        self.door.push_back(Waiting { ticket, sync, size_bytes, since: now });
         Placement::Wait(ticket)
     }
 

@@ -53,7 +53,7 @@ impl World {
     }
 
     fn admit(&mut self, sync: bool) -> Placement {
-        self.state.admit(sync, self.now)
+        self.state.admit(sync, 0, self.now)
     }
 
     fn fail(&mut self, id: WorkerId) -> Vec<Ticket> {
@@ -253,6 +253,19 @@ fn workers_that_we_end_do_not_count_and_bad_calls_only_when_many_in_a_row() {
     world.state.release(25, false, world.now);
     world.state.exited(25, None, world.now);
     assert_eq!(world.spawned(), [26], "one that answers ends the row");
+}
+
+#[test]
+fn the_door_has_a_limit_in_bytes_too() {
+    let mut world = World::new(1, 1, 1).boot();
+    let mut admit = |size_bytes: usize| world.state.admit(false, size_bytes, world.now);
+    assert_eq!(admit(DOOR_BYTES_MAX), Placement::Worker(1), "what need not wait does not count");
+    assert_eq!(admit(DOOR_BYTES_MAX - 1), Placement::Wait(1));
+    assert_eq!(admit(1), Placement::Wait(2));
+    assert_eq!(admit(1), Placement::DoorFullOfBytes);
+    assert_eq!(admit(0), Placement::Wait(3));
+    world.state.leave(1);
+    assert_eq!(world.state.admit(false, 1, world.now), Placement::Wait(4));
 }
 
 #[test]
