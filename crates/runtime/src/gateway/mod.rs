@@ -1,20 +1,24 @@
 //! The HTTP front of the endpoint: who may ask (`guard.rs`), what is asked for (this file), and the answers.
 //!
-//! `server.rs` accepts connections; `routes.rs` serves load-balanced functions, `docs.rs` says what they are; `jobs.rs` and `dead.rs`
-//! are the queue's API, `proxy.rs` a whole web application; `control.rs` and `calls.rs` are for the other processes of Flash.
+//! `server.rs` accepts connections, `connection.rs` speaks HTTP on one; `routes.rs` serves load-balanced functions, `docs.rs` says
+//! what they are; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application; `control.rs` and `calls.rs` are for
+//! the other processes of Flash.
 
 mod calls;
+mod connection;
 mod content;
 mod control;
 mod dead;
 mod docs;
 mod guard;
+mod head_clock;
 mod jobs;
 mod page;
 mod proxy;
 mod respond;
 mod routes;
 mod server;
+mod version;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,24 +1,19 @@
-//! Accepts connections, speaks HTTP on them and lets the open ones finish at the end.
+//! Accepts connections and lets the open ones finish at the end.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Gateway;
+use super::connection::converse;
 use crate::stop::Cutoff;
 
 const CONNECTIONS_MAX: usize = 4096;
-/// From the first byte of a request to the end of its headers; also how long a connection may stay silent.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// After an error of the machine, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -58,8 +53,13 @@ impl Server {
             match accepted {
                 Ok((stream, _)) => {
                     let (gateway, stopping) = (Arc::clone(&gateway), stopping.subscribe());
+                    let _ = stream.set_nodelay(true);
+                    let answer = move |request| {
+                        let gateway = Arc::clone(&gateway);
+                        async move { gateway.serve(request).await }
+                    };
                     connections.spawn(async move {
-                        converse(stream, gateway, stopping).await;
+                        converse(stream, answer, stopping).await;
                         drop(permit);
                     });
                 }
@@ -77,29 +77,5 @@ impl Server {
                 tracing::warn!("requests were still running at the end of the drain; they are cut off");
             }
         }
-    }
-}
-
-async fn converse(stream: TcpStream, gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(gateway.serve(request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        result = &mut connection => return ended(result),
-        _ = stopping.wait_for(|stopping| *stopping) => connection.as_mut().graceful_shutdown(),
-    }
-    ended(connection.await);
-}
-
-fn ended(result: Result<(), hyper::Error>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "connection ended");
     }
 }
