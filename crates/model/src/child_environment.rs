@@ -27,6 +27,8 @@ pub const WORKER_BYTES_MAX: &str = "FLASH_WORKER_BYTES_MAX";
 pub const HOST: &str = "FLASH_HOST";
 /// 0 = any free port.
 pub const PORT: &str = "FLASH_PORT";
+/// Pages of other origins that may use the routes of a load-balanced endpoint: `*`, or origins separated by commas.
+pub const CORS_ORIGINS: &str = "FLASH_CORS_ORIGINS";
 
 /// Where a mothership keeps its state, which may name a password, and the token for it. Taken out of the environment of
 /// whatever it starts.

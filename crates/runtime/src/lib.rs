@@ -21,6 +21,7 @@ mod stop;
 mod worker;
 
 pub use endpoint_dir::Error as EndpointDirError;
+pub use gateway::{CorsOrigins, InvalidOrigin};
 pub use serve::{serve, serve_until};
 pub use settings::{Recycling, Settings};
 pub use stop::Stop;

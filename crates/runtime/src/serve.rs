@@ -146,6 +146,7 @@ pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<St
         pool: pool.clone(),
         metrics,
         guard: Guard::new(server.address()),
+        cors: settings.cors_origins.clone(),
         token: settings.token.clone(),
         discovery: discovery.clone(),
         identity,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use flash_model::Secret;
 use flash_model::{EndpointId, MothershipId, Owner};
 
+use crate::gateway::CorsOrigins;
+
 /// When a worker is followed by a new one although nothing is wrong with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recycling {
@@ -35,6 +37,8 @@ pub struct Settings {
     pub endpoint_dir: PathBuf,
     /// The resource's queue, shared by its endpoints; none = in the endpoint's own folder.
     pub queue_dir: Option<PathBuf>,
+    /// Pages of other origins that may use the routes of a load-balanced endpoint; none = none.
+    pub cors_origins: Option<CorsOrigins>,
     pub recycling: Recycling,
     pub host: IpAddr,
     /// 0 = any free one.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use flash_model::{AppName, EndpointId, EnvironmentName, MothershipId, Owner, ResourceName, Scope, Secret};
 use flash_model::{InvalidName, child_environment as names};
-use flash_runtime::{Recycling, Settings};
+use flash_runtime::{CorsOrigins, InvalidOrigin, Recycling, Settings};
 
 use crate::environment;
 use crate::error::Failure;
@@ -42,6 +42,7 @@ fn settings() -> Result<Settings, Failure> {
         sdk_path: path(names::SDK_PATH)?,
         endpoint_dir: path(names::ENDPOINT_DIR)?,
         queue_dir: environment::path(names::QUEUE_DIR),
+        cors_origins: cors_origins()?,
         recycling: Recycling {
             calls_max: limit(names::WORKER_CALLS_MAX)?,
             bytes_max: limit(names::WORKER_BYTES_MAX)?,
@@ -80,6 +81,13 @@ fn limit(variable: &'static str) -> Result<Option<u64>, Failure> {
         0 => Err(Failure::new(format!("{variable} is not right: a worker must be good for something"))),
         limit => Ok((limit < u64::MAX).then_some(limit)),
     }
+}
+
+fn cors_origins() -> Result<Option<CorsOrigins>, Failure> {
+    let origins = environment::text(names::CORS_ORIGINS).map(|text| text.parse()).transpose();
+    origins.map_err(|error: InvalidOrigin| {
+        Failure::because(format!("{} is not right", names::CORS_ORIGINS), &error)
+    })
 }
 
 fn missing(variable: &str) -> Failure {

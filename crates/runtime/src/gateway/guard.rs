@@ -27,7 +27,8 @@ impl Guard {
         self.is_loopback
     }
 
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// `may_be_foreign`: the page that asks is no objection, whatever its origin.
+    pub(crate) fn check(&self, headers: &HeaderMap, may_be_foreign: bool) -> Result<(), Refusal> {
         if !self.is_loopback {
             return Ok(());
         }
@@ -36,6 +37,11 @@ impl Guard {
             origin: bytes(headers, ORIGIN),
             fetch_site: bytes(headers, FETCH_SITE),
             fetch_mode: bytes(headers, FETCH_MODE),
+        };
+        let provenance = if may_be_foreign {
+            Provenance { host: provenance.host, ..Provenance::default() }
+        } else {
+            provenance
         };
         let is_usual = provenance.host == Some(self.usual_host.as_bytes())
             && provenance.origin.is_none()

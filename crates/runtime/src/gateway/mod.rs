@@ -2,12 +2,13 @@
 //!
 //! `server.rs` accepts connections, `connection.rs` speaks HTTP on one; `routes.rs` serves load-balanced functions, `docs.rs` says
 //! what they are; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application; `control.rs` and `calls.rs` are for
-//! the other processes of Flash.
+//! the other processes of Flash. `cors.rs` sees to all answers.
 
 mod calls;
 mod connection;
 mod content;
 mod control;
+mod cors;
 mod dead;
 mod docs;
 mod guard;
@@ -29,6 +30,7 @@ use flash_model::{Code, EndpointKind, HttpMethod, RESERVED_PREFIX};
 use http::{HeaderMap, Method, Request};
 use hyper::body::{Body, Incoming};
 
+pub use cors::{CorsOrigins, InvalidOrigin};
 pub(crate) use docs::Docs;
 pub(crate) use guard::Guard;
 pub(crate) use jobs::Jobs;
@@ -59,6 +61,8 @@ pub(crate) struct Gateway {
     pub(crate) pool: Pool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) guard: Guard,
+    /// Pages of other origins that may use the functions' routes.
+    pub(crate) cors: Option<CorsOrigins>,
     pub(crate) token: Secret,
     pub(crate) discovery: Discovery,
     pub(crate) identity: IdentityResponse,
@@ -77,11 +81,31 @@ impl Gateway {
         let began = Instant::now();
         let is_counted = !self.is_look(request.uri().path());
         let received = request.body().size_hint().lower();
-        let response = self.dispatch(request).await.unwrap_or_else(respond::refusal);
+        let response = self.answer(request).await;
         if is_counted {
             let sent = response.body().size_hint().exact().unwrap_or(0);
             self.metrics.answered(response.status().as_u16(), began.elapsed(), received, sent);
         }
+        response
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        let is_control = || request.uri().path().starts_with(RESERVED_PREFIX);
+        let cors = match &self.front {
+            Front::Routes(..) => self.cors.as_ref().filter(|_| !is_control()),
+            Front::Jobs(_) | Front::Application(_) => None,
+        };
+        let Some(cors) = cors else {
+            return self.dispatch(request, false).await.unwrap_or_else(respond::refusal);
+        };
+        let grant = cors.grant(request.headers());
+        // Browsers ask without a token.
+        let preflight = grant.as_ref().and_then(|grant| grant.preflight(request.method(), request.headers()));
+        let mut response = match preflight {
+            Some(response) => response,
+            None => self.dispatch(request, grant.is_some()).await.unwrap_or_else(respond::refusal),
+        };
+        cors.mark(response.headers_mut(), grant);
         response
     }
 
@@ -100,8 +124,13 @@ impl Gateway {
             }
     }
 
-    async fn dispatch(&self, mut request: Request<Incoming>) -> Result<Response, Refusal> {
-        self.guard.check(request.headers())?;
+    /// `may_be_foreign`: a page of another origin that asks has been let in.
+    async fn dispatch(
+        &self,
+        mut request: Request<Incoming>,
+        may_be_foreign: bool,
+    ) -> Result<Response, Refusal> {
+        self.guard.check(request.headers(), may_be_foreign)?;
         let path = request.uri().path();
         match &self.front {
             Front::Application(proxy) if path == "/ping" => {

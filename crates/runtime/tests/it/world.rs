@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flash_model::{EndpointId, Manifest, MothershipId, Owner};
-use flash_runtime::{Recycling, Settings, Stop, serve, serve_until};
+use flash_runtime::{CorsOrigins, Recycling, Settings, Stop, serve, serve_until};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -22,6 +22,7 @@ pub(crate) struct Project {
     endpoint_dir: &'static str,
     queue_dir: Option<&'static str>,
     pub(crate) recycling: Recycling,
+    pub(crate) cors_origins: Option<CorsOrigins>,
 }
 
 impl Project {
@@ -54,6 +55,7 @@ impl Project {
             endpoint_dir: "endpoint",
             queue_dir: None,
             recycling: Recycling::default(),
+            cors_origins: None,
         };
         project.write_code(code);
         project
@@ -99,6 +101,7 @@ impl Project {
             endpoint_dir: self.path(self.endpoint_dir),
             queue_dir: self.queue_dir.map(|dir| self.path(dir)),
             recycling: self.recycling,
+            cors_origins: self.cors_origins.clone(),
             host: [127, 0, 0, 1].into(),
             port: 0,
         }
