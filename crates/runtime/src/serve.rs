@@ -16,7 +16,7 @@ use crate::Settings;
 use crate::discovery::Discovery;
 use crate::endpoint_dir::EndpointDir;
 use crate::functions::Functions;
-use crate::gateway::{Docs, Front, Gateway, Guard, Jobs, Proxy, Routes, Server};
+use crate::gateway::{Compressor, Docs, Front, Gateway, Guard, Jobs, Proxy, Routes, Server};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::queue::dispatcher::Dispatcher;
@@ -147,6 +147,7 @@ pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<St
         metrics,
         guard: Guard::new(server.address()),
         cors: settings.cors_origins.clone(),
+        compressor: Compressor::new(),
         token: settings.token.clone(),
         discovery: discovery.clone(),
         identity,

@@ -2,9 +2,10 @@
 //!
 //! `server.rs` accepts connections, `connection.rs` speaks HTTP on one; `routes.rs` serves load-balanced functions, `docs.rs` says
 //! what they are; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application; `control.rs` and `calls.rs` are for
-//! the other processes of Flash. `cors.rs` sees to all answers.
+//! the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
 
 mod calls;
+mod compression;
 mod connection;
 mod content;
 mod control;
@@ -30,6 +31,7 @@ use flash_model::{Code, EndpointKind, HttpMethod, RESERVED_PREFIX};
 use http::{HeaderMap, Method, Request};
 use hyper::body::{Body, Incoming};
 
+pub(crate) use compression::Compressor;
 pub use cors::{CorsOrigins, InvalidOrigin};
 pub(crate) use docs::Docs;
 pub(crate) use guard::Guard;
@@ -63,6 +65,7 @@ pub(crate) struct Gateway {
     pub(crate) guard: Guard,
     /// Pages of other origins that may use the functions' routes.
     pub(crate) cors: Option<CorsOrigins>,
+    pub(crate) compressor: Compressor,
     pub(crate) token: Secret,
     pub(crate) discovery: Discovery,
     pub(crate) identity: IdentityResponse,
@@ -81,7 +84,9 @@ impl Gateway {
         let began = Instant::now();
         let is_counted = !self.is_look(request.uri().path());
         let received = request.body().size_hint().lower();
+        let accepts_gzip = compression::accepts_gzip(request.headers());
         let response = self.answer(request).await;
+        let response = self.compressor.compress(response, accepts_gzip).await;
         if is_counted {
             let sent = response.body().size_hint().exact().unwrap_or(0);
             self.metrics.answered(response.status().as_u16(), began.elapsed(), received, sent);
