@@ -9,7 +9,8 @@ import uvicorn
 from fastapi.routing import APIRoute
 from main import app
 
-listener = socket.socket()
+# Named, so that asyncio sends small answers at once.
+listener = socket.socket(proto=socket.IPPROTO_TCP)
 listener.bind(("127.0.0.1", 0))
 listener.listen()
 routes = [
