@@ -29,6 +29,7 @@ async fn endpoints_describe_themselves_and_let_in_the_pages_that_their_owner_nam
     assert_eq!(server, "/lb/api");
     let path = document["paths"].as_object().unwrap().keys().next().unwrap();
     assert_eq!(running.post(&format!("{server}{path}"), json!({"x": 4})).await.json(), 8);
+    assert_eq!(running.post("/lb/api/double/", json!({"x": 4})).await.json(), 8, "sent to where it is");
     let page = running.get("/lb/api/docs").await;
     assert!(page.text.contains("<b>POST</b>/lb/api/double"), "{}", page.text);
 

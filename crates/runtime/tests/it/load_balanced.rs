@@ -71,6 +71,9 @@ async fn routes_reach_functions_and_their_errors_reach_the_caller() {
     let user = endpoint.get("/users/7?verbose=true").await;
     assert_eq!((user.status, user.body), (200, json!([7, true])));
     assert_eq!(endpoint.post("/add", json!({"x": "no"})).await.status, 422);
+    // The client follows to where the slash does not matter.
+    assert_eq!(endpoint.post("/add//", json!({"x": 1, "y": 2})).await.body, json!({"sum": 3}));
+    assert_eq!(endpoint.get("/users/7/?verbose=1").await.body, json!([7, true]));
 
     let broken = endpoint.post("/broken", json!({})).await;
     assert_eq!((broken.status, &broken.body["code"]), (500, &json!("FL305")));
