@@ -61,9 +61,17 @@ async fn fifty_crashes_while_forty_endpoints_are_made_changed_and_removed_leave_
     }
     let serving: BTreeSet<u32> = running.endpoint_pids().into_iter().map(|(_, pid)| pid).collect();
     assert_eq!(serving.len(), expected.len());
-    let stray: Vec<String> = processes(&project.root())
+    // An endpoint's processes are its children, and those that they were forked into.
+    let running_now = processes(&project.root());
+    let mut known = serving.clone();
+    while let Some(process) =
+        running_now.iter().find(|process| !known.contains(&process.id) && known.contains(&process.parent))
+    {
+        known.insert(process.id);
+    }
+    let stray: Vec<String> = running_now
         .into_iter()
-        .filter(|process| !serving.contains(&process.id) && !serving.contains(&process.parent))
+        .filter(|process| !known.contains(&process.id))
         .map(|process| format!("{} ({})", process.command, process.id))
         .collect();
     assert!(stray.is_empty(), "processes that no endpoint knows: {stray:#?}");

@@ -9,13 +9,10 @@ mod docs;
 mod fastapi;
 mod forms;
 mod handover;
-<<<<<<< HEAD
+mod http2;
 mod idempotency;
 mod job_streams;
-=======
-mod http2;
 mod limits;
->>>>>>> ff2a5fa (A connection is patient with silence and not with heads that trickle in; HTTP/2 is spoken to who begins with it)
 mod load_balanced;
 mod metrics;
 mod queue;
