@@ -556,7 +556,7 @@ impl Drop for PlaceAtDoor<'_> {
 
 #[cfg(test)]
 mod tests {
-    use flash_model::{EndpointId, ResourceName};
+    use flash_model::{EndpointId, ResourceName, Scaler, ScalerType};
 
     use super::*;
     use crate::refusal::Refusal;
@@ -565,8 +565,14 @@ mod tests {
     /// Nobody starts workers for it.
     fn pool() -> Pool {
         let metrics = Metrics::new(&ResourceName::new("it").unwrap(), &EndpointId::new("it-1").unwrap());
-        let limits =
-            Limits { workers_min: 0, workers_max: 1, concurrency: 1, idle_timeout: Duration::from_secs(1) };
+        let limits = Limits {
+            workers_min: 0,
+            workers_max: 1,
+            concurrency: 1,
+            idle_timeout: Duration::from_secs(1),
+            scaler: Scaler { scaler_type: ScalerType::QueueDelay, value: 4 },
+            calls_max: None,
+        };
         Pool::new(limits, None, Arc::new(metrics))
     }
 
