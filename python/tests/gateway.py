@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -139,6 +140,25 @@ class Gateway:
         document = {"args": args, "kwargs": {}, **argument}
         return self.call({"form": "pickle", "function": function}, _payload.dump_bytes(document))
 
+    def pieces(self) -> list[tuple[int | None, bytes]]:
+        """What was printed so far: pieces with their call id, and what has none."""
+        found: list[tuple[int | None, bytes]] = []
+        rest = self.log.read_bytes()
+        while rest:
+            header = re.match(rb"\x1e(\d+):(\d+)\x1f", rest)
+            if header:
+                end = header.end() + int(header[2])
+                found.append((int(header[1]), rest[header.end() : end]))
+            else:
+                end = rest.find(b"\x1e", 1) if b"\x1e" in rest[1:] else len(rest)
+                found.append((None, rest[:end]))
+            rest = rest[end:]
+        return found
+
+    def printed(self, *calls: int | None) -> str:
+        """What these calls have printed, or all of them."""
+        return b"".join(text for call, text in self.pieces() if not calls or call in calls).decode()
+
     def at_end(self) -> bool:
         return self.socket.recv(1) == b""
 
@@ -149,7 +169,7 @@ class Gateway:
         while len(self._received) < size:
             received = self.socket.recv(1 << 20)
             if not received:
-                raise EOFError(f"the worker is gone; its log:\n{self.log.read_text()}")
+                raise EOFError(f"the worker is gone; its log:\n{self.printed()}")
             self._received += received
         taken, self._received = self._received[:size], self._received[size:]
         return taken

@@ -214,7 +214,7 @@ def test_an_exit_in_a_task_of_user_code_does_not_end_the_worker(worker):
     gateway.begin(route("task_exit"))
     answer_none(gateway, expect_told(gateway, "exiting"))
     assert gateway.receive().json() == "still here"
-    assert "SystemExit: 9" in gateway.log.read_text()
+    assert "SystemExit: 9" in gateway.printed()
 
 
 def test_interrupts_from_the_terminal_are_ignored(worker):

@@ -11,6 +11,7 @@ from types import AsyncGeneratorType
 from typing import Any, NamedTuple, Protocol
 
 from tetra_rp._payload import Buffer
+from tetra_rp._worker import _output
 from tetra_rp._worker._channel import Channel
 from tetra_rp._worker._streams import Stream, Streaming
 from tetra_rp._worker._tasks import start_task
@@ -39,6 +40,7 @@ class _SyncWork(NamedTuple):
 
     function: Callable[[], Any]
     future: asyncio.Future[Any]
+    context: contextvars.Context
 
 
 class Executor:
@@ -78,11 +80,11 @@ class Executor:
         self._queue.put(call)
 
     def on_sync_thread(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Runs `function()` on the sync thread; for code of the user's that belongs to no single call."""
+        """Runs `function()` on the sync thread, in a copy of this context; for what is no whole call."""
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._thread is None:
             self._start_thread()
-        self._queue.put(_SyncWork(function, future))
+        self._queue.put(_SyncWork(function, future, contextvars.copy_context()))
         return future
 
     def cancel(self, call_id: int) -> None:
@@ -117,6 +119,7 @@ class Executor:
     async def _answer(
         self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
     ) -> None:
+        _enter(call_id)
         try:
             value = function(*args, **kwargs)
             if type(value) is not AsyncGeneratorType:
@@ -164,6 +167,7 @@ class Executor:
             return  # cancelled before it began
         try:
             # A context of its own: what one call sets in a context variable must not reach the next.
+            _enter(call.call_id)
             result = contextvars.copy_context().run(call.function, *call.args, **call.kwargs)
             if getattr(type(result), "__await__", None) is not None:
                 self._hand_over(call, result)
@@ -193,7 +197,10 @@ class Executor:
             self.cancel(call.call_id)
 
     def _run_work(self, work: _SyncWork) -> None:
-        run_and_settle(self._loop, work.future, lambda: contextvars.copy_context().run(work.function))
+        run_and_settle(self._loop, work.future, lambda: work.context.run(work.function))
+
+
+_enter = _output.call.set
 
 
 async def _ready(value: Any) -> Any:

@@ -13,7 +13,7 @@ import traceback
 from typing import Any
 
 from tetra_rp import _context
-from tetra_rp._worker import _failures, _frames, _load, _streams, _template
+from tetra_rp._worker import _failures, _frames, _load, _output, _streams, _template
 from tetra_rp._worker._calls import Calls
 from tetra_rp._worker._channel import EXIT_FAILED, EXIT_OK, Channel, keep_from_forks, take_standard_input
 from tetra_rp._worker._execute import Executor
@@ -99,6 +99,7 @@ def main() -> None:
     # The terminal sends Ctrl+C to the whole foreground group; the gateway decides when its workers end.
     # A handler, not SIG_IGN, which programs started by user code would inherit.
     signal.signal(signal.SIGINT, lambda *_: None)
+    _output.mark()
     gateway = take_standard_input()
     channel = Channel(gateway)
     kind, _, _, body = channel.receive_one()
