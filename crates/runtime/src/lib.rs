@@ -5,12 +5,13 @@
 //! reads no environment variables and prints nothing.
 //!
 //! Start with `serve.rs`, which puts the parts together, and `stop.rs`, how they end; then along a request: `gateway/`, `queue/`, `worker/`.
-//! `discovery.rs` and `relay.rs` are how functions of other resources are found and called.
+//! `log/` is what user code prints and the endpoint says; `discovery.rs` and `relay.rs` are how functions of other resources are found and called.
 
 mod discovery;
 mod endpoint_dir;
 mod functions;
 mod gateway;
+mod log;
 mod metrics;
 mod queue;
 mod refusal;
@@ -22,6 +23,7 @@ mod worker;
 
 pub use endpoint_dir::Error as EndpointDirError;
 pub use gateway::{CorsOrigins, InvalidOrigin};
+pub use log::{Log, LogReader};
 pub use serve::{serve, serve_until};
 pub use settings::{Recycling, Settings};
 pub use stop::Stop;

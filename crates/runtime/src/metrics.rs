@@ -63,6 +63,9 @@ pub(crate) struct Metrics {
     worker_exits: Family<Because, Counter>,
     jobs: Family<InState, Gauge>,
     job_age_seconds: Gauge<f64, AtomicU64>,
+    log_lines: Counter,
+    log_lines_dropped: Counter,
+    log_dropped_bytes: Counter,
 }
 
 impl Metrics {
@@ -85,6 +88,9 @@ impl Metrics {
             worker_exits: Family::default(),
             jobs: Family::default(),
             job_age_seconds: Gauge::default(),
+            log_lines: Counter::default(),
+            log_lines_dropped: Counter::default(),
+            log_dropped_bytes: Counter::default(),
         };
         registry.register("requests", "HTTP requests answered", metrics.requests.clone());
         let mut time = |name: &str, help: &str, histogram: &Histogram| {
@@ -99,6 +105,10 @@ impl Metrics {
         };
         bytes("received", "Bodies of requests, as announced", &metrics.received_bytes);
         bytes("sent", "Bodies of answers of known length", &metrics.sent_bytes);
+        bytes("log_dropped", "What workers printed beyond their limit", &metrics.log_dropped_bytes);
+        registry.register("log_lines", "Lines that workers printed", metrics.log_lines.clone());
+        let dropped = metrics.log_lines_dropped.clone();
+        registry.register("log_lines_dropped", "Lines that workers printed beyond their limit", dropped);
         registry.register("workers", "Worker processes", metrics.workers.clone());
         registry.register("worker_starts", "Worker processes started", metrics.worker_starts.clone());
         registry.register("worker_exits", "Worker processes gone, and why", metrics.worker_exits.clone());
@@ -133,6 +143,17 @@ impl Metrics {
     /// `by` spawning or forking.
     pub(crate) fn worker_started(&self, by: &'static str) {
         self.worker_starts.get_or_create(&By { by }).inc();
+    }
+
+    /// A line that a worker has printed.
+    pub(crate) fn logged(&self) {
+        self.log_lines.inc();
+    }
+
+    /// One that was too much.
+    pub(crate) fn log_dropped(&self, bytes: u64) {
+        self.log_lines_dropped.inc();
+        self.log_dropped_bytes.inc_by(bytes);
     }
 
     pub(crate) fn worker_gone(&self, why: WorkerEnd) {

@@ -59,6 +59,12 @@ pub enum Error {
     Routes(#[from] crate::gateway::RoutesError),
     #[error(transparent)]
     Queue(#[from] crate::queue::Error),
+    #[error("the log in {} cannot be written", folder.display())]
+    Log {
+        folder: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -91,11 +97,27 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
 
 /// Serves until `told` to stop, or until whoever could tell is gone. Then nothing new is accepted, what is in hand may finish
 /// for as long as is said, and workers are ended.
-pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<Stop>>) -> Result<(), Error> {
+pub async fn serve_until(settings: Settings, told: watch::Receiver<Option<Stop>>) -> Result<(), Error> {
     let (project_name, resource) = read_resource(&settings)?;
-    let spec = &resource.spec;
     let dir = EndpointDir::open(&settings.endpoint_dir)?;
+    let folder = settings.endpoint_dir.clone();
+    let _writing = settings.log.open(&folder).map_err(|source| Error::Log { folder, source })?;
+    serve_in(&dir, settings, &project_name, resource, told).await.inspect_err(|error| {
+        tracing::error!(
+            error = error as &(dyn std::error::Error + 'static),
+            "this endpoint cannot be served"
+        );
+    })
+}
 
+async fn serve_in(
+    dir: &EndpointDir,
+    settings: Settings,
+    project_name: &str,
+    resource: Resource,
+    mut told: watch::Receiver<Option<Stop>>,
+) -> Result<(), Error> {
+    let spec = &resource.spec;
     let functions = Arc::new(Functions::of(&resource));
     let transport = Transport::new();
     let discovery = Discovery::new(dir.routes(), settings.mothership_url.clone());
@@ -111,7 +133,7 @@ pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<St
     let mut jobs = None;
     let front = match spec.kind {
         EndpointKind::LoadBalanced => {
-            let docs = Docs::of(&project_name, &settings.owner.resource, &resource);
+            let docs = Docs::of(project_name, &settings.owner.resource, &resource);
             Front::Routes(Routes::of(&resource)?, docs)
         }
         EndpointKind::Asgi => Front::Application(Proxy::new()),
@@ -162,7 +184,7 @@ pub async fn serve_until(settings: Settings, mut told: watch::Receiver<Option<St
     let launch = Arc::new(launch(&settings, &resource));
     if spec.flashboot && spec.workers_min < spec.workers_max.max(1) {
         let (pool, launch) = (pool.clone(), Arc::clone(&launch));
-        tasks.spawn(async move { pool.template().keep(&launch).await });
+        tasks.spawn(async move { pool.keep_template(&launch).await });
     }
     tasks.spawn({
         let pool = pool.clone();
@@ -269,6 +291,8 @@ fn launch(settings: &Settings, resource: &Resource) -> Launch {
         import_root: settings.import_root.clone(),
         start: Bytes::from(start.to_string()),
         template_start: Bytes::from(template_start.to_string()),
+        log: settings.log.clone(),
+        prefix: settings.endpoint_id.to_string(),
     }
 }
 

@@ -7,6 +7,7 @@ use flash_model::Secret;
 use flash_model::{EndpointId, MothershipId, Owner};
 
 use crate::gateway::CorsOrigins;
+use crate::log::Log;
 
 /// When a worker is followed by a new one although nothing is wrong with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Settings {
     /// Pages of other origins that may use the routes of a load-balanced endpoint; none = none.
     pub cors_origins: Option<CorsOrigins>,
     pub recycling: Recycling,
+    /// Goes to the endpoint's folder once that is this process's.
+    pub log: Log,
     pub host: IpAddr,
     /// 0 = any free one.
     pub port: u16,

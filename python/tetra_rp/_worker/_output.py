@@ -31,6 +31,10 @@ class MarkedOutput(io.RawIOBase):
         self.name = name
         self.mode = "wb"
 
+    def rebind(self) -> None:
+        """Another pipe has been put in the descriptor's place, by us."""
+        self._pipe = _identity(self._descriptor)
+
     def fileno(self) -> int:
         return self._descriptor
 
@@ -50,14 +54,24 @@ class MarkedOutput(io.RawIOBase):
         return len(text)
 
 
+_outputs: list[MarkedOutput] = []
+
+
 def mark() -> None:
     """From now on what Python code prints says whose it is."""
     sys.stdout = _marked(sys.stdout, 1, "<stdout>")
     sys.stderr = _marked(sys.stderr, 2, "<stderr>")
 
 
+def rebind() -> None:
+    """In a fork that has pipes of its own. User code that was imported before it may have kept what `mark` made."""
+    for output in _outputs:
+        output.rebind()
+
+
 def _marked(plain: Any, descriptor: int, name: str) -> io.TextIOWrapper:
     output: Any = MarkedOutput(descriptor, name)
+    _outputs.append(output)
     marked = io.TextIOWrapper(output, encoding="utf-8", errors=plain.errors, newline="\n", write_through=True)
     marked.mode = "w"
     return marked

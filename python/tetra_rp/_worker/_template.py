@@ -15,12 +15,12 @@ import sys
 from typing import Any, NoReturn
 
 from tetra_rp import _context
-from tetra_rp._worker import _frames, _load
+from tetra_rp._worker import _frames, _load, _output
 from tetra_rp._worker._frames import Body, FrameReader
 
 RECEIVE_SIZE_BYTES = 4096
-# Sockets in one message at most; the gateway sends one.
-SOCKETS_MAX = 8
+# In one message at most. The gateway sends three with each FORK: the worker's socket, standard output and standard error.
+DESCRIPTORS_MAX = 24
 # What two processes cannot use side by side.
 SHARED = ("socket:", "pipe:", "anon_inode:", "/dev/nvidia", "/dev/dri")
 
@@ -86,17 +86,17 @@ class _Template:
     def __init__(self, gateway: socket.socket) -> None:
         self._gateway = gateway
         self._reader = FrameReader()
-        self._sockets: list[int] = []
+        self._descriptors: list[int] = []
         self._worker: socket.socket | None = None
 
     def run(self) -> socket.socket:
         """The socket of a worker, in that worker."""
         self._gateway.setblocking(True)
         while self._worker is None:
-            data, sockets, _, _ = socket.recv_fds(self._gateway, RECEIVE_SIZE_BYTES, SOCKETS_MAX)
+            data, descriptors, _, _ = socket.recv_fds(self._gateway, RECEIVE_SIZE_BYTES, DESCRIPTORS_MAX)
             if not data:
                 os._exit(0)
-            self._sockets.extend(sockets)
+            self._descriptors.extend(descriptors)
             self._reader.space()[: len(data)] = data
             self._reader.received(len(data), self._take)
         return self._worker
@@ -105,30 +105,39 @@ class _Template:
         if self._worker is not None:  # we are the worker; what follows is for the template
             return
         if kind == _frames.FORK:
-            self._fork(number, self._sockets.pop(0))
+            ends, self._descriptors = self._descriptors[:3], self._descriptors[3:]
+            self._fork(number, ends)
         elif kind == _frames.REAP:
             _, status = os.waitpid(json.loads(bytes(body))["pid"], 0)
             _send(self._gateway, _frames.REAPED, number, {"status": status})
         else:
             raise _frames.ProtocolError(f"unexpected frame of kind {kind}")
 
-    def _fork(self, number: int, descriptor: int) -> None:
+    def _fork(self, number: int, ends: list[int]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            # Its own group, as if the gateway had started it: what user code starts ends with it.
-            os.setpgid(0, 0)
-            for other in self._sockets:
-                os.close(other)
-            self._worker = socket.socket(fileno=descriptor)
+            self._become_worker(*ends)
             return
-        os.close(descriptor)
+        for descriptor in ends:
+            os.close(descriptor)
         try:
             os.setpgid(pid, pid)
         except OSError:  # it was faster, or is gone
             pass
         _send(self._gateway, _frames.FORKED, number, {"pid": pid})
+
+    def _become_worker(self, gateway: int, stdout: int, stderr: int) -> None:
+        # Its own group, as if the gateway had started it: what user code starts ends with it.
+        os.setpgid(0, 0)
+        for descriptor, place in ((stdout, 1), (stderr, 2)):
+            os.dup2(descriptor, place)
+            os.close(descriptor)
+        _output.rebind()
+        for other in self._descriptors:
+            os.close(other)
+        self._worker = socket.socket(fileno=gateway)
 
 
 def _preload(start: dict[str, Any]) -> dict[str, _load.Target] | None:

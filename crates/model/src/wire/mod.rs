@@ -3,6 +3,7 @@
 mod dead;
 mod identity;
 mod job;
+mod log;
 mod problem;
 mod rollback;
 mod state;
@@ -14,6 +15,7 @@ pub use job::{
     JobStatus, JobStream, JobView, WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER,
     WorkerCounts, WorkerStart,
 };
+pub use log::{LogLine, LogStream};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};
 pub use rollback::RollbackRequest;
 pub use state::{

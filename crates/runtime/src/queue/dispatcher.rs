@@ -252,8 +252,13 @@ impl Dispatcher {
             }
         });
         let run = async {
-            let call =
-                self.pool.run_until(slot, JOB_HEADER, input.into(), execution_timeout, cancelled.as_mut());
+            let call = self.pool.run_until(
+                slot.for_job(&job.id),
+                JOB_HEADER,
+                input.into(),
+                execution_timeout,
+                cancelled.as_mut(),
+            );
             match call.await? {
                 Reply::Whole(answer) => Ok(Some(answer)),
                 Reply::Stream(stream) => {

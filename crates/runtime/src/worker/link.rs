@@ -1,6 +1,6 @@
 //! The calls in flight on one worker: numbered, answered once, failed together when the worker dies.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,6 +17,8 @@ use super::stream::{self, End, Stream};
 
 /// Bodies up to this size are copied behind their head so that many frames leave in one write.
 const COALESCED_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Jobs that have ended here and whose last lines may still be in the worker's pipes.
+const ENDED_JOBS_MAX: usize = 256;
 
 /// Why a worker is gone, in words for a caller.
 pub(crate) type Death = Arc<str>;
@@ -51,6 +53,7 @@ pub(crate) struct Link {
 struct Pending {
     next: u32,
     calls: HashMap<u32, PendingCall>,
+    ended_jobs: VecDeque<(u32, Arc<str>)>,
     death: Option<Death>,
 }
 
@@ -58,7 +61,7 @@ struct Pending {
 #[derive(Debug)]
 struct PendingCall {
     caller: Caller,
-    _slot: Lease,
+    slot: Lease,
 }
 
 #[derive(Debug)]
@@ -71,7 +74,12 @@ impl Link {
     pub(super) fn new(awake: Awake) -> Self {
         Self {
             awake,
-            pending: Mutex::new(Pending { next: 1, calls: HashMap::new(), death: None }),
+            pending: Mutex::new(Pending {
+                next: 1,
+                calls: HashMap::new(),
+                ended_jobs: VecDeque::new(),
+                death: None,
+            }),
             outbox: Mutex::new(Vec::new()),
             filled: Notify::new(),
             whole_requests: OnceLock::new(),
@@ -100,7 +108,7 @@ impl Link {
             let id = pending.next;
             // 0 means "no call".
             pending.next = pending.next.checked_add(1).unwrap_or(1);
-            pending.calls.insert(id, PendingCall { caller: Caller::Waits(caller), _slot: slot });
+            pending.calls.insert(id, PendingCall { caller: Caller::Waits(caller), slot });
             (id, pending.calls.len() == 1)
         };
         self.send(Frame::new(Kind::Call, id, header, body));
@@ -123,7 +131,12 @@ impl Link {
     pub(super) fn answer(&self, frame: Frame) {
         let (call, is_idle) = {
             let mut pending = lock(&self.pending);
-            (pending.calls.remove(&frame.call), pending.calls.is_empty())
+            let call = pending.calls.remove(&frame.call);
+            if let Some(job) = call.as_ref().and_then(|call| call.slot.job()) {
+                pending.ended_jobs.truncate(ENDED_JOBS_MAX - 1);
+                pending.ended_jobs.push_front((frame.call, Arc::clone(job)));
+            }
+            (call, pending.calls.is_empty())
         };
         let Some(call) = call else { return };
         if is_idle {
@@ -164,6 +177,22 @@ impl Link {
             // A caller who is gone has the stream dropped here, which tells the worker.
             let _ = caller.send(Reply::Stream(stream));
         }
+    }
+
+    /// The call that runs, if there is exactly one.
+    pub(super) fn only_call(&self) -> Option<u32> {
+        let pending = lock(&self.pending);
+        let mut calls = pending.calls.keys();
+        calls.next().copied().filter(|_| calls.next().is_none())
+    }
+
+    /// Which job a call runs, or has run just now.
+    pub(super) fn job(&self, call: u32) -> Option<Arc<str>> {
+        let pending = lock(&self.pending);
+        if let Some(call) = pending.calls.get(&call) {
+            return call.slot.job().cloned();
+        }
+        pending.ended_jobs.iter().find(|(ended, _)| *ended == call).map(|(_, job)| Arc::clone(job))
     }
 
     /// The worker is gone: all that is in flight fails, and all that still comes.

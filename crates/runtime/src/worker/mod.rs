@@ -1,14 +1,17 @@
 //! Python worker processes and the calls they run.
 //!
 //! `state.rs` decides (pure), `pool.rs` carries out and hands out slots, `process.rs` is one process from spawn to exit,
-//! `template.rs` the one that others are forked from,
-//! `link.rs` the calls in flight on it, `stream.rs` an answer that comes in parts, `protocol.rs` the frames.
+//! `template.rs` the one that others are forked from, `link.rs` the calls in flight on it, `stream.rs` an answer that comes in parts,
+//! `protocol.rs` the frames; `output.rs` is what it prints, `lines.rs` (pure) whose line is whose, `quota.rs` (pure) how much it may be.
 
 mod awake;
+mod lines;
 mod link;
+mod output;
 pub(crate) mod pool;
 pub(crate) mod process;
 pub(crate) mod protocol;
+mod quota;
 mod size;
 mod socket;
 mod state;

@@ -265,13 +265,22 @@ impl Pool {
         self.lock().state.counts()
     }
 
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
     /// Keeps the thread awake around calls, for as long as it is polled.
     pub(crate) async fn stay_awake(&self) {
         self.shared.awake.keep().await;
     }
 
-    pub(crate) fn template(&self) -> &Template {
+    pub(super) fn template(&self) -> &Template {
         &self.shared.template
+    }
+
+    /// For as long as it is polled.
+    pub(crate) async fn keep_template(&self, launch: &Launch) {
+        self.shared.template.keep(launch, &self.shared.metrics).await;
     }
 
     /// How the next worker comes to be.
@@ -283,10 +292,6 @@ impl Pool {
             Standing::Off => ("spawn", None),
         };
         WorkerStart { by: by.to_owned(), reason }
-    }
-
-    pub(super) fn metrics(&self) -> &Metrics {
-        &self.shared.metrics
     }
 
     /// Starts and stops workers for as long as it is polled.
@@ -454,7 +459,7 @@ impl Pool {
     fn seat(&self, core: &Core, worker: WorkerId, sync: bool) -> Option<Lease> {
         let connected = core.links.get(&worker)?;
         let link = Arc::clone(&connected.link);
-        Some(Lease { pool: self.clone(), worker, sync, port: connected.port, link })
+        Some(Lease { pool: self.clone(), worker, sync, port: connected.port, link, job: None })
     }
 
     async fn wait_for_exits(&self) {
@@ -512,9 +517,21 @@ pub(crate) struct Lease {
     sync: bool,
     port: Option<u16>,
     link: Arc<Link>,
+    /// What it is used for, if that is a job.
+    job: Option<Arc<str>>,
 }
 
 impl Lease {
+    /// For what the job prints to be known as the job's.
+    pub(crate) fn for_job(mut self, id: &str) -> Self {
+        self.job = Some(id.into());
+        self
+    }
+
+    pub(super) fn job(&self) -> Option<&Arc<str>> {
+        self.job.as_ref()
+    }
+
     pub(crate) fn worker(&self) -> WorkerId {
         self.worker
     }

@@ -15,11 +15,13 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::link::{Death, Link};
+use super::output::{Book, Output};
 use super::pool::Pool;
 use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader};
 use super::socket::{self, Reader, Writer};
 use super::state::WorkerId;
 use super::template::Forked;
+use crate::log::Log;
 use crate::relay::Relay;
 
 /// Loading a large model at import is legitimate; waiting for ever is not.
@@ -37,6 +39,10 @@ pub(crate) struct Launch {
     /// Body of START, for a worker and for the template.
     pub(crate) start: Bytes,
     pub(crate) template_start: Bytes,
+    /// Where what workers print goes.
+    pub(crate) log: Log,
+    /// In front of a worker's number, for its name.
+    pub(crate) prefix: String,
 }
 
 #[derive(Debug, Default)]
@@ -52,9 +58,10 @@ pub(super) struct Exit {
 }
 
 impl Launch {
-    pub(super) fn spawn(&self) -> io::Result<(Child, Reader, Writer)> {
+    pub(super) fn spawn(&self) -> io::Result<(Child, Ends)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (reader, writer) = socket::split(ours)?;
+        let [(stdout, into_stdout), (stderr, into_stderr)] = [io::pipe()?, io::pipe()?];
         let mut python_path = self.sdk_path.clone().into_os_string();
         for folder in [&self.import_root, &self.import_root.join("src")] {
             python_path.push(":");
@@ -67,24 +74,35 @@ impl Launch {
             .env("PYTHONUNBUFFERED", "1")
             .env_remove("FLASH_TOKEN")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(into_stdout)
+            .stderr(into_stderr)
             // Ctrl+C in a terminal is for the gateway, which then tells its workers.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        Ok((child, reader, writer))
+        Ok((child, Ends { reader, writer, pipes: [stdout.into(), stderr.into()] }))
     }
 }
 
 /// Runs one worker to its end. The pool is told when it is ready; the caller tells it when it is gone.
 pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &Pool, relay: &Relay) -> Exit {
-    let (mut process, reader, writer) = match Process::start(launch, link, pool).await {
+    let (mut process, Ends { reader, writer, pipes }) = match Process::start(launch, link, pool).await {
         Ok(started) => started,
         Err(error) => {
             let cause = format!("cannot run {}: {error}", launch.python.display());
             return Exit { cause: Some(cause), ..Exit::default() };
         }
     };
+    let worker = format!("{}-{id}", launch.prefix);
+    let book = Book::new(launch.log.clone(), Arc::clone(pool.metrics()), Arc::clone(link), worker);
     let mut group = Group(process.pid());
+    let mut output = match Output::of(pipes, book) {
+        Ok(output) => output,
+        Err(error) => {
+            let cause = format!("what it prints cannot be read: {error}");
+            return Exit { cause: Some(cause), ..Exit::default() };
+        }
+    };
     let mut was_killed = false;
     tracing::info!(
         worker = id,
@@ -98,19 +116,29 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
         let mut conversation = Conversation { id, link, pool, relay, exit: &mut exit };
         let mut reading = std::pin::pin!(conversation.read(reader));
         let mut writing = std::pin::pin!(link.write_to(writer));
+        let mut following = std::pin::pin!(output.follow());
         // A failed write means that the other side is gone; reading then ends too, with the last answers.
         let mut is_writing = true;
         loop {
             tokio::select! {
+                biased;
+                never = &mut following => match never {},
                 cause = &mut reading => {
-                    if tokio::time::timeout(EXIT_TIMEOUT, process.wait()).await.is_err() {
+                    // Its last words may be more than a pipe holds.
+                    let exited = async {
+                        tokio::select! {
+                            never = &mut following => match never {},
+                            status = process.wait() => status,
+                        }
+                    };
+                    if tokio::time::timeout(EXIT_TIMEOUT, exited).await.is_err() {
                         group.end();
                     }
                     break cause;
                 }
                 _ = process.wait() => {
                     // What it started may hold its end of the socket.
-                    drop(group);
+                    group.end();
                     break tokio::time::timeout(EXIT_TIMEOUT, &mut reading).await.unwrap_or_default();
                 }
                 () = link.kill.notified() => {
@@ -121,7 +149,18 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
             }
         }
     };
-    Exit { status: process.wait().await, cause, was_killed, ..exit }
+    let status = process.wait().await;
+    group.end();
+    output.finish();
+    Exit { status, cause, was_killed, ..exit }
+}
+
+/// Our ends of a worker's socket and of what it prints.
+pub(super) struct Ends {
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
+    /// Standard output and error.
+    pub(super) pipes: [OwnedFd; 2],
 }
 
 /// However it came to be.
@@ -131,17 +170,17 @@ enum Process {
 }
 
 impl Process {
-    async fn start(launch: &Launch, link: &Link, pool: &Pool) -> io::Result<(Self, Reader, Writer)> {
-        let (process, reader, writer) = match pool.template().fork().await {
-            Some((forked, reader, writer)) => (Self::Forked(forked), reader, writer),
+    async fn start(launch: &Launch, link: &Link, pool: &Pool) -> io::Result<(Self, Ends)> {
+        let (process, ends) = match pool.template().fork().await {
+            Some((forked, ends)) => (Self::Forked(forked), ends),
             None => {
-                let (child, reader, writer) = launch.spawn()?;
+                let (child, ends) = launch.spawn()?;
                 link.send(Frame::new(Kind::Start, 0, Bytes::new(), launch.start.clone()));
-                (Self::Spawned(child), reader, writer)
+                (Self::Spawned(child), ends)
             }
         };
         pool.metrics().worker_started(process.origin());
-        Ok((process, reader, writer))
+        Ok((process, ends))
     }
 
     fn origin(&self) -> &'static str {

@@ -50,6 +50,11 @@ impl Reader {
             let chunk = &mut self.chunk;
             match ready.try_io(|stream| stream.get_ref().read(chunk)) {
                 Ok(Ok(count)) => {
+                    // What it has not filled has emptied the socket: to look again costs a system call, and would show
+                    // what came after text in the worker's pipes before that is known to be there.
+                    if 0 < count && count < self.chunk.len() {
+                        ready.clear_ready();
+                    }
                     buffer.extend_from_slice(&self.chunk[..count]);
                     return Ok(count);
                 }
@@ -80,10 +85,10 @@ impl Writer {
         Ok(())
     }
 
-    /// A few bytes, and a descriptor with them, whole or not at all.
-    pub(super) fn send_with(&self, bytes: &[u8], descriptor: OwnedFd) -> io::Result<()> {
-        let descriptors = [descriptor.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    /// A few bytes, and descriptors with them, whole or not at all.
+    pub(super) fn send_with(&self, bytes: &[u8], descriptors: [OwnedFd; 3]) -> io::Result<()> {
+        let descriptors = descriptors.each_ref().map(AsFd::as_fd);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&descriptors));
         let sent = sendmsg(&self.stream, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?;

@@ -2,6 +2,7 @@
 //! `_template.py`. Where there is none, or it does not answer, workers are spawned.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -16,9 +17,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::process::Launch;
+use super::awake::Awake;
+use super::link::Link;
+use super::output::{Book, Output};
+use super::process::{Ends, Launch};
 use super::protocol::{Frame, Kind};
-use super::socket::{self, Reader, Writer};
+use super::socket::{self, Writer};
+use crate::metrics::Metrics;
 
 /// A fork takes milliseconds; one that does not come is not waited for.
 const FORK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -50,8 +55,15 @@ pub(crate) struct Template {
 
 #[derive(Debug)]
 enum Request {
-    Fork { socket: UnixStream, reply: oneshot::Sender<i32> },
-    Reap { pid: i32, reply: oneshot::Sender<ExitStatus> },
+    /// With the worker's ends of its socket, its standard output and its standard error.
+    Fork {
+        ends: [OwnedFd; 3],
+        reply: oneshot::Sender<i32>,
+    },
+    Reap {
+        pid: i32,
+        reply: oneshot::Sender<ExitStatus>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -87,29 +99,31 @@ impl Template {
     }
 
     /// A new worker, if there is a template to fork it from.
-    pub(super) async fn fork(&self) -> Option<(Forked, Reader, Writer)> {
+    pub(super) async fn fork(&self) -> Option<(Forked, Ends)> {
         if *self.standing.borrow() != Standing::Ready {
             return None;
         }
         let (ours, theirs) = UnixStream::pair().ok()?;
         let (reader, writer) = socket::split(ours).ok()?;
+        let [(stdout, into_stdout), (stderr, into_stderr)] = [io::pipe().ok()?, io::pipe().ok()?];
         let (reply, forked) = oneshot::channel();
-        self.requests.try_send(Request::Fork { socket: theirs, reply }).ok()?;
+        let ends = [theirs.into(), into_stdout.into(), into_stderr.into()];
+        self.requests.try_send(Request::Fork { ends, reply }).ok()?;
         let pid = Pid::from_raw(timeout(FORK_TIMEOUT, forked).await.ok()?.ok()?)?;
         // Its number is its own until the template is told to reap it.
         let ended = socket::watch_readable(pidfd_open(pid, PidfdFlags::empty()).ok()?).ok()?;
         let forked = Forked { pid, ended, requests: self.requests.clone(), status: None, reaping: None };
-        Some((forked, reader, writer))
+        Some((forked, Ends { reader, writer, pipes: [stdout.into(), stderr.into()] }))
     }
 
     /// Keeps a template from when it is wanted, for as long as it is polled, unless it turns out not to be safe.
-    pub(crate) async fn keep(&self, launch: &Launch) {
+    pub(crate) async fn keep(&self, launch: &Launch, metrics: &Arc<Metrics>) {
         self.wanted.notified().await;
         let mut inbox = self.inbox.lock().await;
         let mut delay = RESTART_DELAY_MIN;
         loop {
             self.standing.send_replace(Standing::Loading);
-            match self.run_one(launch, &mut inbox).await {
+            match self.run_one(launch, metrics, &mut inbox).await {
                 Ok(Some(reason)) => {
                     tracing::info!(reason = &*reason, "workers are spawned, not forked");
                     self.standing.send_replace(Standing::Unsafe(reason));
@@ -128,22 +142,29 @@ impl Template {
     async fn run_one(
         &self,
         launch: &Launch,
+        metrics: &Arc<Metrics>,
         inbox: &mut mpsc::Receiver<Request>,
-    ) -> std::io::Result<Option<Arc<str>>> {
-        let (_child, mut reader, writer) = launch.spawn()?;
+    ) -> io::Result<Option<Arc<str>>> {
+        let (_child, Ends { mut reader, writer, pipes }) = launch.spawn()?;
+        let name = format!("{}-template", launch.prefix);
+        let nobodys = Arc::new(Link::new(Awake::new()));
+        let mut output =
+            Output::of(pipes, Book::new(launch.log.clone(), Arc::clone(metrics), nobodys, name))?;
         let mut start = BytesMut::new();
         Frame::new(Kind::Start, 0, Bytes::new(), launch.template_start.clone()).encode_head(&mut start);
         start.extend_from_slice(&launch.template_start);
         writer.write_all(&start).await?;
         let mut talk = Talk { template: self, writer, next: 0, forks: HashMap::new(), reaps: HashMap::new() };
         let mut buffer = BytesMut::with_capacity(READ_BUFFER_BYTES);
+        let mut following = std::pin::pin!(output.follow());
         loop {
             tokio::select! {
+                never = &mut following => match never {},
                 read = reader.read(&mut buffer) => {
                     if !matches!(read, Ok(1..)) {
                         return Ok(None);
                     }
-                    while let Some(frame) = Frame::decode(&mut buffer).map_err(std::io::Error::other)? {
+                    while let Some(frame) = Frame::decode(&mut buffer).map_err(io::Error::other)? {
                         if let Some(reason) = talk.receive(&frame) {
                             return Ok(Some(reason));
                         }
@@ -165,13 +186,13 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    async fn ask(&mut self, request: Request) -> std::io::Result<()> {
+    async fn ask(&mut self, request: Request) -> io::Result<()> {
         self.next = self.next.wrapping_add(1);
         let mut bytes = BytesMut::new();
         match request {
-            Request::Fork { socket, reply } => {
+            Request::Fork { ends, reply } => {
                 Frame::bare(Kind::Fork, self.next).encode_head(&mut bytes);
-                self.writer.send_with(&bytes, OwnedFd::from(socket))?;
+                self.writer.send_with(&bytes, ends)?;
                 self.forks.insert(self.next, reply);
             }
             Request::Reap { pid, reply } => {

@@ -14,6 +14,7 @@ mod idempotency;
 mod job_streams;
 mod limits;
 mod load_balanced;
+mod logs;
 mod metrics;
 mod queue;
 mod recycling;

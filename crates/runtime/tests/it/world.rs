@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flash_model::{EndpointId, Manifest, MothershipId, Owner};
-use flash_runtime::{CorsOrigins, Recycling, Settings, Stop, serve, serve_until};
+use flash_runtime::{CorsOrigins, Log, Recycling, Settings, Stop, serve, serve_until};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -102,6 +102,7 @@ impl Project {
             queue_dir: self.queue_dir.map(|dir| self.path(dir)),
             recycling: self.recycling,
             cors_origins: self.cors_origins.clone(),
+            log: Log::default(),
             host: [127, 0, 0, 1].into(),
             port: 0,
         }
