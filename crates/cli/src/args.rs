@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 mod jobs;
+mod logs;
 mod reconcile;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,6 +14,7 @@ use flash_artifact::{Include, Platform, PythonVersion};
 use flash_model::{AppName, EnvironmentName, Scope, Secret};
 
 pub(crate) use self::jobs::{DeadArgs, JobsCommand, RedriveArgs};
+pub(crate) use self::logs::{LogsArgs, Since};
 pub(crate) use self::reconcile::{
     ApplyArgs, MothershipArgs, OrphansArgs, PlanArgs, RollbackArgs, TestMothershipArgs, WatchArgs,
 };
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Call(CallArgs),
     /// Show what is running, or what was recorded where nothing is
     Status(StatusArgs),
+    /// Show what a resource's functions print, and what its endpoints say
+    Logs(LogsArgs),
     /// Look after jobs that failed for good: list them, queue them again
     #[command(subcommand)]
     Jobs(JobsCommand),

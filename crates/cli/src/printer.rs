@@ -9,6 +9,8 @@ use flash_model::Code;
 
 /// A full disk behind standard output: whoever reads it has a part for the whole, and must learn that.
 static IS_DATA_LOST: AtomicBool = AtomicBool::new(false);
+/// Nobody reads standard output any more.
+static IS_UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// Hands out the two streams. A closed pipe ends output, not the program.
 #[derive(Debug, Clone, Copy)]
@@ -35,9 +37,16 @@ impl Printer {
 
     /// One line of data.
     pub(crate) fn data(self, text: impl std::fmt::Display) {
-        if writeln!(std::io::stdout(), "{text}").is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) {
-            IS_DATA_LOST.store(true, Ordering::Relaxed);
+        match writeln!(std::io::stdout(), "{text}") {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => IS_UNREAD.store(true, Ordering::Relaxed),
+            Err(_) => IS_DATA_LOST.store(true, Ordering::Relaxed),
         }
+    }
+
+    /// Whether more data is of no use to anybody.
+    pub(crate) fn is_unread(self) -> bool {
+        IS_UNREAD.load(Ordering::Relaxed)
     }
 
     /// Whether data could not be written, for another reason than that nobody wanted more.

@@ -74,6 +74,12 @@ impl RunDir {
         &self.run
     }
 
+    /// Of the nearest project that was ever run, from `start` upward, with its folder.
+    pub(crate) fn find(start: &Path) -> Option<(PathBuf, Self)> {
+        let mut dirs = start.ancestors().map(|folder| (folder.to_owned(), Self::of(folder)));
+        dirs.find(|(_, dir)| dir.run.is_dir())
+    }
+
     /// Of the nearest project with a running mothership, from `start` upward. Empty if there is none.
     pub(crate) fn find_running(start: &Path) -> Vec<MothershipAnnouncement> {
         let running = start.ancestors().map(|folder| Self::of(folder).running());

@@ -74,6 +74,7 @@ codes! {
     NotRunning = "FL207", "no running project";
     NotReady = "FL208", "endpoint did not become ready";
     NoGpu = "FL209", "no GPU on this machine";
+    NoLogs = "FL210", "no logs here";
 
     NoRoute = "FL301", "no such route";
     MethodNotAllowed = "FL302", "method not allowed";

@@ -8,6 +8,7 @@ pub(crate) mod explain;
 mod installing;
 mod interrupts;
 pub(crate) mod jobs;
+pub(crate) mod logs;
 pub(crate) mod manifest;
 pub(crate) mod mothership;
 pub(crate) mod orphans;
@@ -110,11 +111,15 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 
 /// Logs of this program go to stderr; `FLASH_LOG` chooses what.
 fn log(default: &str, printer: Printer) {
-    let filter = crate::environment::text(crate::environment::LOG).unwrap_or_else(|| default.to_owned());
     let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_env_filter(log_filter(default))
         .with_writer(std::io::stderr)
         .with_ansi(printer.is_colored())
         .with_target(false)
         .try_init();
+}
+
+fn log_filter(default: &str) -> tracing_subscriber::EnvFilter {
+    let filter = crate::environment::text(crate::environment::LOG);
+    tracing_subscriber::EnvFilter::new(filter.as_deref().unwrap_or(default))
 }

@@ -6,15 +6,15 @@ use std::str::FromStr;
 
 use flash_model::{AppName, EndpointId, EnvironmentName, MothershipId, Owner, ResourceName, Scope, Secret};
 use flash_model::{InvalidName, child_environment as names};
-use flash_runtime::{CorsOrigins, InvalidOrigin, Recycling, Settings};
+use flash_runtime::{CorsOrigins, InvalidOrigin, Log, Recycling, Settings};
 
 use crate::environment;
 use crate::error::Failure;
-use crate::printer::Printer;
 
-pub(crate) fn serve(printer: Printer) -> Result<(), Failure> {
-    super::log("info", printer);
-    let settings = settings()?;
+pub(crate) fn serve() -> Result<(), Failure> {
+    let log = Log::default();
+    follow_itself(&log);
+    let settings = settings(log)?;
     // One thread: a request crosses no core but its worker's, and what can be parallel is in the workers.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -25,7 +25,24 @@ pub(crate) fn serve(printer: Printer) -> Result<(), Failure> {
         .map_err(|error| Failure::because("this endpoint cannot be served", &error))
 }
 
-fn settings() -> Result<Settings, Failure> {
+/// What this program says, its panics too, goes to the endpoint's log; `FLASH_LOG` chooses what.
+fn follow_itself(log: &Log) {
+    let log = log.clone();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(super::log_filter("info"))
+        .with_writer(move || log.clone())
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .try_init();
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!("{panic}");
+        print(panic);
+    }));
+}
+
+fn settings(log: Log) -> Result<Settings, Failure> {
     let scope = Scope {
         app: name(names::APP, AppName::new)?,
         environment: name(names::ENVIRONMENT, EnvironmentName::new)?,
@@ -47,6 +64,7 @@ fn settings() -> Result<Settings, Failure> {
             calls_max: limit(names::WORKER_CALLS_MAX)?,
             bytes_max: limit(names::WORKER_BYTES_MAX)?,
         },
+        log,
         host: parsed(names::HOST, IpAddr::from(Ipv4Addr::LOCALHOST))?,
         port: parsed(names::PORT, 0)?,
     })

@@ -66,7 +66,7 @@ pub(super) fn carry_out(boot: &Boot, scan: &Scan, change: &Change, as_json: bool
         return Ok(());
     }
     Err(Failure::coded(Code::NotConverged, sum)
-        .hint("logs are in .flash/run/endpoints/*/endpoint.log; `flash plan` says what is left to do"))
+        .hint("`flash logs RESOURCE` shows what its endpoint said; `flash plan` says what is left to do"))
 }
 
 async fn through(running: Vec<Client>, change: &Change, printer: Printer) -> Result<Outcome, Failure> {

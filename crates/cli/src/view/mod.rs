@@ -6,6 +6,7 @@ pub(crate) mod dead;
 pub(crate) mod diagnostics;
 pub(crate) mod environment;
 pub(crate) mod generations;
+pub(crate) mod log;
 pub(crate) mod orphans;
 pub(crate) mod outcome;
 pub(crate) mod plan;

@@ -8,6 +8,7 @@ mod examples;
 mod front_door;
 mod jobs;
 mod layering;
+mod logs;
 mod mothership;
 mod orphans;
 #[cfg(feature = "postgres")]

@@ -22,6 +22,7 @@ fn help_of_every_command() {
         ("help-jobs", &["jobs", "--help"]),
         ("help-jobs-dead", &["jobs", "dead", "--help"]),
         ("help-jobs-redrive", &["jobs", "redrive", "--help"]),
+        ("help-logs", &["logs", "--help"]),
         ("help-explain", &["explain", "--help"]),
         ("help-state", &["state", "--help"]),
         ("help-state-serve", &["state", "serve", "--help"]),

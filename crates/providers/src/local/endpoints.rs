@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flash_model::{Completeness, EndpointId, Existence, Inventory, ObservedEndpoint, ObservedPhase, Scope};
+use flash_model::{
+    Completeness, EndpointId, Existence, Inventory, ObservedEndpoint, ObservedPhase, Owner, Scope,
+};
 
 use fs_err as fs;
 
@@ -60,6 +62,22 @@ impl LocalEndpoints {
 
     fn place_path(&self) -> PathBuf {
         self.dir.with_file_name("place")
+    }
+
+    /// Those that have a folder here, by id; what is in it was not looked at.
+    pub fn ids(&self) -> Result<Vec<EndpointId>, Error> {
+        let folders = Folder::all(&self.dir)?;
+        let names = folders.iter().filter_map(|folder| folder.path().file_name()?.to_str());
+        Ok(names.filter_map(|name| EndpointId::new(name).ok()).collect())
+    }
+
+    /// Whose it is. None for one that is still being made.
+    pub fn owner(&self, endpoint_id: &EndpointId) -> Result<Option<Owner>, Error> {
+        Ok(self.folder(endpoint_id).record()?.map(|record| record.owner))
+    }
+
+    pub fn path(&self, endpoint_id: &EndpointId) -> PathBuf {
+        self.dir.join(endpoint_id.as_str())
     }
 
     /// Everything that carries the tag of `scope`.
@@ -147,7 +165,7 @@ impl LocalEndpoints {
     }
 
     pub(super) fn folder(&self, endpoint_id: &EndpointId) -> Folder {
-        Folder::new(self.dir.join(endpoint_id.as_str()))
+        Folder::new(self.path(endpoint_id))
     }
 
     pub(super) fn existing(&self, endpoint_id: &EndpointId) -> Result<Folder, Error> {

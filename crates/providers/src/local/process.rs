@@ -23,7 +23,7 @@ const IDLE_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_PAUSE: Duration = Duration::from_millis(5);
 const LOG_TAIL_LINES: usize = 20;
-/// At a start. A log that grows while its process runs is not cut.
+/// At a start. What an endpoint says while it runs goes to a log of its own (`flash_runtime::Log`).
 const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 /// Returns the URL once the port is open. `on_exit` is called when the process ends, however that happens.
