@@ -89,7 +89,7 @@ async fn lines_are_chosen_by_job_and_time_and_stay_after_the_end() {
     assert_eq!(rest, format!("{one}│version 1 says one"));
     assert_eq!((time.len(), time.matches(':').count()), ("12:03:04.123".len(), 2), "{line}");
     assert!(all.contains(&format!("{two} err│two on stderr")), "{all}");
-    assert!(all.contains(" flash│ INFO endpoint listens"), "{all}");
+    assert!(all.contains(" flash│INFO endpoint listens"), "{all}");
 
     let of_job = shown(&project, &["work", "--job", &two, "--json"], &["two on stderr"]);
     let lines: Vec<Value> = of_job.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

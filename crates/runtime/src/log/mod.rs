@@ -73,10 +73,10 @@ impl Log {
     }
 }
 
-/// A text that is written is one line of the endpoint's own, with the end of the line or without.
+/// A text that is written is one line of the endpoint's own, whatever white space is around it.
 impl io::Write for Log {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.say(String::from_utf8_lossy(text).trim_end());
+        self.say(String::from_utf8_lossy(text).trim());
         Ok(text.len())
     }
 

@@ -20,10 +20,10 @@ const PIECE_BYTES_MAX: usize = 4096;
 const HEADER_BYTES_MAX: usize = 17;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct Line<'a> {
     /// None where it was printed outside of any call, and where nobody knows.
     pub(super) call: Option<u32>,
-    pub(super) text: String,
+    pub(super) text: &'a [u8],
     pub(super) cut_bytes: u64,
 }
 
@@ -64,7 +64,7 @@ impl Lines {
         bytes: &[u8],
         unmarked: Option<u32>,
         now: Instant,
-        mut each: impl FnMut(Line),
+        mut each: impl FnMut(Line<'_>),
     ) {
         let joined = (!self.held.is_empty()).then(|| [&std::mem::take(&mut self.held), bytes].concat());
         let mut rest = joined.as_deref().unwrap_or(bytes);
@@ -98,7 +98,7 @@ impl Lines {
             }
         }
         if self.open.len() > OPEN_LINES_MAX {
-            self.close(|_| true, &mut each);
+            self.close(|_, _| true, &mut each);
         }
     }
 
@@ -108,30 +108,35 @@ impl Lines {
     }
 
     /// Lines that have waited too long for their end.
-    pub(super) fn expire(&mut self, now: Instant, mut each: impl FnMut(Line)) {
-        self.close(|open| now >= open.touched + OPEN_LINE_TIMEOUT, &mut each);
+    pub(super) fn expire(&mut self, now: Instant, mut each: impl FnMut(Line<'_>)) {
+        self.close(|_, open| now >= open.touched + OPEN_LINE_TIMEOUT, &mut each);
+    }
+
+    /// Lines of calls that are over: their end does not come any more.
+    pub(super) fn end_calls(&mut self, is_over: impl Fn(u32) -> bool, mut each: impl FnMut(Line<'_>)) {
+        self.close(|call, _| call.is_some_and(&is_over), &mut each);
     }
 
     /// Nothing more comes.
-    pub(super) fn finish(&mut self, now: Instant, mut each: impl FnMut(Line)) {
+    pub(super) fn finish(&mut self, now: Instant, mut each: impl FnMut(Line<'_>)) {
         let held = std::mem::take(&mut self.held);
         self.text(None, &held, now, &mut each);
         self.piece = None;
-        self.close(|_| true, &mut each);
+        self.close(|_, _| true, &mut each);
     }
 
-    fn close(&mut self, is_over: impl Fn(&Open) -> bool, each: &mut impl FnMut(Line)) {
+    fn close(&mut self, is_over: impl Fn(Option<u32>, &Open) -> bool, each: &mut impl FnMut(Line<'_>)) {
         self.open.retain(|call, open| {
-            let is_over = is_over(open);
+            let is_over = is_over(*call, open);
             if is_over && !open.text.is_empty() {
-                each(open.take(*call));
+                open.give(*call, each);
             }
             !is_over
         });
     }
 
     /// Line feeds end lines, and so do the carriage returns of progress bars.
-    fn text(&mut self, call: Option<u32>, mut text: &[u8], now: Instant, each: &mut impl FnMut(Line)) {
+    fn text(&mut self, call: Option<u32>, mut text: &[u8], now: Instant, each: &mut impl FnMut(Line<'_>)) {
         if text.is_empty() {
             return;
         }
@@ -143,7 +148,7 @@ impl Lines {
             let is_return = text[at] == b'\r';
             let ends_nothing = open.text.is_empty() && (is_return || open.is_returned);
             if !ends_nothing {
-                each(open.take(call));
+                open.give(call, each);
             }
             open.is_returned = is_return;
             text = &text[at + 1..];
@@ -163,10 +168,10 @@ impl Open {
         self.is_returned &= text.is_empty();
     }
 
-    fn take(&mut self, call: Option<u32>) -> Line {
-        let text = String::from_utf8_lossy(&self.text).into_owned();
+    fn give(&mut self, call: Option<u32>, each: &mut impl FnMut(Line<'_>)) {
+        each(Line { call, text: &self.text, cut_bytes: self.cut_bytes });
         self.text.clear();
-        Line { call, text, cut_bytes: std::mem::take(&mut self.cut_bytes) }
+        self.cut_bytes = 0;
     }
 }
 
@@ -200,13 +205,17 @@ mod tests {
         format!("\x1e{call}:{}\x1f{text}", text.len()).into_bytes()
     }
 
+    fn owned_line(line: Line<'_>) -> (Option<u32>, String, u64) {
+        (line.call, String::from_utf8_lossy(line.text).into_owned(), line.cut_bytes)
+    }
+
     fn lines(feeds: &[&[u8]]) -> Vec<(Option<u32>, String)> {
         let (mut lines, now, mut found) = (Lines::default(), Instant::now(), Vec::new());
         for bytes in feeds {
-            lines.feed(bytes, Some(9), now, |line| found.push(line));
+            lines.feed(bytes, Some(9), now, |line| found.push(owned_line(line)));
         }
-        lines.finish(now, |line| found.push(line));
-        found.into_iter().map(|line| (line.call, line.text)).collect()
+        lines.finish(now, |line| found.push(owned_line(line)));
+        found.into_iter().map(|(call, text, _)| (call, text)).collect()
     }
 
     fn owned(lines: &[(Option<u32>, &str)]) -> Vec<(Option<u32>, String)> {
@@ -266,14 +275,11 @@ mod tests {
     fn long_lines_are_cut_and_say_so() {
         let (mut lines, now, mut found) = (Lines::default(), Instant::now(), Vec::new());
         for _ in 0..5 {
-            lines.feed(&piece(1, &"x".repeat(4000)), None, now, |line| found.push(line));
+            lines.feed(&piece(1, &"x".repeat(4000)), None, now, |line| found.push(owned_line(line)));
         }
-        lines.feed(&piece(1, "y\nnext\n"), None, now, |line| found.push(line));
-        assert_eq!(
-            (found[0].text.len(), found[0].cut_bytes),
-            (LINE_BYTES_MAX, 20_001 - LINE_BYTES_MAX as u64)
-        );
-        assert_eq!((found[1].text.as_str(), found[1].cut_bytes), ("next", 0));
+        lines.feed(&piece(1, "y\nnext\n"), None, now, |line| found.push(owned_line(line)));
+        assert_eq!((found[0].1.len(), found[0].2), (LINE_BYTES_MAX, 20_001 - LINE_BYTES_MAX as u64));
+        assert_eq!((found[1].1.as_str(), found[1].2), ("next", 0));
         assert!(lines.open.is_empty());
     }
 
@@ -281,12 +287,23 @@ mod tests {
     fn a_line_without_its_end_is_given_after_a_while() {
         let (mut lines, now, mut found) = (Lines::default(), Instant::now(), Vec::new());
         assert_eq!(lines.due(), None);
-        lines.feed(&piece(3, "wait"), None, now, |line| found.push(line));
-        lines.feed(&piece(3, "ing"), None, now + OPEN_LINE_TIMEOUT / 2, |line| found.push(line));
-        lines.expire(now + OPEN_LINE_TIMEOUT, |line| found.push(line));
+        lines.feed(&piece(3, "wait"), None, now, |line| found.push(owned_line(line)));
+        lines.feed(&piece(3, "ing"), None, now + OPEN_LINE_TIMEOUT / 2, |line| found.push(owned_line(line)));
+        lines.expire(now + OPEN_LINE_TIMEOUT, |line| found.push(owned_line(line)));
         assert!(found.is_empty());
-        lines.expire(lines.due().unwrap(), |line| found.push(line));
-        assert_eq!((found[0].text.as_str(), lines.due()), ("waiting", None));
+        lines.expire(lines.due().unwrap(), |line| found.push(owned_line(line)));
+        assert_eq!((found[0].1.as_str(), lines.due()), ("waiting", None));
+    }
+
+    #[test]
+    fn lines_without_an_end_end_with_their_call() {
+        let (mut lines, now, mut found) = (Lines::default(), Instant::now(), Vec::new());
+        for call in 0..3 {
+            lines.feed(&piece(call, "x"), None, now, |line| found.push(owned_line(line)));
+        }
+        lines.end_calls(|call| call == 2, |line| found.push(owned_line(line)));
+        assert_eq!(found.iter().map(|line| line.0).collect::<Vec<_>>(), [Some(2)]);
+        assert_eq!(lines.open.len(), 2);
     }
 
     #[test]

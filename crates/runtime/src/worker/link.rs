@@ -186,6 +186,10 @@ impl Link {
         calls.next().copied().filter(|_| calls.next().is_none())
     }
 
+    pub(super) fn is_running(&self, call: u32) -> bool {
+        lock(&self.pending).calls.contains_key(&call)
+    }
+
     /// Which job a call runs, or has run just now.
     pub(super) fn job(&self, call: u32) -> Option<Arc<str>> {
         let pending = lock(&self.pending);

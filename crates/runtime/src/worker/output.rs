@@ -116,7 +116,9 @@ impl Pipe {
         let stream = self.stream;
         match self.receiver.as_ref().map(|receiver| receiver.try_read(chunk)) {
             Some(Ok(count @ 1..)) => {
-                let only = book.link.only_call();
+                let link = Arc::clone(&book.link);
+                self.lines.end_calls(|call| !link.is_running(call), |line| book.write(stream, line, now));
+                let only = link.only_call();
                 self.lines.feed(&chunk[..count], only, now, |line| book.write(stream, line, now));
             }
             Some(Err(error)) if is_for_now(&error) => {}
@@ -138,7 +140,7 @@ impl Book {
         Self { log, metrics, link, worker, run, quota: Quota::default() }
     }
 
-    fn write(&mut self, stream: LogStream, line: Line, now: Instant) {
+    fn write(&mut self, stream: LogStream, line: Line<'_>, now: Instant) {
         self.tell_dropped(now);
         let bytes = line.text.len() as u64;
         if !self.quota.take(bytes, now) {
@@ -152,7 +154,7 @@ impl Book {
             job: job.map(|job| job.to_string()),
             request,
             cut_bytes: line.cut_bytes,
-            ..self.line(stream, line.text)
+            ..self.line(stream, String::from_utf8_lossy(line.text))
         });
     }
 
@@ -177,7 +179,7 @@ impl Book {
         self.log.write(&LogLine { dropped_lines: lines, ..line });
     }
 
-    fn line(&self, stream: LogStream, text: String) -> LogLine {
+    fn line(&self, stream: LogStream, text: impl Into<String>) -> LogLine {
         LogLine { worker: Some(self.worker.clone()), ..LogLine::new(now_ms(), stream, text) }
     }
 }
