@@ -37,7 +37,7 @@ impl Project {
             "resources": {"it": {
                 "spec": {
                     "kind": kind, "hardware": {"type": "cpu", "instanceIds": []}, "workersMin": 0, "workersMax": 1,
-                    "idleTimeout": 60, "scaler": {"type": "QUEUE_DELAY", "value": 4}, "executionTimeoutMs": 0,
+                    "idleTimeout": 60, "scaler": {"type": "QUEUE_DELAY", "value": 0}, "executionTimeoutMs": 0,
                     "maxConcurrency": if kind == "queue" { 1 } else { 8 }, "flashboot": false,
                 },
                 "resource_type": "", "handler_file": "", "functions": functions, "is_load_balanced": kind != "queue",
