@@ -1,4 +1,4 @@
-"""The same function on FastAPI."""
+"""The same functions on FastAPI."""
 
 from fastapi import Body, FastAPI
 
@@ -12,4 +12,11 @@ async def ping() -> dict:
 
 @app.post("/add")
 async def add(x: int = Body(embed=True), y: int = Body(embed=True)) -> int:
+    return x + y
+
+
+@app.post("/slow")
+def slow(x: int = Body(embed=True), y: int = Body(embed=True)) -> int:
+    for _ in range(200_000):
+        pass
     return x + y

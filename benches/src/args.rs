@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub(crate) const USAGE: &str = "\
-usage: flash-bench [serve|scan|reconcile] --flash FILE --python FILE --benches DIR --work DIR [--rounds N] [--seconds N] [--starts N]
+usage: flash-bench [serve|engine|scan|reconcile] --flash FILE --python FILE --benches DIR --work DIR [--rounds N] [--seconds N] [--starts N]
 
-  serve            only starts and load
+  serve            only starts
+  engine           only what an endpoint does: load, first calls, jobs, large values, memory
   scan             only reading and building projects
   reconcile        only what a mothership does
   --flash FILE     the binary that is measured
@@ -16,7 +17,7 @@ usage: flash-bench [serve|scan|reconcile] --flash FILE --python FILE --benches D
   --benches DIR    this package's folder
   --work DIR       scratch folder: project copy and logs
   --rounds N       load rounds per peer and connection count, rounds of scans, 1 to 20 [5]
-  --seconds N      seconds per load round, 1 to 30 [3]
+  --seconds N      seconds per load round, 1 to 30 [2]
   --starts N       starts of each server, 1 to 50 [11]
 ";
 
@@ -39,6 +40,7 @@ pub(crate) enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Serve,
+    Engine,
     Scan,
     Reconcile,
 }
@@ -47,6 +49,7 @@ impl Part {
     fn parse(word: &str) -> Option<Self> {
         match word {
             "serve" => Some(Self::Serve),
+            "engine" => Some(Self::Engine),
             "scan" => Some(Self::Scan),
             "reconcile" => Some(Self::Reconcile),
             _ => None,
@@ -72,8 +75,9 @@ impl Args {
         self.part.is_none_or(|only| only == part)
     }
 
-    pub(crate) fn project(&self) -> PathBuf {
-        self.work.join("project")
+    /// Where the peers' code is.
+    pub(crate) fn peer(&self) -> PathBuf {
+        self.benches.join("peer")
     }
 
     pub(crate) fn log(&self, peer: &str) -> PathBuf {
@@ -83,7 +87,7 @@ impl Args {
 
 pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Mode> {
     let (mut part, mut flash, mut python, mut benches, mut work) = (None, None, None, None, None);
-    let (mut rounds, mut seconds, mut starts) = (5, 3, 11);
+    let (mut rounds, mut seconds, mut starts) = (5, 2, 11);
     while let Some(word) = words.next() {
         if matches!(word.as_str(), "--help" | "-h") {
             return Ok(Mode::Help);

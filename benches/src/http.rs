@@ -1,5 +1,6 @@
 //! The little HTTP that measuring needs beside the load generator.
 
+use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -7,16 +8,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 
 use crate::server::Server;
 
 /// Resolution of a measured start.
 const POLL: Duration = Duration::from_micros(200);
-const CALL_MAX: Duration = Duration::from_secs(5);
+const CALL_MAX: Duration = Duration::from_secs(10);
 const LIVENESS_CHECK_EVERY: u32 = 500;
 
 /// Time from the start of the process to its first 200 on `path`.
@@ -52,18 +54,52 @@ fn status_of(address: SocketAddr, path: &str) -> Result<u16> {
 }
 
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, Bytes)> {
-    tokio::time::timeout(CALL_MAX, async {
-        let stream = tokio::net::TcpStream::connect(address).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let driver = tokio::spawn(connection);
-        let request =
-            Request::get(path).header(header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+    call(address, Method::GET, path, "").await
+}
+
+/// One request on a connection of its own; a body is JSON.
+pub(crate) async fn call(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    body: &'static str,
+) -> Result<(StatusCode, Bytes)> {
+    let request = Request::builder()
+        .method(&method)
+        .uri(path)
+        .header(header::HOST, address.to_string())
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::<Bytes>::from(body))?;
+    let mut sender = connect(address).await?;
+    exchange(&mut sender, request).await.with_context(|| format!("{method} {path}"))
+}
+
+pub(crate) async fn connect<B>(address: SocketAddr) -> Result<SendRequest<B>>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let stream = tokio::net::TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends when the sender is dropped; an error of it is one of the call that it interrupts.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// Status and whole body of the answer.
+pub(crate) async fn exchange<B: Body + 'static>(
+    sender: &mut SendRequest<B>,
+    request: Request<B>,
+) -> Result<(StatusCode, Bytes)> {
+    let exchange = async {
+        sender.ready().await?;
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        driver.abort();
-        Ok((status, body))
-    })
-    .await
-    .with_context(|| format!("no answer to GET {path} within {CALL_MAX:?}"))?
+        Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
+    };
+    Ok(tokio::time::timeout(CALL_MAX, exchange)
+        .await
+        .with_context(|| format!("no answer within {CALL_MAX:?}"))??)
 }

@@ -11,11 +11,14 @@
 
 mod args;
 mod baseline;
+mod engine;
 mod generate;
 mod http;
-mod load;
 mod memory;
 mod peers;
+mod pings;
+mod process;
+mod project;
 mod reconcile;
 mod scan;
 mod server;
@@ -24,13 +27,11 @@ mod stats;
 mod table;
 
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use args::{Args, Mode, Part};
-use peers::Peers;
 
 fn main() -> ExitCode {
     let mode = match args::parse(std::env::args().skip(1)) {
@@ -77,7 +78,11 @@ async fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(&args.work)?;
     table::print_machine(args)?;
     if args.measures(Part::Serve) {
-        serve(args).await?;
+        project::prepare(args).await?;
+        table::print_startup(&startup::measure(args).await?);
+    }
+    if args.measures(Part::Engine) {
+        engine::table::print(args, &engine::measure(args).await?);
     }
     if args.measures(Part::Scan) {
         table::print_scan(&scan::measure(args)?);
@@ -85,37 +90,5 @@ async fn run(args: &Args) -> Result<()> {
     if args.measures(Part::Reconcile) {
         table::print_reconcile(&reconcile::measure(args).await?);
     }
-    Ok(())
-}
-
-async fn serve(args: &Args) -> Result<()> {
-    prepare_work_folder(args)?;
-    eprintln!("preparing: first start of flash, which makes the worker environment");
-    peers::prepare_flash(args).await?;
-    let startup = startup::measure(args).await?;
-    let load = {
-        let peers = Peers::start(args).await?;
-        load::measure_all(&peers.targets, args).await?
-    };
-    table::print_serve(args, &startup, &load);
-    Ok(())
-}
-
-/// A fresh copy of the project, so that neither state of an earlier run nor the checkout is touched.
-fn prepare_work_folder(args: &Args) -> Result<()> {
-    let project = args.project();
-    if project.exists() {
-        fs::remove_dir_all(&project)?;
-    }
-    fs::create_dir_all(&project)?;
-    for file in ["bench.py", "requirements.txt"] {
-        let source = args.benches.join("project").join(file);
-        copy(&source, &project.join(file))?;
-    }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! A server process under test. Dropping it ends it and everything it started, by process id.
 
-use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -9,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
+
+use crate::process::{Process, signal};
 
 const STOP_MAX: Duration = Duration::from_secs(10);
 const DESCENDANTS_STOP_MAX: Duration = Duration::from_secs(2);
@@ -32,6 +33,10 @@ impl Server {
         let (started, child) = spawn(name, command, &log)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Ok(Self { name: name.to_owned(), child, log, address, started, descendants: Vec::new() })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// An error, with the end of its log, if it has ended by itself.
@@ -133,63 +138,6 @@ fn spawn(name: &str, mut command: Command, log: &Path) -> Result<(Instant, Child
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// A process that is still the same one: ids are used again, start times are not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Process {
-    id: u32,
-    start_time: u64,
-}
-
-impl Process {
-    fn is_alive(&self) -> bool {
-        read_stat(self.id).is_some_and(|stat| stat.start_time == self.start_time && stat.state != 'Z')
-    }
-
-    /// All processes below `root`, at this moment. Empty where the system has no `/proc`.
-    fn below(root: u32) -> Vec<Self> {
-        let mut children: HashMap<u32, Vec<Self>> = HashMap::new();
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            if let Some(stat) = read_stat(id) {
-                children.entry(stat.parent).or_default().push(Self { id, start_time: stat.start_time });
-            }
-        }
-        let mut found = Vec::new();
-        let mut parents = vec![root];
-        while let Some(parent) = parents.pop() {
-            for process in children.remove(&parent).unwrap_or_default() {
-                parents.push(process.id);
-                found.push(process);
-            }
-        }
-        found
-    }
-}
-
-struct Stat {
-    state: char,
-    parent: u32,
-    start_time: u64,
-}
-
-/// `proc_pid_stat(5)`: the name in parentheses may hold blanks, so the fields are counted from its end.
-fn read_stat(id: u32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
-    Some(Stat {
-        state: fields.first()?.chars().next()?,
-        parent: fields.get(1)?.parse().ok()?,
-        start_time: fields.get(19)?.parse().ok()?,
-    })
-}
-
-fn signal(id: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-        // It fails only where the process has ended meanwhile.
-        let _ = kill_process(pid, signal);
-    }
 }
 
 fn tail(log: &Path) -> String {

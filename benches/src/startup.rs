@@ -9,6 +9,7 @@ use crate::args::Args;
 use crate::http;
 use crate::memory;
 use crate::peers::{self, PING_MAX};
+use crate::project;
 use crate::server::Server;
 use crate::stats::median;
 
@@ -57,9 +58,9 @@ pub(crate) async fn measure(args: &Args) -> Result<Startup> {
     let (mut flash_ping, mut flash_ready) = (Vec::new(), Vec::new());
     let (mut fastapi_ping, mut hyper_ping) = (Vec::new(), Vec::new());
     for _ in 0..args.starts {
-        let mut server = peers::start_flash(args)?;
+        let mut server = project::start(args, project::ADD)?;
         flash_ping.push(milliseconds(http::time_to_ok(&mut server, "/ping", PING_MAX)?));
-        peers::wait_until_ready(&mut server).await?;
+        project::wait_until_ready(&mut server).await?;
         flash_ready.push(milliseconds(server.started.elapsed()));
         server.stop()?;
         fastapi_ping.push(ping_ms(peers::start_fastapi(args)?)?);
@@ -75,7 +76,8 @@ pub(crate) async fn measure(args: &Args) -> Result<Startup> {
     })
 }
 
-fn ping_ms(mut server: Server) -> Result<f64> {
+/// Process start to the first 200 on `/ping`.
+pub(crate) fn ping_ms(mut server: Server) -> Result<f64> {
     Ok(milliseconds(http::time_to_ok(&mut server, "/ping", PING_MAX)?))
 }
 
@@ -91,6 +93,6 @@ pub(crate) fn wall_ms(mut command: Command) -> Result<f64> {
     Ok(milliseconds(elapsed))
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

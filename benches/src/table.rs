@@ -7,16 +7,12 @@ use anyhow::Result;
 
 use crate::args::Args;
 use crate::generate::Needed;
-use crate::load::{CONNECTIONS, Load};
-use crate::peers::Peer;
 use crate::reconcile::{Answer, CHILDREN, PROVISIONED, Reconcile, UNCHANGED};
 use crate::scan::{BUILT, LARGEST, Scan, Tree};
 use crate::startup::Startup;
 
 const VERSION_GOAL_MS: f64 = 10.0;
 const PING_GOAL_MS: f64 = 20.0;
-const REQUESTS_GOAL_RATIO: f64 = 4.0;
-const P99_GOAL_RATIO: f64 = 1.0 / 3.0;
 const SCAN_GOAL_PER_SECOND: f64 = 30_000.0;
 const SCAN_GOAL_RATIO: f64 = 50.0;
 const SCAN_GOAL_MB: f64 = 100.0;
@@ -35,19 +31,6 @@ const CRASH_GOAL_SECONDS: f64 = 2.0;
 pub(crate) fn print_machine(args: &Args) -> Result<()> {
     println!("{} cores; {}; medians.\n", thread::available_parallelism()?, versions(args)?);
     Ok(())
-}
-
-pub(crate) fn print_serve(args: &Args, startup: &Startup, load: &[Load]) {
-    print_startup(startup);
-    println!();
-    print_load(load);
-    println!(
-        "\nLoad: `POST /add` {{\"x\":1,\"y\":2}}, one worker, keep-alive, closed loop, {} rounds of {} s per row, \
-         peers in turn. Generator, servers and workers share the cores. Ratios are against FastAPI.",
-        args.rounds,
-        args.round_time.as_secs(),
-    );
-    println!();
 }
 
 /// The reference's figures are those of an earlier run elsewhere, not of this one.
@@ -112,7 +95,7 @@ fn needed(tree: &Tree) -> &'static str {
     }
 }
 
-fn print_startup(startup: &Startup) {
+pub(crate) fn print_startup(startup: &Startup) {
     let Startup { flash_version, uvicorn_version, .. } = startup;
     println!("| start | flash | peer | goal | |");
     println!("|---|---:|---:|---:|---|");
@@ -138,6 +121,7 @@ fn print_startup(startup: &Startup) {
         verdict(startup.flash_ping_ms <= PING_GOAL_MS),
     ]);
     row(&["exec → every endpoint ready", &ms(startup.flash_ready_ms), "", "", ""]);
+    println!();
 }
 
 /// The reference's figures are those of an earlier run elsewhere, not of this one.
@@ -219,46 +203,15 @@ pub(crate) fn print_reconcile(measured: &Reconcile) {
     println!();
 }
 
-fn print_load(load: &[Load]) {
-    println!("| connections | server | requests/s | ratio | p50 | p99 | ratio | goal ≥ 4×, ≤ 1/3 |");
-    println!("|---:|---|---:|---:|---:|---:|---:|---|");
-    for connections in CONNECTIONS {
-        let rows: Vec<&Load> = load.iter().filter(|load| load.connections == connections).collect();
-        let Some(reference) = rows.iter().find(|load| load.peer == Peer::FastApi) else { continue };
-        for load in &rows {
-            let requests_ratio = load.requests_per_second / reference.requests_per_second;
-            let p99_ratio = load.p99_us / reference.p99_us;
-            let goals = match load.peer {
-                Peer::FlashChild | Peer::FlashFrontDoor => format!(
-                    "{}, {}",
-                    verdict(requests_ratio >= REQUESTS_GOAL_RATIO),
-                    verdict(p99_ratio <= P99_GOAL_RATIO)
-                ),
-                Peer::FastApi | Peer::Hyper => String::new(),
-            };
-            row(&[
-                &connections.to_string(),
-                load.peer.label(),
-                &thousands(load.requests_per_second),
-                &format!("{requests_ratio:.2}×"),
-                &us(load.p50_us),
-                &us(load.p99_us),
-                &format!("{p99_ratio:.2}×"),
-                &goals,
-            ]);
-        }
-    }
-}
-
-fn row(cells: &[&str]) {
+pub(crate) fn row(cells: &[&str]) {
     println!("| {} |", cells.join(" | "));
 }
 
-fn verdict(met: bool) -> &'static str {
+pub(crate) fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "missed" }
 }
 
-fn ms(value: f64) -> String {
+pub(crate) fn ms(value: f64) -> String {
     format!("{value:.1} ms")
 }
 
@@ -266,16 +219,16 @@ fn seconds(value: f64) -> String {
     format!("{value:.2} s")
 }
 
-fn us(value: f64) -> String {
+pub(crate) fn us(value: f64) -> String {
     format!("{value:.0} µs")
 }
 
-fn mb(value: Option<f64>) -> String {
+pub(crate) fn mb(value: Option<f64>) -> String {
     value.map_or_else(|| "not known".to_owned(), |value| format!("{value:.1} MB"))
 }
 
 /// `34300.4` → `34,300`.
-fn thousands(value: f64) -> String {
+pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let groups: Vec<&str> = digits
         .as_bytes()
@@ -290,7 +243,7 @@ fn versions(args: &Args) -> Result<String> {
     let flash = first_line(Command::new(&args.flash).arg("--version"))?;
     let code = "import platform, importlib.metadata as m; \
                 print(f'Python {platform.python_version()}', *(f'{n} {m.version(n)}' for n in \
-                ('fastapi', 'uvicorn', 'uvloop', 'httptools')), sep=', ')";
+                ('fastapi', 'uvicorn', 'uvloop', 'httptools', 'granian')), sep=', ')";
     let python = first_line(Command::new(&args.python).args(["-c", code]))?;
     Ok(format!("{flash}; {python}"))
 }

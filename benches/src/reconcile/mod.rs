@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::args::Args;
+use crate::pings::Pings;
 use crate::stats::{median, percentile};
 pub(crate) use reader::Answer;
 use simulated::Simulated;
@@ -52,10 +53,10 @@ pub(crate) async fn measure(args: &Args) -> Result<Reconcile> {
         eprintln!("reconcile, round {round} of {}: {PROVISIONED} resources", args.rounds);
         let mut simulated = Simulated::start(args, LATENCY)?;
         simulated.wait_until_up().await?;
-        let pinging = reader::pings(simulated.address);
+        let pinging = Pings::start(simulated.address);
         tokio::time::sleep(IDLE_TIME).await;
         idle_pings.extend(pinging.stop().await?);
-        let pinging = reader::pings(simulated.address);
+        let pinging = Pings::start(simulated.address);
         let answer = simulated.ask(&format!("want {PROVISIONED}")).await?;
         pings.extend(pinging.stop().await?);
         provision.push(answer.seconds);

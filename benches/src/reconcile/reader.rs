@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, StatusCode, header};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
-const PING_PAUSE: Duration = Duration::from_millis(1);
+use crate::http::connect;
+
 const CALL_MAX: Duration = Duration::from_secs(10);
 /// By then a request that was sent has arrived.
 const ASKED_AFTER: Duration = Duration::from_millis(200);
@@ -34,38 +32,6 @@ impl Answer {
             Self::Plain => "`/manifest`, not compressed",
             Self::NotModified => "`/manifest`, 304",
         }
-    }
-}
-
-pub(super) struct Pings {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<Result<Vec<f64>>>,
-}
-
-/// One connection that asks again and again, with a pause; milliseconds of each answer.
-pub(super) fn pings(address: SocketAddr) -> Pings {
-    let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(async move {
-        let mut sender = connect(address).await?;
-        let mut took_ms = Vec::new();
-        while !*stopped.borrow() {
-            let sent = Instant::now();
-            let (status, _, _) = get(&mut sender, address, "/ping", &[]).await?;
-            took_ms.push(sent.elapsed().as_secs_f64() * 1e3);
-            if status != StatusCode::OK {
-                bail!("/ping answered {status}");
-            }
-            tokio::time::sleep(PING_PAUSE).await;
-        }
-        Ok(took_ms)
-    });
-    Pings { stop, task }
-}
-
-impl Pings {
-    pub(super) async fn stop(self) -> Result<Vec<f64>> {
-        self.stop.send_replace(true);
-        self.task.await?
     }
 }
 
@@ -133,15 +99,6 @@ impl Waiting {
         }
         Ok(took_ms)
     }
-}
-
-async fn connect(address: SocketAddr) -> Result<SendRequest<Empty<Bytes>>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends when the sender is dropped; an error of it is one of the call that it interrupts.
-    tokio::spawn(connection);
-    Ok(sender)
 }
 
 /// Status, ETag and length of the body, which is read to its end.
