@@ -78,3 +78,16 @@ impl Starts {
         FirstCall { ms: median(&self.ms), by_fork: self.forks == self.ms.len() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_calls_are_by_fork_only_if_all_of_them_are() {
+        let starts = |forks| Starts { ms: vec![10.0, 30.0, 20.0], forks };
+        assert!(starts(3).middle().by_fork);
+        assert!(!starts(2).middle().by_fork);
+        assert_eq!(starts(0).middle().ms, 20.0);
+    }
+}

@@ -14,11 +14,12 @@ const PROJECT: &str = "idle";
 /// PSS in MB (10^6 bytes), medians over the rounds.
 #[derive(Debug)]
 pub(crate) struct Idle {
-    pub(crate) flash_mb: Option<f64>,
-    pub(crate) fastapi_mb: Option<f64>,
+    pub(crate) flash_mb: f64,
+    pub(crate) fastapi_mb: f64,
 }
 
-pub(super) async fn measure(args: &Args) -> Result<Idle> {
+/// `None` where the system does not say.
+pub(super) async fn measure(args: &Args) -> Result<Option<Idle>> {
     let (mut flash_mb, mut fastapi_mb) = (Vec::new(), Vec::new());
     for number in 1..=args.rounds {
         eprintln!("memory of an idle endpoint, round {number} of {}", args.rounds);
@@ -27,20 +28,13 @@ pub(super) async fn measure(args: &Args) -> Result<Idle> {
         queue.run().await?;
         queue.until_no_worker().await?;
         // What is below the mothership is the one endpoint of this project.
-        flash_mb.push(sum(Process::below(flash.server.id()).into_iter().map(|process| process.id)));
+        let endpoint = Process::below(flash.server.id());
+        let of_flash = endpoint.iter().map(|process| pss_mb(process.id)).sum();
         flash.server.stop()?;
-        let fastapi = up(peers::start_fastapi(args)?)?;
-        fastapi_mb.push(sum([fastapi.id()]));
+        let of_fastapi = pss_mb(up(peers::start_fastapi(args)?)?.id());
+        let (Some(of_flash), Some(of_fastapi)) = (of_flash, of_fastapi) else { return Ok(None) };
+        flash_mb.push(of_flash);
+        fastapi_mb.push(of_fastapi);
     }
-    Ok(Idle { flash_mb: middle(flash_mb), fastapi_mb: middle(fastapi_mb) })
-}
-
-/// `None` where the system does not say.
-fn sum(processes: impl IntoIterator<Item = u32>) -> Option<f64> {
-    processes.into_iter().map(pss_mb).sum()
-}
-
-fn middle(rounds: Vec<Option<f64>>) -> Option<f64> {
-    let rounds: Option<Vec<f64>> = rounds.into_iter().collect();
-    rounds.map(|rounds| median(&rounds))
+    Ok(Some(Idle { flash_mb: median(&flash_mb), fastapi_mb: median(&fastapi_mb) }))
 }

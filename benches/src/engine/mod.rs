@@ -20,7 +20,7 @@ pub(crate) struct Engine {
     cold: cold::Cold,
     jobs: jobs::Jobs,
     bytes: Option<bytes::Bytes>,
-    idle: idle::Idle,
+    idle: Option<idle::Idle>,
 }
 
 pub(crate) async fn measure(args: &Args) -> Result<Engine> {

@@ -1,9 +1,8 @@
 //! The result as Markdown, with goals.
 
-use std::iter;
-
 use super::Engine;
-use super::bytes::MEBIBYTES;
+use super::bytes::{Cost, MEBIBYTES};
+use super::cold::FirstCall;
 use super::load::{CONNECTIONS, Load};
 use super::ping::CALLERS;
 use crate::args::Args;
@@ -51,7 +50,7 @@ pub(crate) fn print(args: &Args, engine: &Engine) {
     print_idle(engine);
     println!(
         "\nRequests are to the endpoint's own URL. Slow functions compute for milliseconds, in one worker. A first call is `POST /runsync` to its \
-         result; the worker before it has ended. Jobs are on disk before they are acknowledged; submits are counted from when they were \
+         result; the worker before it has ended. Jobs are on disk before they are acknowledged, one worker runs up to 64 at a time; submits are counted from when they were \
          due. The {MEBIBYTES} MiB go by the SDK's own call, through the mothership, without a job; the reference's go from its client straight to its \
          handler. The idle endpoint's mothership has the same program in memory: of pages that both use, half is counted.\n"
     );
@@ -93,20 +92,14 @@ fn print_load(load: &[Load]) {
 fn print_loaded(load: &[Load], connections: usize, reference_goal: f64, granian_goal: f64) {
     let Some(flash) = find(load, Peer::FlashChild, connections) else { return };
     let per_second = |load: &Load| format!("{}/s", thousands(load.requests_per_second));
-    let first = format!("`POST /add`, {connections} connections");
-    let names = iter::once(first.as_str()).chain(iter::repeat("…"));
-    let goals = [(Peer::Reference, reference_goal), (Peer::Granian, granian_goal)];
-    for (name, (peer, goal)) in names.zip(goals) {
+    let name = format!("`POST /add`, {connections} connections");
+    let rows =
+        [(name.as_str(), Peer::Reference, reference_goal), ("… beside granian", Peer::Granian, granian_goal)];
+    for (name, peer, goal) in rows {
         let Some(beside) = find(load, peer, connections) else { continue };
         let ratio = flash.requests_per_second / beside.requests_per_second;
-        compare(
-            name,
-            &per_second(flash),
-            &beside_it(&per_second(beside), peer),
-            ratio,
-            &format!("≥ {goal}×"),
-            ratio >= goal,
-        );
+        let beside = beside_it(&per_second(beside), peer);
+        compare(name, &per_second(flash), &beside, ratio, &format!("≥ {goal}×"), ratio >= goal);
     }
     let Some(fastapi) = find(load, Peer::FastApi, connections) else { return };
     let ratio = flash.p99_us / fastapi.p99_us;
@@ -150,19 +143,19 @@ fn print_processor(load: &[Load]) {
 
 fn print_ping(engine: &Engine) {
     let ping = &engine.ping;
-    compare(
+    row(&[
         &format!("`/ping` beside {CALLERS} callers of slow functions, p99"),
         &format!("{:.2} ms", ping.flash_ms),
         &beside_it(&ms(ping.fastapi_ms), Peer::FastApi),
-        ping.flash_ms / ping.fastapi_ms,
+        "",
         &format!("≤ {PING_GOAL_MS} ms"),
-        ping.flash_ms <= PING_GOAL_MS,
-    );
+        verdict(ping.flash_ms <= PING_GOAL_MS),
+    ]);
 }
 
 fn print_cold(engine: &Engine) {
     let cold = &engine.cold;
-    let by = |call: &super::cold::FirstCall| if call.by_fork { "fork" } else { "spawn" };
+    let by = |call: &FirstCall| if call.by_fork { "fork" } else { "spawn" };
     row(&[
         "first call from zero workers, `flashboot=True`",
         &format!("{} (by {})", ms(cold.forked.ms), by(&cold.forked)),
@@ -203,7 +196,7 @@ fn print_jobs(engine: &Engine) {
 
 fn print_bytes(engine: &Engine) {
     let Some(bytes) = &engine.bytes else { return };
-    let cost = |cost: &super::bytes::Cost| {
+    let cost = |cost: &Cost| {
         format!("{} ({:.1} client + {:.1} server)", ms(cost.sum_ms()), cost.client_ms, cost.server_ms)
     };
     let ratio = bytes.flash.sum_ms() / bytes.reference.sum_ms();
@@ -218,16 +211,15 @@ fn print_bytes(engine: &Engine) {
 }
 
 fn print_idle(engine: &Engine) {
-    let idle = &engine.idle;
-    let ratio = idle.flash_mb.zip(idle.fastapi_mb).map(|(flash, fastapi)| format!("{:.2}×", flash / fastapi));
-    row(&[
+    let Some(idle) = &engine.idle else { return };
+    compare(
         "an idle endpoint without a worker, `flashboot=False`, memory (PSS)",
-        &mb(idle.flash_mb),
-        &beside_it(&mb(idle.fastapi_mb), Peer::FastApi),
-        &ratio.unwrap_or_default(),
+        &mb(Some(idle.flash_mb)),
+        &beside_it(&mb(Some(idle.fastapi_mb)), Peer::FastApi),
+        idle.flash_mb / idle.fastapi_mb,
         &format!("≤ {IDLE_GOAL_MB:.0} MB"),
-        idle.flash_mb.map_or("", |flash| verdict(flash <= IDLE_GOAL_MB)),
-    ]);
+        idle.flash_mb <= IDLE_GOAL_MB,
+    );
 }
 
 fn compare(name: &str, flash: &str, beside: &str, ratio: f64, goal: &str, is_met: bool) {
