@@ -42,7 +42,7 @@ impl Process {
 
 /// Processor time, user and system, that a process and all below it have taken until now. `None` where the system has
 /// no `/proc`.
-pub(crate) fn processor_time(root: u32) -> Option<Duration> {
+fn processor_time(root: u32) -> Option<Duration> {
     let ticks = Stat::read(root)?.ticks;
     let below = Process::below(root).into_iter().filter_map(|process| Stat::read(process.id));
     let ticks = ticks + below.map(|stat| stat.ticks).sum::<u64>();
@@ -56,6 +56,15 @@ pub(crate) fn pss_mb(id: u32) -> Option<f64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     let kibibytes: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024.0 / 1e6)
+}
+
+/// Runs `work`, and says what processor time `root` and all below it took meanwhile. `None` where the system does not say, or
+/// some of them have ended.
+pub(crate) async fn processor_time_of<T>(root: u32, work: impl Future<Output = T>) -> (T, Option<Duration>) {
+    let before = processor_time(root);
+    let result = work.await;
+    let after = processor_time(root);
+    (result, after.zip(before).and_then(|(after, before)| after.checked_sub(before)))
 }
 
 pub(crate) fn signal(id: u32, signal: Signal) {

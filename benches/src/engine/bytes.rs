@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::args::Args;
 use crate::peers::{self, up};
-use crate::process::processor_time;
+use crate::process::processor_time_of;
 use crate::project::Running;
 use crate::stats::median;
 
@@ -85,12 +85,13 @@ async fn round(mut client: Command, server: u32) -> Result<Option<Cost>> {
         if lines.next_line().await?.as_deref() != Some("ready") {
             bail!("the client cannot call; see above");
         }
-        let before = processor_time(server);
-        input.write_all(b"go\n").await?;
-        let told = lines.next_line().await?.context("the client ended; see above")?;
-        let told: Value = serde_json::from_str(&told)?;
-        let seconds = told["seconds"].as_f64().context("the client tells no time")?;
-        Ok((seconds, before.zip(processor_time(server)).map(|(before, after)| after - before)))
+        let calls = async {
+            input.write_all(b"go\n").await?;
+            lines.next_line().await?.context("the client ended; see above")
+        };
+        let (told, server) = processor_time_of(server, calls).await;
+        let told: Value = serde_json::from_str(&told?)?;
+        Ok((told["seconds"].as_f64().context("the client tells no time")?, server))
     };
     let (client_seconds, server) =
         tokio::time::timeout(CLIENT_MAX, talk).await.context("the client does not end")??;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::args::Args;
 use crate::http::{connect, exchange};
 use crate::peers::{self, Peer, up};
-use crate::process::processor_time;
+use crate::process::processor_time_of;
 use crate::project::{self, Running};
 use crate::server::Server;
 use crate::stats::{median, percentile};
@@ -105,11 +105,13 @@ impl Load {
 
 /// `server` is the process that all of the server's processes are below.
 async fn round(target: &Target, server: u32, connections: usize, time: Duration) -> Result<Round> {
-    let before = processor_time(server);
-    let started = Instant::now();
-    let mut latencies_us = callers(target, connections, started + time).await?.all().await?;
-    let elapsed = started.elapsed();
-    let processor = before.zip(processor_time(server)).map(|(before, after)| after - before);
+    let calls = async {
+        let started = Instant::now();
+        let latencies_us = callers(target, connections, started + time).await?.all().await?;
+        anyhow::Ok((latencies_us, started.elapsed()))
+    };
+    let (called, processor) = processor_time_of(server, calls).await;
+    let (mut latencies_us, elapsed) = called?;
     let requests = latencies_us.len() as f64;
     latencies_us.sort_by(f64::total_cmp);
     Ok(Round {
