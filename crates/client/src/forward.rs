@@ -7,11 +7,14 @@ use http::header::{
     UPGRADE,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Extensions, HeaderMap, HeaderValue, Request, Response, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::upgrade::WEBSOCKET;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Shorter than a server's own, so that a pooled connection is rarely one that the server has just closed.
@@ -79,6 +82,37 @@ where
         path_and_query: PathAndQuery,
         shown: ShownHost,
     ) -> Result<Response<Incoming>, ForwardError> {
+        let mut response = self.pass(request, authority, path_and_query, shown, false).await?;
+        *response.extensions_mut() = Extensions::new();
+        Ok(response)
+    }
+
+    /// A WebSocket handshake, as [`Self::forward`]. Where the server agrees (101), its connection comes with the answer.
+    pub async fn forward_handshake(
+        &self,
+        request: Request<B>,
+        authority: Authority,
+        path_and_query: PathAndQuery,
+        shown: ShownHost,
+    ) -> Result<(Response<Incoming>, Option<OnUpgrade>), ForwardError> {
+        let mut response = self.pass(request, authority, path_and_query, shown, true).await?;
+        let is_agreed = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let upgrade = is_agreed.then(|| hyper::upgrade::on(&mut response));
+        if is_agreed {
+            say_websocket(response.headers_mut());
+        }
+        *response.extensions_mut() = Extensions::new();
+        Ok((response, upgrade))
+    }
+
+    async fn pass(
+        &self,
+        request: Request<B>,
+        authority: Authority,
+        path_and_query: PathAndQuery,
+        shown: ShownHost,
+        is_handshake: bool,
+    ) -> Result<Response<Incoming>, ForwardError> {
         let (mut parts, body) = request.into_parts();
         let mut target = http::uri::Parts::default();
         target.scheme = Some(Scheme::HTTP);
@@ -88,12 +122,14 @@ where
         parts.version = Version::HTTP_11;
         parts.extensions = Extensions::new();
         drop_hop_by_hop(&mut parts.headers);
+        if is_handshake {
+            say_websocket(&mut parts.headers);
+        }
         show_host(&mut parts.headers, shown);
         let sent = self.client.request(Request::from_parts(parts, body)).await;
-        let (mut parts, body) = sent.map_err(classify)?.into_parts();
-        drop_hop_by_hop(&mut parts.headers);
-        parts.extensions = Extensions::new();
-        Ok(Response::from_parts(parts, body))
+        let mut response = sent.map_err(classify)?;
+        drop_hop_by_hop(response.headers_mut());
+        Ok(response)
     }
 }
 
@@ -123,6 +159,12 @@ fn show_host(headers: &mut HeaderMap, shown: ShownHost) {
         headers.insert(FORWARDED_HOST, asked);
     }
     headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+}
+
+/// What both sides of a handshake say of their connection.
+fn say_websocket(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {

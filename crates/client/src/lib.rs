@@ -6,7 +6,7 @@
 //! through as bytes).
 //!
 //! Start with `mothership.rs` and `endpoint.rs`; `transport.rs` is the one way a request is sent and an answer is read, `forward.rs` the
-//! one way somebody else's request is passed on, `backoff.rs` how long to wait before another try.
+//! one way somebody else's request is passed on, `upgrade.rs` what becomes of its connection if it is a WebSocket's, `backoff.rs` how long to wait before another try.
 
 mod backoff;
 mod endpoint;
@@ -15,6 +15,7 @@ mod forward;
 mod mothership;
 mod state;
 mod transport;
+mod upgrade;
 
 pub use backoff::full_jitter;
 pub use endpoint::{Endpoint, Ping};
@@ -23,3 +24,4 @@ pub use forward::{ForwardError, Forwarder, ShownHost};
 pub use mothership::{Fetched, Mothership, Reply};
 pub use state::StateManager;
 pub use transport::Transport;
+pub use upgrade::{WEBSOCKET, join, wants_websocket};

@@ -95,6 +95,7 @@ codes! {
     PayloadTooLarge = "FL317", "payload too large";
     InvalidArguments = "FL318", "arguments do not fit the function";
     IdempotencyKeyTaken = "FL319", "idempotency key taken by another job";
+    UpgradeRefused = "FL321", "connection cannot be upgraded";
 
     StateConflict = "FL401", "state has moved";
     StoreFailed = "FL402", "state store failed";

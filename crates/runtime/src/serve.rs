@@ -240,12 +240,15 @@ async fn serve_in(
             });
         }
     };
-    server.run(Arc::new(gateway), stop, cutoff.clone()).await;
+    let gateway = Arc::new(gateway);
+    server.run(Arc::clone(&gateway), stop, cutoff.clone()).await;
     let workers_timeout = tokio::select! {
         () = async { while dispatching.join_next().await.is_some() {} } => WORKERS_TIMEOUT,
         () = cutoff.reached(Duration::ZERO) => CUT_OFF_TIMEOUT,
     };
     pool.drain(workers_timeout).await;
+    // Over WebSockets that were still open, their workers have said goodbye now.
+    drop(gateway);
     // Their workers are gone, so these only have to write that down.
     let _ = tokio::time::timeout(WRITE_TIMEOUT, dispatching.join_next()).await;
     dir.withdraw();

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 
-from tetra_rp._worker import _load
+from tetra_rp._worker import _load, _websockets
 
 if TYPE_CHECKING:
     from tetra_rp._worker._loop import Worker
@@ -56,6 +56,7 @@ def serve_application(worker: Worker, reference: str) -> Coroutine[Any, Any, Non
         log_level="warning",
         access_log=False,
         lifespan="auto",
+        ws=_websockets.protocol(),
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS_MAX,
     )
     server = Server(config)

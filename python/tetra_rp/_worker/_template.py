@@ -15,7 +15,7 @@ import sys
 from typing import Any, NoReturn
 
 from tetra_rp import _context
-from tetra_rp._worker import _frames, _load, _output
+from tetra_rp._worker import _frames, _load, _output, _websockets
 from tetra_rp._worker._frames import Body, FrameReader
 
 RECEIVE_SIZE_BYTES = 4096
@@ -145,7 +145,7 @@ def _preload(start: dict[str, Any]) -> dict[str, _load.Target] | None:
     if not start.get("asgi"):
         return _load.load(start)
     _load.load_variable(start["asgi"])
-    import uvicorn  # noqa: F401 - workers find it loaded
+    _websockets.protocol()  # workers find uvicorn loaded, and what it speaks WebSocket with
 
     return None
 

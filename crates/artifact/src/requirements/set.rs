@@ -34,6 +34,9 @@ const IMPLIED_WITH_FASTAPI: [&str; 3] = ["email-validator", "jinja2", "python-mu
 /// Serves the user's own application behind the gateway.
 const ASGI_SERVER: &str = "uvicorn";
 
+/// What uvicorn speaks WebSocket with: one of these, the first unless the project has chosen.
+const WEBSOCKETS: [&str; 2] = ["websockets", "wsproto"];
+
 /// What the worker shim needs beside the standard library.
 const PICKLE: (&str, &str) = ("cloudpickle", ">=3.1");
 
@@ -169,9 +172,12 @@ fn required(resource: &Resource, project: &ProjectRequirements) -> BTreeSet<Requ
         .iter()
         .filter(|(module, _)| resource.imports.iter().any(|import| import == module))
         .map(|(_, package)| *package);
-    let server = (resource.spec.kind == EndpointKind::Asgi).then_some(ASGI_SERVER);
+    let is_application = resource.spec.kind == EndpointKind::Asgi;
+    let server = is_application.then_some(ASGI_SERVER);
+    let has_websockets = WEBSOCKETS.iter().any(|package| covers(&all, package));
+    let websockets = (is_application && !has_websockets).then_some(WEBSOCKETS[0]);
     let mut implied: BTreeSet<&str> =
-        imported.chain(server).filter(|package| !covers(&all, package)).collect();
+        imported.chain(server).chain(websockets).filter(|package| !covers(&all, package)).collect();
     if implied.contains("fastapi") {
         implied.extend(IMPLIED_WITH_FASTAPI.iter().filter(|package| !covers(&all, package)));
     }

@@ -85,12 +85,18 @@ fn what_the_reference_brought_along_is_implied_by_imports() {
             "python-dotenv",
             "python-multipart",
             "uvicorn",
+            "websockets",
         ],
     );
     check(
         &[("requirements.txt", "uvicorn[standard]\n")],
         &resource("asgi", &[], &["uvicorn"]),
-        &["cloudpickle>=3.1", "uvicorn[standard]"],
+        &["cloudpickle>=3.1", "uvicorn[standard]", "websockets"],
+    );
+    check(
+        &[("requirements.txt", "wsproto>=1.2\n")],
+        &resource("asgi", &[], &[]),
+        &["cloudpickle>=3.1", "uvicorn", "wsproto>=1.2"],
     );
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::{Request, State as Extract};
 use axum::response::Response;
 use flash_model::wire::{CHILD_CALL_PATH, Problem};
-use flash_model::{Code, Manifest};
+use flash_model::{Code, Manifest, Resource};
 
 use super::State;
 use super::extract::At;
@@ -18,10 +18,12 @@ pub(super) async fn call(
 ) -> Result<Response, Refusal> {
     let served = state.discovery.current();
     let name = function.split_once('.').map_or(function.as_str(), |(class, _)| class);
-    let resource =
-        served.desired().function_registry.get(name).ok_or_else(|| unknown(name, served.desired()))?;
+    let resource = served.desired().function_registry.get(name);
+    let (resource, Resource { spec, .. }) = resource
+        .and_then(|resource| served.find(resource.as_str()))
+        .ok_or_else(|| unknown(name, served.desired()))?;
     let segment = request.uri().path().rsplit('/').next().unwrap_or(name).to_owned();
-    pass_on(&state, resource, &format!("{CHILD_CALL_PATH}/{segment}"), request).await
+    pass_on(&state, resource, spec.kind, &format!("{CHILD_CALL_PATH}/{segment}"), request).await
 }
 
 fn unknown(name: &str, manifest: &Manifest) -> Refusal {

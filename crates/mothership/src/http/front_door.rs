@@ -55,7 +55,7 @@ pub(super) async fn application(
         return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(served.desired())).into());
     };
     let path = request.uri().path().to_owned();
-    pass_on(&state, name, &path, request).await
+    pass_on(&state, name, EndpointKind::Asgi, &path, request).await
 }
 
 async fn through(
@@ -84,7 +84,7 @@ async fn through(
     let path = path.unwrap_or("/").to_owned();
     let prefix = asked.strip_suffix(path.as_str()).unwrap_or(asked).to_owned();
     show_prefix(request.headers_mut(), &prefix);
-    pass_on(state, name, &path, request).await
+    pass_on(state, name, actual, &path, request).await
 }
 
 /// What the caller wrote before the endpoint's own path, behind what a proxy before us says of the same.

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::middleware;
 use axum::routing::{any, get, post};
+use axum::serve::ListenerExt;
 use flash_client::{Forwarder, Transport};
 use flash_model::{Code, Secret, wire};
 use tokio::net::TcpListener;
@@ -130,6 +131,8 @@ pub(crate) async fn serve(
     router: Router,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) {
+    // Nagle's algorithm would hold back each small part of an answer until the caller has acknowledged the last.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
         tracing::error!(%error, "the HTTP server ended");
     }

@@ -7,13 +7,16 @@ use axum::extract::Request;
 use axum::http::header::ORIGIN;
 use axum::http::uri::{Authority, PathAndQuery};
 use axum::response::Response;
-use flash_client::{ForwardError, ShownHost};
+use flash_client::{ForwardError, ShownHost, wants_websocket};
 use flash_model::wire::Problem;
-use flash_model::{Code, ResourceName};
+use flash_model::{Code, EndpointKind, ResourceName};
+use hyper::upgrade::OnUpgrade;
+use tokio::sync::watch;
 
 use super::State;
 use super::front_door::ready_url;
 use super::problem::Refusal;
+use crate::service::Ending;
 
 /// While an endpoint is being replaced or restarted, somebody who asks just then is told the next address.
 const CONNECT_TRIES: u32 = 5;
@@ -24,6 +27,7 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(200);
 pub(super) async fn pass_on(
     state: &State,
     resource: &ResourceName,
+    kind: EndpointKind,
     path: &str,
     mut request: Request,
 ) -> Result<Response, Refusal> {
@@ -31,6 +35,8 @@ pub(super) async fn pass_on(
         let problem = Problem::new(Code::NoRoute, 400, "a path with `.` or `..` segments leads nowhere");
         return Err(problem.hint("write the path without them").into());
     }
+    let is_handshake = wants_websocket(&request, kind).map_err(|problem| *problem)?;
+    let caller = is_handshake.then(|| hyper::upgrade::on(&mut request));
     let path_and_query = match request.uri().query() {
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
@@ -53,7 +59,20 @@ pub(super) async fn pass_on(
             );
         };
         let path = path_and_query.clone();
-        let error = match state.forwarder.forward(request, authority, path, ShownHost::Target).await {
+        let forwarded = match &caller {
+            None => state.forwarder.forward(request, authority, path, ShownHost::Target).await,
+            Some(caller) => {
+                let shaken =
+                    state.forwarder.forward_handshake(request, authority, path, ShownHost::Target).await;
+                shaken.map(|(answer, endpoint)| {
+                    if let Some(endpoint) = endpoint {
+                        tokio::spawn(connect(caller.clone(), endpoint, state.stopped.clone()));
+                    }
+                    answer
+                })
+            }
+        };
+        let error = match forwarded {
             Ok(answer) => return Ok(answer.map(Body::new)),
             Err(error) => error,
         };
@@ -63,6 +82,18 @@ pub(super) async fn pass_on(
             (error, _) => return Err(unreachable(&url, &error)),
         }
         tokio::time::sleep(CONNECT_PAUSE).await;
+    }
+}
+
+/// A WebSocket, which takes a slot of the endpoint for as long as it lives. An endpoint that is stopped closes it.
+async fn connect(caller: OnUpgrade, endpoint: OnUpgrade, mut stopped: watch::Receiver<Ending>) {
+    tokio::select! {
+        joined = flash_client::join(caller, endpoint) => {
+            if let Err(error) = joined {
+                tracing::debug!(%error, "a WebSocket broke off");
+            }
+        }
+        _ = stopped.wait_for(|ending| *ending == Ending::Leave) => {}
     }
 }
 

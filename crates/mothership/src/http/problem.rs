@@ -1,7 +1,7 @@
 //! Problem documents as responses.
 
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use flash_model::wire::{PROBLEM_CONTENT_TYPE, Problem};
 
@@ -22,6 +22,10 @@ impl IntoResponse for Refusal {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let mut response = (status, [(CONTENT_TYPE, PROBLEM_CONTENT_TYPE)], body).into_response();
+        if status == StatusCode::UPGRADE_REQUIRED {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            response.headers_mut().insert(UPGRADE, HeaderValue::from_static(flash_client::WEBSOCKET));
+        }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::LOCKED)
             && let Ok(seconds) = RETRY_AFTER_SECONDS.parse()
         {

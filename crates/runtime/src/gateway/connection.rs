@@ -63,7 +63,8 @@ where
         .timer(clock.clone())
         .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Watched::new(stream, start, clock)), service);
+        .serve_connection(TokioIo::new(Watched::new(stream, start, clock)), service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         result = &mut connection => return ended(result),

@@ -1,8 +1,8 @@
 //! The HTTP front of the endpoint: who may ask (`guard.rs`), what is asked for (this file), and the answers.
 //!
 //! `server.rs` accepts connections, `connection.rs` speaks HTTP on one; `routes.rs` serves load-balanced functions, `docs.rs` says
-//! what they are; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application; `control.rs` and `calls.rs` are for
-//! the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
+//! what they are; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application, `tunnels.rs` its WebSockets;
+//! `control.rs` and `calls.rs` are for the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
 
 mod calls;
 mod compression;
@@ -20,6 +20,7 @@ mod proxy;
 mod respond;
 mod routes;
 mod server;
+mod tunnels;
 mod version;
 
 use std::sync::Arc;
@@ -77,6 +78,13 @@ impl Gateway {
             Front::Routes(..) => EndpointKind::LoadBalanced,
             Front::Jobs(_) => EndpointKind::Queue,
             Front::Application(_) => EndpointKind::Asgi,
+        }
+    }
+
+    /// When the last WebSocket is closed.
+    pub(crate) async fn tunnels_ended(&self) {
+        if let Front::Application(proxy) = &self.front {
+            proxy.tunnels.ended().await;
         }
     }
 
@@ -154,7 +162,10 @@ impl Gateway {
             // User code, which sees the headers from here on, needs no token.
             request.headers_mut().remove(http::header::AUTHORIZATION);
         }
+        let is_handshake =
+            flash_client::wants_websocket(&request, self.kind()).map_err(|problem| *problem)?;
         match &self.front {
+            Front::Application(proxy) if is_handshake => proxy.open(&self.pool, request).await,
             Front::Application(proxy) => proxy.forward(&self.pool, request).await,
             _ if request.uri().path() == "/manifest" => Err(control::not_mothership()),
             _ if self.is_metrics(request.uri().path()) => {

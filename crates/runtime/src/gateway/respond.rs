@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flash_model::Code;
 use flash_model::wire::PROBLEM_CONTENT_TYPE;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -66,6 +66,10 @@ pub(super) fn refusal(refusal: Refusal) -> Response {
     let mut response = bytes(HeaderValue::from_static(PROBLEM_CONTENT_TYPE), body.into());
     let status = StatusCode::from_u16(refusal.problem.status);
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if response.status() == StatusCode::UPGRADE_REQUIRED {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static(flash_client::WEBSOCKET));
+    }
     if let Some(pause) = refusal.retry_after {
         let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
         response.headers_mut().insert(RETRY_AFTER, seconds.into());

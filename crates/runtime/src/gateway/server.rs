@@ -72,7 +72,10 @@ impl Server {
         drop(self.listener);
         stopping.send_replace(true);
         tokio::select! {
-            () = async { while connections.join_next().await.is_some() {} } => {}
+            () = async {
+                while connections.join_next().await.is_some() {}
+                gateway.tunnels_ended().await;
+            } => {}
             () = cutoff.reached(Duration::ZERO) => {
                 tracing::warn!("requests were still running at the end of the drain; they are cut off");
             }

@@ -26,4 +26,5 @@ mod survival;
 mod templates;
 mod web_application;
 mod webhooks;
+mod websockets;
 mod world;
