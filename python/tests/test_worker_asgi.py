@@ -137,3 +137,33 @@ def test_applications_find_siblings_in_import_paths(project):
         assert gateway.first.kind == FAILED
     with Gateway(folder, [], asgi="nested.web:app", import_paths=[str(folder / "nested")]) as gateway:
         assert gateway.first.kind == READY
+
+
+def handshake(gateway: Gateway) -> bytes:
+    with socket.create_connection(("127.0.0.1", gateway.first.header["port"]), timeout=30) as client:
+        client.sendall(
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+        return answer
+
+
+def test_a_handshake_without_a_package_for_it_is_answered_and_logged_once(project):
+    source = """
+        async def app(scope, receive, send):
+            assert scope["type"] == "lifespan"
+    """
+    missing = {f"{package}.py": "raise ImportError" for package in ("websockets", "wsproto")}
+    with Gateway(project(source, **missing), [], asgi="main:app") as gateway:
+        for _ in range(2):
+            head, _, body = handshake(gateway).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 501 Not Implemented\r\n")
+            problem = json.loads(body)
+            assert (problem["status"], problem["code"]) == (501, "FL321")
+            assert "add `websockets`" in problem["hint"]
+        gateway.send(STOP, 0)
+        assert gateway.exit_code() == 0
+        assert gateway.log.read_text().count("add `websockets`") == 1

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Body;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, split};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, sink, split};
 
 pub const WEBSOCKET: &str = "websocket";
 /// What clients offer that go on in HTTP/1.1 as well: not a reason to refuse anything.
@@ -63,38 +63,40 @@ fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
 }
 
 /// Carries bytes both ways between the two connections, no faster than they are read, until one of them closes; then
-/// closes the other.
-pub async fn join(one: OnUpgrade, other: OnUpgrade) -> io::Result<()> {
-    let (one, other) = tokio::try_join!(one, other).map_err(io::Error::other)?;
-    carry(TokioIo::new(one), TokioIo::new(other)).await
+/// closes the other. `held` is let go of when the server has closed.
+pub async fn join<H>(caller: OnUpgrade, server: OnUpgrade, held: H) -> io::Result<()> {
+    let (caller, server) = tokio::try_join!(caller, server).map_err(io::Error::other)?;
+    carry(TokioIo::new(caller), TokioIo::new(server), held).await
 }
 
-async fn carry<A, B>(one: A, other: B) -> io::Result<()>
+async fn carry<C, S, H>(caller: C, server: S, held: H) -> io::Result<()>
 where
-    A: AsyncRead + AsyncWrite,
-    B: AsyncRead + AsyncWrite,
+    C: AsyncRead + AsyncWrite,
+    S: AsyncRead + AsyncWrite,
 {
-    let (mut one_reads, mut one_writes) = split(one);
-    let (mut other_reads, mut other_writes) = split(other);
-    let mut there = std::pin::pin!(async {
-        copy(&mut one_reads, &mut other_writes).await?;
-        other_writes.shutdown().await
-    });
-    let mut back = std::pin::pin!(async {
-        copy(&mut other_reads, &mut one_writes).await?;
-        one_writes.shutdown().await
-    });
-    // Whatever is left is given up with both connections.
-    tokio::select! {
-        ended = &mut there => {
-            ended?;
-            tokio::time::timeout(CLOSE_TIMEOUT, back).await.unwrap_or(Ok(()))
-        }
-        ended = &mut back => {
-            ended?;
-            tokio::time::timeout(CLOSE_TIMEOUT, there).await.unwrap_or(Ok(()))
+    let (mut from_caller, mut to_caller) = split(caller);
+    let (mut from_server, mut to_server) = split(server);
+    {
+        let mut there = std::pin::pin!(async {
+            copy(&mut from_caller, &mut to_server).await?;
+            to_server.shutdown().await
+        });
+        let mut back = std::pin::pin!(async {
+            copy(&mut from_server, &mut to_caller).await?;
+            to_caller.shutdown().await
+        });
+        tokio::select! {
+            ended = &mut there => {
+                ended?;
+                return tokio::time::timeout(CLOSE_TIMEOUT, back).await.unwrap_or(Ok(()));
+            }
+            ended = &mut back => ended?,
         }
     }
+    drop((from_server, to_server, held));
+    // Closing before all is read would take from the caller what is still on its way to it.
+    let read = tokio::time::timeout(CLOSE_TIMEOUT, copy(&mut from_caller, &mut sink())).await;
+    read.map_or(Ok(()), |read| read.map(drop))
 }
 
 #[cfg(test)]
@@ -154,8 +156,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_sent_before_the_end_arrives_and_both_ends_close() {
-        let ((mut here, one), (other, mut there)) = (duplex(8), duplex(8));
-        let carried = tokio::spawn(carry(one, other));
+        let ((mut here, caller), (server, mut there)) = (duplex(8), duplex(8));
+        let carried = tokio::spawn(carry(caller, server, ()));
         let sending = tokio::spawn(async move {
             here.write_all(b"longer than any buffer").await.unwrap();
             here.shutdown().await.unwrap();
@@ -176,11 +178,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_end_that_never_closes_is_closed() {
-        let ((here, one), (other, mut there)) = (duplex(8), duplex(8));
-        let carried = tokio::spawn(carry(one, other));
+        let ((here, caller), (server, mut there)) = (duplex(8), duplex(8));
+        let carried = tokio::spawn(carry(caller, server, ()));
         drop(here);
         carried.await.unwrap().unwrap();
         assert_eq!(there.read(&mut [0]).await.unwrap(), 0);
         assert!(there.write_all(b"anybody?").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_has_closed_is_let_go_of_whatever_the_caller_does() {
+        let ((mut here, caller), (server, there)) = (duplex(64), duplex(64));
+        let (held, mut is_held) = tokio::sync::oneshot::channel::<()>();
+        let carried = tokio::spawn(carry(caller, server, held));
+        drop(there);
+        assert!((&mut is_held).await.is_err());
+        assert_eq!(here.read(&mut [0]).await.unwrap(), 0);
+        here.write_all(b"not noticed yet").await.unwrap();
+        drop(here);
+        carried.await.unwrap().unwrap();
     }
 }

@@ -25,3 +25,4 @@ mod storm;
 mod support;
 mod survive;
 mod test_mothership;
+mod websockets;

@@ -88,7 +88,7 @@ pub(super) async fn pass_on(
 /// A WebSocket, which takes a slot of the endpoint for as long as it lives. An endpoint that is stopped closes it.
 async fn connect(caller: OnUpgrade, endpoint: OnUpgrade, mut stopped: watch::Receiver<Ending>) {
     tokio::select! {
-        joined = flash_client::join(caller, endpoint) => {
+        joined = flash_client::join(caller, endpoint, ()) => {
             if let Err(error) = joined {
                 tracing::debug!(%error, "a WebSocket broke off");
             }

@@ -16,10 +16,9 @@ impl Tunnels {
         let mut open = self.lock();
         while open.try_join_next().is_some() {}
         open.spawn(async move {
-            if let Err(error) = flash_client::join(caller, worker).await {
+            if let Err(error) = flash_client::join(caller, worker, slot).await {
                 tracing::debug!(%error, "a WebSocket broke off");
             }
-            drop(slot);
         });
     }
 

@@ -77,6 +77,7 @@ async fn messages_go_both_ways_as_they_are() {
     }
     let answer = endpoint.get("/").await;
     assert_eq!((answer.status, answer.body), (200, json!("plain")), "requests go on beside it");
+    drop(socket);
     endpoint.stop().await;
 }
 
@@ -92,6 +93,7 @@ async fn close_codes_arrive_at_the_other_end_and_so_does_the_end_of_the_connecti
     let mut closed = open(&endpoint, "/").await;
     assert_eq!(closed.exchange(&Message::Close(4000)).await, Message::Close(4000));
     assert_eq!(closed.receive().await, Message::Gone);
+    drop((closes, closed));
     eventually("the application to know", || async {
         let left = file_appears(&project.path("left")).await;
         (left == "4000\n").then_some(()).ok_or(left)
@@ -124,6 +126,7 @@ async fn the_death_of_the_worker_closes_the_connection_and_the_next_one_finds_an
     let Message::Text(pid) = socket.exchange(&"pid".into()).await else { panic!("no text") };
     kill(pid.parse().unwrap());
     assert_eq!(socket.receive().await, Message::Gone);
+    drop(socket);
     eventually("another worker", || async {
         let refused = |refused| format!("{refused:?}");
         let mut next = WebSocket::ask(&endpoint.url, "/", &[]).await.map_err(refused)?;
@@ -146,6 +149,7 @@ async fn a_caller_that_does_not_read_holds_the_application_back() {
     for _ in 0..256 {
         assert_eq!(socket.receive().await, Message::Binary(vec![0; 1 << 20]));
     }
+    drop(socket);
     endpoint.stop().await;
 }
 
@@ -239,6 +243,7 @@ async fn connections_go_on_while_the_endpoint_drains() {
     .await;
     assert_eq!(socket.exchange(&"still there".into()).await, "still there".into());
     socket.send(&Message::Close(1000)).await;
+    drop(socket);
     endpoint.ended().await;
 }
 
