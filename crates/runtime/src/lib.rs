@@ -25,5 +25,5 @@ pub use endpoint_dir::Error as EndpointDirError;
 pub use gateway::{CorsOrigins, InvalidOrigin};
 pub use log::{Log, LogReader};
 pub use serve::{serve, serve_until};
-pub use settings::{Recycling, Settings};
+pub use settings::{GpuSettings, Recycling, Settings};
 pub use stop::Stop;

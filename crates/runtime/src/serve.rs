@@ -24,6 +24,7 @@ use crate::queue::webhook::Deliverer;
 use crate::relay::Relay;
 use crate::stop::{CUT_OFF_TIMEOUT, Cutoff, Signals, Stop};
 use crate::worker::Pool;
+use crate::worker::gpus::Gpus;
 use crate::worker::pool::Limits;
 use crate::worker::process::Launch;
 
@@ -296,6 +297,7 @@ fn launch(settings: &Settings, resource: &Resource) -> Launch {
         template_start: Bytes::from(template_start.to_string()),
         log: settings.log.clone(),
         prefix: settings.endpoint_id.to_string(),
+        gpus: Gpus::of(&settings.gpus, &resource.spec),
     }
 }
 

@@ -18,6 +18,27 @@ pub struct Recycling {
     pub bytes_max: Option<u64>,
 }
 
+/// What the workers of a GPU resource are given their GPUs from.
+#[derive(Debug, Clone, Default)]
+pub struct GpuSettings {
+    /// How many the machine has; none = as many as there are device files.
+    pub count: Option<u32>,
+    /// `CUDA_VISIBLE_DEVICES` as the endpoint has it: no others are handed out.
+    pub visible: Option<String>,
+    /// Locks of those that are taken, of all endpoints of this user.
+    pub locks_dir: PathBuf,
+}
+
+impl GpuSettings {
+    /// The same for everything that this user runs here, whatever its environment says.
+    pub fn locks_dir_of_user() -> PathBuf {
+        let user = rustix::process::getuid().as_raw();
+        let own = PathBuf::from(format!("/run/user/{user}"));
+        let dir = if own.is_dir() { own.join("flash") } else { PathBuf::from(format!("/tmp/flash-{user}")) };
+        dir.join("gpus")
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub endpoint_id: EndpointId,
@@ -43,6 +64,7 @@ pub struct Settings {
     pub recycling: Recycling,
     /// Goes to the endpoint's folder once that is this process's.
     pub log: Log,
+    pub gpus: GpuSettings,
     pub host: IpAddr,
     /// 0 = any free one.
     pub port: u16,

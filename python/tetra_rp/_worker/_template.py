@@ -101,24 +101,25 @@ class _Template:
             self._reader.received(len(data), self._take)
         return self._worker
 
-    def _take(self, kind: int, number: int, _header: bytes, body: Body) -> None:
+    def _take(self, kind: int, number: int, header: bytes, body: Body) -> None:
         if self._worker is not None:  # we are the worker; what follows is for the template
             return
         if kind == _frames.FORK:
             ends, self._descriptors = self._descriptors[:3], self._descriptors[3:]
-            self._fork(number, ends)
+            self._fork(number, ends, json.loads(header or b"{}"))
         elif kind == _frames.REAP:
             _, status = os.waitpid(json.loads(bytes(body))["pid"], 0)
             _send(self._gateway, _frames.REAPED, number, {"status": status})
         else:
             raise _frames.ProtocolError(f"unexpected frame of kind {kind}")
 
-    def _fork(self, number: int, ends: list[int]) -> None:
+    def _fork(self, number: int, ends: list[int], header: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
             self._become_worker(*ends)
+            os.environ.update(header.get("environment", {}))
             return
         for descriptor in ends:
             os.close(descriptor)

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use flash_model::{AppName, EndpointId, EnvironmentName, MothershipId, Owner, ResourceName, Scope, Secret};
 use flash_model::{InvalidName, child_environment as names};
-use flash_runtime::{CorsOrigins, InvalidOrigin, Log, Recycling, Settings};
+use flash_runtime::{CorsOrigins, GpuSettings, InvalidOrigin, Log, Recycling, Settings};
 
 use crate::environment;
 use crate::error::Failure;
@@ -65,6 +65,11 @@ fn settings(log: Log) -> Result<Settings, Failure> {
             bytes_max: limit(names::WORKER_BYTES_MAX)?,
         },
         log,
+        gpus: GpuSettings {
+            count: environment::text(names::GPUS).map(|_| parsed(names::GPUS, 0)).transpose()?,
+            visible: environment::text(names::VISIBLE_GPUS),
+            locks_dir: GpuSettings::locks_dir_of_user(),
+        },
         host: parsed(names::HOST, IpAddr::from(Ipv4Addr::LOCALHOST))?,
         port: parsed(names::PORT, 0)?,
     })

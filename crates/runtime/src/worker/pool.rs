@@ -14,7 +14,7 @@ use super::link::{Answer, InFlight, Link, Reply};
 use super::process::{self, Launch};
 use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader};
 use super::size;
-use super::state::{Action, Failure, Health, Placement, State, Ticket, WorkerId};
+use super::state::{Action, Failure, Health, Placement, Shortage, State, Ticket, WorkerId};
 use super::stream::Stream;
 use super::template::{Standing, Template};
 use crate::metrics::{Metrics, WorkerEnd};
@@ -362,6 +362,14 @@ impl Pool {
             }
             let _ = tokio::time::timeout(CANCEL_GRACE, self.wait_for_exits()).await;
         }
+    }
+
+    pub(super) fn short_of_gpus(&self, id: WorkerId, waited: Duration) -> Shortage {
+        self.lock().state.short_of_gpus(id, waited)
+    }
+
+    pub(super) fn has_gpus(&self, id: WorkerId) {
+        self.lock().state.has_gpus(id);
     }
 
     pub(super) fn ready(&self, id: WorkerId, link: Arc<Link>, ready: &ReadyHeader) {

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
+use super::gpus::{Gpus, Taken};
 use super::link::{Death, Link};
 use super::output::{Book, Output};
 use super::pool::Pool;
@@ -43,7 +44,12 @@ pub(crate) struct Launch {
     pub(crate) log: Log,
     /// In front of a worker's number, for its name.
     pub(crate) prefix: String,
+    /// None = what the endpoint itself sees.
+    pub(crate) gpus: Option<Gpus>,
 }
+
+/// Variables of one worker beside the endpoint's own.
+pub(super) type Environment = Option<(&'static str, String)>;
 
 #[derive(Debug, Default)]
 pub(super) struct Exit {
@@ -58,7 +64,7 @@ pub(super) struct Exit {
 }
 
 impl Launch {
-    pub(super) fn spawn(&self) -> io::Result<(Child, Ends)> {
+    pub(super) fn spawn(&self, environment: &Environment) -> io::Result<(Child, Ends)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (reader, writer) = socket::split(ours)?;
         let [(stdout, into_stdout), (stderr, into_stderr)] = [io::pipe()?, io::pipe()?];
@@ -73,6 +79,7 @@ impl Launch {
             .env("PYTHONPATH", python_path)
             .env("PYTHONUNBUFFERED", "1")
             .env_remove("FLASH_TOKEN")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(into_stdout)
             .stderr(into_stderr)
@@ -86,7 +93,19 @@ impl Launch {
 
 /// Runs one worker to its end. The pool is told when it is ready; the caller tells it when it is gone.
 pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &Pool, relay: &Relay) -> Exit {
-    let (mut process, Ends { reader, writer, pipes }) = match Process::start(launch, link, pool).await {
+    let gpus = match launch.gpus.as_ref() {
+        Some(gpus) => {
+            let Some(taken) = gpus.take(id, |waited| pool.short_of_gpus(id, waited)).await else {
+                return Exit { was_killed: true, ..Exit::default() };
+            };
+            pool.has_gpus(id);
+            Some(taken)
+        }
+        None => None,
+    };
+    let environment = gpus.as_ref().map(Taken::variable);
+    let started = Process::start(launch, &environment, link, pool).await;
+    let (mut process, Ends { reader, writer, pipes }) = match started {
         Ok(started) => started,
         Err(error) => {
             let cause = format!("cannot run {}: {error}", launch.python.display());
@@ -108,6 +127,7 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
         worker = id,
         pid = group.0.map(Pid::as_raw_nonzero),
         by = process.origin(),
+        gpus = environment.map(|(_, numbers)| numbers),
         "worker started"
     );
 
@@ -170,11 +190,16 @@ enum Process {
 }
 
 impl Process {
-    async fn start(launch: &Launch, link: &Link, pool: &Pool) -> io::Result<(Self, Ends)> {
-        let (process, ends) = match pool.template().fork().await {
+    async fn start(
+        launch: &Launch,
+        environment: &Environment,
+        link: &Link,
+        pool: &Pool,
+    ) -> io::Result<(Self, Ends)> {
+        let (process, ends) = match pool.template().fork(environment).await {
             Some((forked, ends)) => (Self::Forked(forked), ends),
             None => {
-                let (child, ends) = launch.spawn()?;
+                let (child, ends) = launch.spawn(environment)?;
                 link.send(Frame::new(Kind::Start, 0, Bytes::new(), launch.start.clone()));
                 (Self::Spawned(child), ends)
             }

@@ -21,6 +21,8 @@ const QUICK_CRASH: Duration = Duration::from_secs(5);
 const QUICK_CRASHES_FREE: u32 = 3;
 /// An idle time-out of 0 would stop a worker between two calls of one client.
 const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// For free GPUs, of a worker without which there would be none.
+const GPU_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) type WorkerId = u32;
 pub(crate) type Ticket = u64;
@@ -70,6 +72,8 @@ struct Worker {
     has_answered: bool,
     /// Gets no more calls, and goes when it has answered those that it has.
     is_worn: bool,
+    /// Waits for GPUs before it starts.
+    is_throttled: bool,
 }
 
 #[derive(Debug)]
@@ -97,6 +101,15 @@ pub(crate) enum Placement {
 pub(crate) enum Action {
     Spawn(WorkerId),
     Stop(WorkerId),
+}
+
+/// What becomes of a worker for which too few GPUs are free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shortage {
+    Wait,
+    /// It uses some that others use.
+    Share,
+    Leave,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,6 +220,29 @@ impl State {
             worker.idle_since = now;
             self.failure = None;
             self.has_loaded = true;
+        }
+    }
+
+    /// Too few GPUs are free for a worker that is to start, and it has waited for so long. The first one of all does not wait:
+    /// what it is to replace may have them until it is healthy.
+    pub(crate) fn short_of_gpus(&mut self, id: WorkerId, waited: Duration) -> Shortage {
+        if self.draining {
+            return Shortage::Leave;
+        }
+        let patience = if self.has_loaded { GPU_PATIENCE } else { Duration::ZERO };
+        if self.count(Phase::Ready) == 0 && waited >= patience {
+            return Shortage::Share;
+        }
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.is_throttled = true;
+        }
+        Shortage::Wait
+    }
+
+    /// It waits for GPUs no longer.
+    pub(crate) fn has_gpus(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.is_throttled = false;
         }
     }
 
@@ -330,12 +366,13 @@ impl State {
     pub(crate) fn counts(&self) -> WorkerCounts {
         let ready = self.count(Phase::Ready);
         let idle = self.workers.values().filter(|worker| worker.is_idle()).count() as u32;
+        let throttled = self.workers.values().filter(|worker| worker.is_throttled).count() as u32;
         WorkerCounts {
             idle,
-            initializing: self.count(Phase::Starting),
+            initializing: self.count(Phase::Starting) - throttled,
             ready,
             running: ready - idle,
-            throttled: 0,
+            throttled,
             unhealthy: u32::from(self.failure.is_some() && ready == 0),
         }
     }
@@ -408,6 +445,7 @@ impl State {
                 calls: 0,
                 has_answered: false,
                 is_worn: false,
+                is_throttled: false,
             },
         );
         id

@@ -318,3 +318,23 @@ fn slots_never_exceed_the_limits_whatever_happens() {
         }
     }
 }
+
+#[test]
+fn the_first_worker_does_not_wait_for_gpus_and_one_beside_others_as_long_as_it_takes() {
+    let mut world = World::new(0, 2, 1);
+    let [first] = world.spawned()[..] else { panic!("one at boot") };
+    assert_eq!(world.state.short_of_gpus(first, Duration::ZERO), Shortage::Share);
+    world.state.ready(first, world.now);
+    world.admit(true);
+    world.admit(true);
+    let [second] = world.after(100).spawned()[..] else { panic!("one for the call that waits") };
+    assert_eq!(world.state.short_of_gpus(second, Duration::from_secs(3600)), Shortage::Wait);
+    assert_eq!((world.state.counts().throttled, world.state.counts().initializing), (1, 0));
+    world.state.exited(first, None, world.now);
+    assert_eq!(world.state.short_of_gpus(second, GPU_PATIENCE / 2), Shortage::Wait);
+    assert_eq!(world.state.short_of_gpus(second, GPU_PATIENCE), Shortage::Share);
+    world.state.has_gpus(second);
+    assert_eq!((world.state.counts().throttled, world.state.counts().initializing), (0, 1));
+    world.state.drain();
+    assert_eq!(world.state.short_of_gpus(second, Duration::ZERO), Shortage::Leave);
+}

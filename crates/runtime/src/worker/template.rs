@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::awake::Awake;
 use super::link::Link;
 use super::output::{Book, Output};
-use super::process::{Ends, Launch};
+use super::process::{Ends, Environment, Launch};
 use super::protocol::{Frame, Kind};
 use super::socket::{self, Writer};
 use crate::metrics::Metrics;
@@ -58,6 +58,7 @@ enum Request {
     /// With the worker's ends of its socket, its standard output and its standard error.
     Fork {
         ends: [OwnedFd; 3],
+        header: Bytes,
         reply: oneshot::Sender<i32>,
     },
     Reap {
@@ -99,7 +100,7 @@ impl Template {
     }
 
     /// A new worker, if there is a template to fork it from.
-    pub(super) async fn fork(&self) -> Option<(Forked, Ends)> {
+    pub(super) async fn fork(&self, environment: &Environment) -> Option<(Forked, Ends)> {
         if *self.standing.borrow() != Standing::Ready {
             return None;
         }
@@ -108,7 +109,10 @@ impl Template {
         let [(stdout, into_stdout), (stderr, into_stderr)] = [io::pipe().ok()?, io::pipe().ok()?];
         let (reply, forked) = oneshot::channel();
         let ends = [theirs.into(), into_stdout.into(), into_stderr.into()];
-        self.requests.try_send(Request::Fork { ends, reply }).ok()?;
+        let header = environment.as_ref().map_or_else(Bytes::new, |(name, value)| {
+            Bytes::from(serde_json::json!({"environment": {*name: value}}).to_string())
+        });
+        self.requests.try_send(Request::Fork { ends, header, reply }).ok()?;
         let pid = Pid::from_raw(timeout(FORK_TIMEOUT, forked).await.ok()?.ok()?)?;
         // Its number is its own until the template is told to reap it.
         let ended = socket::watch_readable(pidfd_open(pid, PidfdFlags::empty()).ok()?).ok()?;
@@ -145,7 +149,7 @@ impl Template {
         metrics: &Arc<Metrics>,
         inbox: &mut mpsc::Receiver<Request>,
     ) -> io::Result<Option<Arc<str>>> {
-        let (_child, Ends { mut reader, writer, pipes }) = launch.spawn()?;
+        let (_child, Ends { mut reader, writer, pipes }) = launch.spawn(&None)?;
         let name = format!("{}-template", launch.prefix);
         let nobodys = Arc::new(Link::new(Awake::new()));
         let mut output =
@@ -190,8 +194,8 @@ impl Talk<'_> {
         self.next = self.next.wrapping_add(1);
         let mut bytes = BytesMut::new();
         match request {
-            Request::Fork { ends, reply } => {
-                Frame::bare(Kind::Fork, self.next).encode_head(&mut bytes);
+            Request::Fork { ends, header, reply } => {
+                Frame::new(Kind::Fork, self.next, header, Bytes::new()).encode_head(&mut bytes);
                 self.writer.send_with(&bytes, ends)?;
                 self.forks.insert(self.next, reply);
             }

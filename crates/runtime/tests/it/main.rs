@@ -8,6 +8,7 @@ mod discovery;
 mod docs;
 mod fastapi;
 mod forms;
+mod gpus;
 mod handover;
 mod http2;
 mod idempotency;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flash_model::{EndpointId, Manifest, MothershipId, Owner};
-use flash_runtime::{CorsOrigins, Log, Recycling, Settings, Stop, serve, serve_until};
+use flash_runtime::{CorsOrigins, GpuSettings, Log, Recycling, Settings, Stop, serve, serve_until};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -23,6 +23,7 @@ pub(crate) struct Project {
     queue_dir: Option<&'static str>,
     pub(crate) recycling: Recycling,
     pub(crate) cors_origins: Option<CorsOrigins>,
+    pub(crate) gpus: GpuSettings,
 }
 
 impl Project {
@@ -56,6 +57,7 @@ impl Project {
             queue_dir: None,
             recycling: Recycling::default(),
             cors_origins: None,
+            gpus: GpuSettings::default(),
         };
         project.write_code(code);
         project
@@ -103,6 +105,7 @@ impl Project {
             recycling: self.recycling,
             cors_origins: self.cors_origins.clone(),
             log: Log::default(),
+            gpus: self.gpus.clone(),
             host: [127, 0, 0, 1].into(),
             port: 0,
         }
