@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tetra_rp import _payload
+
 SOURCE = """
     import asyncio, threading
     from tetra_rp import LiveServerless, remote
@@ -17,6 +19,9 @@ SOURCE = """
 
         async def count(self):
             return len(made)
+
+        async def wait(self):
+            await asyncio.Event().wait()
 
         def where(self):
             return made
@@ -68,6 +73,17 @@ def test_objects_are_bounded(worker):
     # The first was dropped for the last, so it is made anew; the last is still there.
     assert gateway.pickle("Slow", method="count", constructor_args=(INSTANCES_MAX,)).value() == INSTANCES_MAX + 1
     assert gateway.pickle("Slow", method="count", constructor_args=(0,)).value() == INSTANCES_MAX + 2
+
+
+def test_an_object_that_a_call_runs_on_is_not_made_again(worker):
+    from tetra_rp._worker._instances import INSTANCES_MAX
+
+    gateway = worker(SOURCE, FUNCTIONS)
+    busy = {"args": (), "kwargs": {}, "method": "wait", "constructor_args": ("busy",)}
+    gateway.begin({"form": "pickle", "function": "Slow"}, _payload.dump_bytes(busy))
+    for number in range(INSTANCES_MAX):
+        gateway.pickle("Slow", method="count", constructor_args=(number,))
+    assert gateway.pickle("Slow", method="count", constructor_args=("busy",)).value() == INSTANCES_MAX + 1
 
 
 def test_a_failed_constructor_is_an_error_and_tried_again(worker):
