@@ -135,8 +135,12 @@ def _run(loop: asyncio.AbstractEventLoop, serving: Any) -> None:
     while not task.done():
         try:
             loop.run_forever()
-        except BaseException:  # SystemExit or KeyboardInterrupt in a task that user code started
+        except (SystemExit, KeyboardInterrupt):  # in a task that user code started
             traceback.print_exc()
+        except BaseException:  # of the loop's own: its descriptors were closed, and it would fail so for ever
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(EXIT_FAILED)
     task.result()
 
 

@@ -11,6 +11,7 @@ mod forms;
 mod gpus;
 mod handover;
 mod http2;
+mod hostile;
 mod idempotency;
 mod job_streams;
 mod limits;
