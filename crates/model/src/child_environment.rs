@@ -24,6 +24,8 @@ pub const QUEUE_DIR: &str = "FLASH_QUEUE_DIR";
 /// When a worker is followed by a new one: calls that it was given, bytes of memory. Set by the resource's own `env`.
 pub const WORKER_CALLS_MAX: &str = "FLASH_WORKER_CALLS_MAX";
 pub const WORKER_BYTES_MAX: &str = "FLASH_WORKER_BYTES_MAX";
+/// `off` = workers may use what the machine has. Set by the resource's own `env`.
+pub const WORKER_LIMITS: &str = "FLASH_WORKER_LIMITS";
 /// How many GPUs the machine has, where counting its device files would be wrong.
 pub const GPUS: &str = "FLASH_GPUS";
 /// CUDA's own: which GPUs a process sees. Set for each worker of a GPU resource that does not set it itself.

@@ -15,6 +15,7 @@ mod event;
 mod function;
 mod generation;
 mod ids;
+mod instance;
 mod inventory;
 pub mod lease;
 mod manifest;
@@ -40,6 +41,7 @@ pub use ids::{
     AppName, EndpointId, EnvironmentName, FunctionName, HolderId, IdempotencyKey, InvalidName, MothershipId,
     ResourceName, Scope,
 };
+pub use instance::InstanceSize;
 pub use inventory::{Completeness, Existence, Health, Inventory, ObservedEndpoint, ObservedPhase, Owner};
 pub use lease::{Lease, LeaseRefusal, LeaseRequest, LeaseState};
 pub use manifest::{DEFAULT_GENERATED_AT, MANIFEST_VERSION, Manifest, ManifestError, Provisioned, Resource};

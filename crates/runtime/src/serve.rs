@@ -25,6 +25,7 @@ use crate::relay::Relay;
 use crate::stop::{CUT_OFF_TIMEOUT, Cutoff, Signals, Stop};
 use crate::worker::Pool;
 use crate::worker::gpus::Gpus;
+use crate::worker::limits::Limits as WorkerLimits;
 use crate::worker::pool::Limits;
 use crate::worker::process::Launch;
 
@@ -163,6 +164,7 @@ async fn serve_in(
         owner: settings.owner.clone(),
         pid: announcement.pid,
     };
+    let launch = Arc::new(launch(&settings, &resource));
     let gateway = Gateway {
         front,
         functions,
@@ -174,6 +176,7 @@ async fn serve_in(
         token: settings.token.clone(),
         discovery: discovery.clone(),
         identity,
+        worker_limits: launch.limits.said(),
     };
     tracing::info!(
         endpoint = %settings.endpoint_id, resource = %settings.owner.resource, kind = gateway.kind().label(),
@@ -182,7 +185,6 @@ async fn serve_in(
 
     // Dropped with this future, whatever way it ends.
     let mut tasks = JoinSet::new();
-    let launch = Arc::new(launch(&settings, &resource));
     if spec.flashboot && spec.workers_min < spec.workers_max.max(1) {
         let (pool, launch) = (pool.clone(), Arc::clone(&launch));
         tasks.spawn(async move { pool.keep_template(&launch).await });
@@ -298,6 +300,7 @@ fn launch(settings: &Settings, resource: &Resource) -> Launch {
         log: settings.log.clone(),
         prefix: settings.endpoint_id.to_string(),
         gpus: Gpus::of(&settings.gpus, &resource.spec),
+        limits: WorkerLimits::of(&resource.spec, settings.limits_workers),
     }
 }
 

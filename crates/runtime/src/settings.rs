@@ -65,6 +65,8 @@ pub struct Settings {
     /// Goes to the endpoint's folder once that is this process's.
     pub log: Log,
     pub gpus: GpuSettings,
+    /// Workers get no more of the machine than the instance has that their resource names.
+    pub limits_workers: bool,
     pub host: IpAddr,
     /// 0 = any free one.
     pub port: u16,

@@ -70,6 +70,14 @@ fn settings(log: Log) -> Result<Settings, Failure> {
             visible: environment::text(names::VISIBLE_GPUS),
             locks_dir: GpuSettings::locks_dir_of_user(),
         },
+        limits_workers: match environment::text(names::WORKER_LIMITS).as_deref() {
+            None | Some("on") => true,
+            Some("off") => false,
+            Some(other) => {
+                let wrong = format!("{} is not right: {other:?}", names::WORKER_LIMITS);
+                return Err(Failure::new(wrong).hint("set it to `off` or leave it out"));
+            }
+        },
         host: parsed(names::HOST, IpAddr::from(Ipv4Addr::LOCALHOST))?,
         port: parsed(names::PORT, 0)?,
     })

@@ -146,6 +146,20 @@ pub struct WorkerStart {
     pub reason: Option<String>,
 }
 
+/// What new workers may use of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerLimits {
+    /// `cgroup`, `rlimit`, or `none`.
+    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Why nothing is limited, or not by a cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// Answer to `GET /health`; clients require all eleven counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthResponse {
@@ -153,4 +167,6 @@ pub struct HealthResponse {
     pub workers: WorkerCounts,
     #[serde(default)]
     pub worker_start: WorkerStart,
+    #[serde(default)]
+    pub worker_limits: WorkerLimits,
 }

@@ -13,7 +13,7 @@ pub use identity::{EndpointAnnouncement, IdentityResponse, MothershipAnnouncemen
 pub use job::{
     HealthResponse, IDEMPOTENCY_KEY_HEADER, JobAccepted, JobCounts, JobPart, JobPolicy, JobRequest,
     JobStatus, JobStream, JobView, WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER,
-    WorkerCounts, WorkerStart,
+    WorkerCounts, WorkerLimits, WorkerStart,
 };
 pub use log::{LogLine, LogStream};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, RemoteException};

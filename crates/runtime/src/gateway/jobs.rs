@@ -108,6 +108,7 @@ impl Gateway {
                     jobs: jobs.queue.counts().await?,
                     workers: self.pool.counts(),
                     worker_start: self.pool.worker_start(),
+                    worker_limits: self.worker_limits.clone(),
                 };
                 Ok(respond::json(&health))
             }

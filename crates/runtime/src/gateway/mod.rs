@@ -47,7 +47,7 @@ use crate::functions::Functions;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::worker::Pool;
-use flash_model::wire::IdentityResponse;
+use flash_model::wire::{IdentityResponse, WorkerLimits};
 
 /// What the endpoint offers its users.
 #[derive(Debug)]
@@ -70,6 +70,7 @@ pub(crate) struct Gateway {
     pub(crate) token: Secret,
     pub(crate) discovery: Discovery,
     pub(crate) identity: IdentityResponse,
+    pub(crate) worker_limits: WorkerLimits,
 }
 
 impl Gateway {

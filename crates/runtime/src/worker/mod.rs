@@ -1,12 +1,14 @@
 //! Python worker processes and the calls they run.
 //!
 //! `state.rs` decides (pure), `pool.rs` carries out and hands out slots, `process.rs` is one process from spawn to exit,
-//! `template.rs` the one that others are forked from, `gpus.rs` which GPUs of the machine it gets, `link.rs` the calls in flight on it,
-//! `stream.rs` an answer that comes in parts, `protocol.rs` the frames; `output.rs` is what it prints, `lines.rs` (pure) whose line is
-//! whose, `quota.rs` (pure) how much it may be.
+//! `template.rs` the one that others are forked from, `gpus.rs` which GPUs of the machine it gets, `limits.rs` how much of the rest,
+//! `link.rs` the calls in flight on it, `stream.rs` an answer that comes in parts, `protocol.rs` the frames; `output.rs` is what it
+//! prints, `lines.rs` (pure) whose line is whose, `quota.rs` (pure) how much it may be.
 
 mod awake;
+mod cgroup;
 pub(crate) mod gpus;
+pub(crate) mod limits;
 mod lines;
 mod link;
 mod output;

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::gpus::{Gpus, Taken};
+use super::limits::Limits;
 use super::link::{Death, Link};
 use super::output::{Book, Output};
 use super::pool::Pool;
@@ -46,6 +47,7 @@ pub(crate) struct Launch {
     pub(crate) prefix: String,
     /// None = what the endpoint itself sees.
     pub(crate) gpus: Option<Gpus>,
+    pub(crate) limits: Limits,
 }
 
 /// Variables of one worker beside the endpoint's own.
@@ -112,6 +114,7 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
             return Exit { cause: Some(cause), ..Exit::default() };
         }
     };
+    let confined = launch.limits.confine(id, process.pid());
     let worker = format!("{}-{id}", launch.prefix);
     let book = Book::new(launch.log.clone(), Arc::clone(pool.metrics()), Arc::clone(link), worker);
     let mut group = Group(process.pid());
@@ -172,6 +175,7 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
     let status = process.wait().await;
     group.end();
     output.finish();
+    let cause = cause.or(confined.end().await.filter(|_| !was_killed));
     Exit { status, cause, was_killed, ..exit }
 }
 

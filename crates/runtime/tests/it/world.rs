@@ -24,6 +24,7 @@ pub(crate) struct Project {
     pub(crate) recycling: Recycling,
     pub(crate) cors_origins: Option<CorsOrigins>,
     pub(crate) gpus: GpuSettings,
+    pub(crate) limits_workers: bool,
 }
 
 impl Project {
@@ -58,6 +59,7 @@ impl Project {
             recycling: Recycling::default(),
             cors_origins: None,
             gpus: GpuSettings::default(),
+            limits_workers: true,
         };
         project.write_code(code);
         project
@@ -106,6 +108,7 @@ impl Project {
             cors_origins: self.cors_origins.clone(),
             log: Log::default(),
             gpus: self.gpus.clone(),
+            limits_workers: self.limits_workers,
             host: [127, 0, 0, 1].into(),
             port: 0,
         }
