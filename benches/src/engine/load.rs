@@ -1,17 +1,14 @@
 //! Closed-loop load: each connection sends its next request when it has the answer to the last.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1::SendRequest;
-use hyper::{Request, header};
+use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
+use super::caller::{Call, Caller};
 use crate::args::Args;
-use crate::http::{connect, exchange};
 use crate::peers::{self, Peer, up};
 use crate::process::processor_time_of;
 use crate::project::{self, Running};
@@ -20,7 +17,9 @@ use crate::stats::{median, percentile};
 
 pub(crate) const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const WARM_UP: Duration = Duration::from_millis(500);
-const REQUEST: &[u8] = br#"{"x":1,"y":2}"#;
+/// Beyond the deadline, for the answers that are still to come.
+const LAST_ANSWER_MAX: Duration = Duration::from_secs(10);
+const REQUEST: &str = r#"{"x":1,"y":2}"#;
 const ANSWER: &[u8] = b"3";
 
 /// One place to send the call to.
@@ -124,54 +123,39 @@ async fn round(target: &Target, server: u32, connections: usize, time: Duration)
 
 pub(super) struct Callers {
     peer: Peer,
+    deadline: Instant,
     tasks: JoinSet<Result<Vec<f64>>>,
 }
 
 /// All of them are connected when this comes back, and call until the deadline.
 pub(super) async fn callers(target: &Target, connections: usize, deadline: Instant) -> Result<Callers> {
     let peer = target.peer;
-    let mut senders = Vec::new();
+    let call = Arc::new(Call::post(target.address, &target.path, REQUEST, ANSWER));
+    let mut callers = Vec::new();
     for _ in 0..connections {
-        let sender = connect(target.address).await;
-        senders.push(sender.with_context(|| format!("cannot call {}", peer.label()))?);
+        let caller = Caller::connect(target.address, Arc::clone(&call)).await;
+        callers.push(caller.with_context(|| format!("cannot call {}", peer.label()))?);
     }
     let mut tasks = JoinSet::new();
-    for sender in senders {
-        tasks.spawn(call_until(sender, target.clone(), deadline));
+    for caller in callers {
+        tasks.spawn(caller.call_until(deadline));
     }
-    Ok(Callers { peer, tasks })
+    Ok(Callers { peer, deadline, tasks })
 }
 
 impl Callers {
     /// Latency of each call, in microseconds, once the deadline has passed.
     pub(super) async fn all(mut self) -> Result<Vec<f64>> {
-        let mut latencies_us = Vec::new();
-        while let Some(outcome) = self.tasks.join_next().await {
-            latencies_us.extend(outcome?.with_context(|| format!("load on {}", self.peer.label()))?);
-        }
-        Ok(latencies_us)
+        let limit = self.deadline + LAST_ANSWER_MAX;
+        let all = async {
+            let mut latencies_us = Vec::new();
+            while let Some(outcome) = self.tasks.join_next().await {
+                latencies_us.extend(outcome??);
+            }
+            anyhow::Ok(latencies_us)
+        };
+        let label = self.peer.label();
+        let all = tokio::time::timeout_at(limit.into(), all).await;
+        all.with_context(|| format!("{label} does not answer"))?.with_context(|| format!("load on {label}"))
     }
-}
-
-/// Any answer but the right one is an error.
-async fn call_until(
-    mut sender: SendRequest<Full<Bytes>>,
-    target: Target,
-    deadline: Instant,
-) -> Result<Vec<f64>> {
-    let host = target.address.to_string();
-    let mut latencies_us = Vec::new();
-    while Instant::now() < deadline {
-        let request = Request::post(&target.path)
-            .header(header::HOST, &host)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::from(REQUEST))?;
-        let sent = Instant::now();
-        let (status, body) = exchange(&mut sender, request).await?;
-        latencies_us.push(sent.elapsed().as_secs_f64() * 1e6);
-        if !status.is_success() || body.trim_ascii() != ANSWER {
-            bail!("{status}: {}", String::from_utf8_lossy(&body));
-        }
-    }
-    Ok(latencies_us)
 }

@@ -1,6 +1,7 @@
 //! What an endpoint does with calls, jobs and memory, beside what others need for the same.
 
 mod bytes;
+mod caller;
 mod cold;
 mod idle;
 mod jobs;
