@@ -484,7 +484,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-_raw_decode = _DECODER.raw_decode
+_scan = _DECODER.scan_once
 
 
 def _loads(body: Body) -> Any:
@@ -492,8 +492,8 @@ def _loads(body: Body) -> Any:
     text = str(body, "utf-8")
     try:
         try:
-            value, end = _raw_decode(text)
-        except json.JSONDecodeError:
+            value, end = _scan(text, 0)
+        except StopIteration:
             return _DECODER.decode(text)  # white space in front, or a real error
         if end != len(text):
             return _DECODER.decode(text)

@@ -147,6 +147,7 @@ class Calls:
         """`_start` for calls that name no constructor arguments; for plain functions without its decisions."""
         if not target.is_class:
             begin = self._executor.call_async if method.is_async else self._executor.call_sync
+            begin = self._executor.call_at_once if method.never_waits else begin
             function = method.call
             return lambda call_id, args, kwargs: begin(call_id, function, args, kwargs, reply)
         return lambda call_id, args, kwargs: self._start(call_id, target, method, args, kwargs, reply, ((), {}))

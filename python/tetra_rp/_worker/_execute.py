@@ -69,6 +69,20 @@ class Executor:
         if not task.done():
             self._tasks[call_id] = task
 
+    def call_at_once(
+        self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
+    ) -> None:
+        """`function(...)` is an async function that never waits: it runs to its end here and now."""
+        try:
+            value = contextvars.copy_context().run(_finish, call_id, function, args, kwargs)
+            pieces = reply.result(call_id, value)
+            if type(pieces) is Stream:
+                self.call_async(call_id, _ready, (value,), {}, reply)
+                return
+        except BaseException as error:
+            pieces = reply.error(call_id, error)
+        self._channel.send_pieces(pieces)
+
     def call_sync(
         self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
     ) -> None:
@@ -201,6 +215,18 @@ class Executor:
 
 
 _enter = _output.call.set
+
+
+def _finish(call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What an async function gives that never waits."""
+    _enter(call_id)
+    coroutine = function(*args, **kwargs)
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    coroutine.close()
+    raise RuntimeError("an async function without an await has waited")
 
 
 async def _ready(value: Any) -> Any:

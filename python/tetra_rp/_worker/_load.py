@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from tetra_rp._worker import _tasks
 from tetra_rp._worker._binding import Binding
 
 
@@ -18,11 +19,12 @@ class LoadError(Exception):
 class Method:
     """Something to call: a function, or a method to be looked up on an instance."""
 
-    __slots__ = ("binding", "call", "is_async", "name")
+    __slots__ = ("binding", "call", "is_async", "name", "never_waits")
 
     def __init__(self, name: str, function: Callable[..., Any], *, of_class: bool = False) -> None:
         self.name = name
         self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        self.never_waits = _tasks.never_waits(function)
         self.binding = Binding(function, skip_first=of_class and inspect.isfunction(function))
         self.call = by_keyword(function, self.binding)
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import dis
+import inspect
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tetra_rp._worker import _selector
+
+# What `await`, `async for` and `async with` compile to, asynchronous comprehensions included.
+_WAITS = frozenset(("GET_AWAITABLE", "GET_ANEXT", "BEFORE_ASYNC_WITH", "SETUP_ASYNC_WITH"))
+
+
+def never_waits(function: Callable[..., Any]) -> bool:
+    """Whether it is an async function without any `await`: one that ends where it begins, and needs no task for it."""
+    code = getattr(function, "__code__", None)
+    if code is None or not inspect.iscoroutinefunction(function):
+        return False
+    return all(instruction.opname not in _WAITS for instruction in dis.get_instructions(code))
+
 
 if sys.version_info >= (3, 12):
 
