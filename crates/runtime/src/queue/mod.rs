@@ -1,11 +1,12 @@
 //! The durable queue: a job that was accepted is on disk, survives the end of anything and runs at least once.
 //!
 //! `folder.rs` is where it lies, shared by the endpoints of one resource; `store.rs` what a job may become, in SQL;
-//! `writer.rs` the one thread that has the database; this file the handle; `turn.rs` whose turn it is to bring jobs to
+//! `writer.rs` the one thread that has the database, `checkpoint.rs` another that keeps its log small; this file the handle; `turn.rs` whose turn it is to bring jobs to
 //! workers, `dispatcher.rs` how that is done; `collector.rs` and `parts.rs` are for what generators yield; `policy.rs` what a job asks
 //! for itself; `key.rs` how a submission is known again; `clock.rs` tries jobs again and ends their time to live; `dead.rs` keeps
 //! those that failed for good; `webhook.rs` tells of an end; `identifier.rs` names jobs.
 
+mod checkpoint;
 mod clock;
 mod collector;
 mod dead;
@@ -29,6 +30,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use flash_model::wire::{JobAccepted, JobCounts, JobStatus, JobView};
 use tokio::sync::{Notify, oneshot, watch};
 
+use checkpoint::Checkpoints;
 use folder::QueueDir;
 pub(crate) use parts::Read;
 pub(crate) use store::{Backlog, Cancelled, Claimed, Outcome, Redrive, Retried, Submission};
@@ -120,9 +122,10 @@ impl Queue {
             Ok(store)
         });
         let store = opened.map_err(|error| Error::Store(Arc::new(error)))?;
+        let checkpoints = Checkpoints::of(dir.jobs());
         Ok(Self {
             dir: Arc::new(dir),
-            writer: Writer::start(store).map_err(Error::Thread)?,
+            writer: Writer::start(store, checkpoints).map_err(Error::Thread)?,
             finished: Arc::new(Finished::new()),
             is_used: Arc::default(),
             settled: watch::Sender::new(false),

@@ -20,6 +20,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::value::RawValue;
 
 use super::End;
+use super::checkpoint::LOG_PAGES_MAX;
 use super::key::Key;
 use super::policy::{Policy, TTL_DEFAULT_MS};
 use super::webhook::Webhook;
@@ -213,6 +214,7 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
         let store = Self { connection, backlog: Cell::default(), data_version: Cell::new(i64::MIN) };
         store.connection.execute_batch("BEGIN IMMEDIATE")?;
         store.bring_along()?;

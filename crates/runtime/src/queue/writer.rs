@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Error;
+use super::checkpoint::Checkpoints;
 use super::store::{Backlog, Store};
 
 const STEPS_WAITING_MAX: usize = 4096;
@@ -28,12 +29,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(store: Store) -> std::io::Result<Self> {
+    pub(super) fn start(store: Store, checkpoints: Checkpoints) -> std::io::Result<Self> {
         let (sender, steps) = mpsc::channel(STEPS_WAITING_MAX);
         let (publish, backlog) = watch::channel(store.backlog());
         std::thread::Builder::new()
             .name("flash-jobs".to_owned())
-            .spawn(move || write(&store, steps, &publish))?;
+            .spawn(move || write(&store, checkpoints, steps, &publish))?;
         Ok(Self { steps: sender, backlog })
     }
 
@@ -74,7 +75,12 @@ impl Writer {
     }
 }
 
-fn write(store: &Store, mut steps: mpsc::Receiver<Step>, backlog: &watch::Sender<Backlog>) {
+fn write(
+    store: &Store,
+    mut checkpoints: Checkpoints,
+    mut steps: mpsc::Receiver<Step>,
+    backlog: &watch::Sender<Backlog>,
+) {
     let mut acknowledgements: Vec<Acknowledge> = Vec::new();
     let publish =
         || backlog.send_if_modified(|backlog| std::mem::replace(backlog, store.backlog()) != store.backlog());
@@ -102,5 +108,6 @@ fn write(store: &Store, mut steps: mpsc::Receiver<Step>, backlog: &watch::Sender
         for acknowledge in acknowledgements.drain(..) {
             acknowledge(committed.clone());
         }
+        checkpoints.committed();
     }
 }
