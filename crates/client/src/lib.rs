@@ -14,6 +14,7 @@ mod error;
 mod forward;
 mod mothership;
 mod state;
+mod trace;
 mod transport;
 mod upgrade;
 
@@ -23,5 +24,6 @@ pub use error::Error;
 pub use forward::{ForwardError, Forwarder, ShownHost};
 pub use mothership::{Fetched, Mothership, Reply};
 pub use state::StateManager;
+pub use trace::set_trace;
 pub use transport::Transport;
 pub use upgrade::{WEBSOCKET, join, wants_websocket};

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_client::{Transport, full_jitter};
+use flash_client::{Transport, full_jitter, set_trace};
 use flash_model::wire::{WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER};
 use flash_model::{Secret, hmac_sha256_hex};
 use http::header::CONTENT_TYPE;
@@ -121,11 +121,14 @@ impl Deliverer {
     }
 
     async fn post(&self, delivery: Delivery) -> Result<http::StatusCode, String> {
-        let Delivery { mut view, url, attempt } = delivery;
+        let Delivery { mut view, url, attempt, trace } = delivery;
         view.output = view.output.filter(|output| output.get().len() <= OUTPUT_BYTES_MAX);
         let body = serde_json::to_vec(&view).map_err(|error| error.to_string())?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(trace) = &trace {
+            set_trace(&mut headers, trace);
+        }
         let signature = signature(&self.token, now_ms() / 1000, &body);
         for (name, value) in [
             (WEBHOOK_SIGNATURE_HEADER, signature),
