@@ -30,7 +30,7 @@ const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// A larger output is left out of the message; it can be asked for.
 const OUTPUT_BYTES_MAX: usize = 10 * 1024 * 1024;
 
-/// A URL that this build can post to.
+/// A URL that can be posted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Webhook(Box<str>);
 
@@ -42,13 +42,8 @@ impl Webhook {
         }
         let uri: Uri = url.parse().map_err(|error| format!("the webhook is not a URL: {error}"))?;
         match uri.scheme_str() {
-            Some("http") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(Self(url.into())),
-            Some("https") => Err(
-                "the webhook is an https URL, and this build of Flash speaks no TLS; give one with http, \
-                     such as that of a proxy beside it"
-                    .to_owned(),
-            ),
-            _ => Err("the webhook is not an http URL with a host".to_owned()),
+            Some("http" | "https") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(Self(url.into())),
+            _ => Err("the webhook is not an http or https URL with a host".to_owned()),
         }
     }
 
@@ -169,15 +164,19 @@ mod tests {
 
     #[test]
     fn only_what_can_be_posted_to_is_taken() {
-        for url in ["http://127.0.0.1:1/done?a=b", "http://hooks.example/x", "HTTP://example"] {
+        for url in [
+            "http://127.0.0.1:1/done?a=b",
+            "http://hooks.example/x",
+            "HTTP://example",
+            "https://example:8443/",
+        ] {
             assert_eq!(Webhook::parse(url).unwrap().as_str(), url);
         }
         let long = format!("http://example/{}", "x".repeat(URL_BYTES_MAX));
         for (url, part) in [
-            ("https://example", "no TLS"),
-            ("ftp://example/x", "not an http URL"),
-            ("/done", "not an http URL"),
-            ("example", "not an http URL"),
+            ("ftp://example/x", "not an http or https URL"),
+            ("/done", "not an http or https URL"),
+            ("example", "not an http or https URL"),
             ("http://", "not a URL"),
             ("http://a b", "not a URL"),
             ("", "not a URL"),

@@ -29,6 +29,7 @@ mod templates;
 mod traces;
 mod web_application;
 mod webhooks;
+mod webhooks_tls;
 mod websockets;
 mod worker_limits;
 mod world;

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex};
 
 use flash_model::{Secret, hmac_sha256_hex};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 use crate::queue;
 use crate::world::{TOKEN, eventually};
@@ -19,7 +19,7 @@ pub(crate) struct Receiver {
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Receiver {
@@ -58,7 +58,8 @@ impl Drop for Receiver {
     }
 }
 
-async fn receive(stream: TcpStream, status: u16) -> Option<Delivery> {
+/// One request.
+pub(crate) async fn receive(stream: impl AsyncRead + AsyncWrite + Unpin, status: u16) -> Option<Delivery> {
     let mut stream = BufReader::new(stream);
     let (mut headers, mut line) = (Vec::new(), String::new());
     stream.read_line(&mut line).await.ok()?;
@@ -92,7 +93,7 @@ impl Delivery {
     }
 }
 
-fn job(function: &str, kwargs: Value, webhook: &str) -> Value {
+pub(crate) fn job(function: &str, kwargs: Value, webhook: &str) -> Value {
     json!({"input": {"function_name": function, "kwargs": kwargs}, "webhook": webhook})
 }
 
