@@ -52,7 +52,7 @@ mod tests {
     fn of(pairs: &[(&'static str, &'static str)]) -> Option<TraceContext> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
-            headers.append(*name, HeaderValue::from_static(value));
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         of_request(&headers)
     }

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue};
 const GZIP_LEVEL: u32 = 3;
 /// The fastest, and the one that takes the least memory.
 const ZSTD_LEVEL: i32 = 1;
-/// 256 KiB. With it one answer takes less than a MiB while it is compressed, and the caller no more than that to read it.
+/// 256 KiB. With it an answer takes about a MiB while it is compressed, whatever its size, and its reader less.
 const ZSTD_WINDOW_LOG: u32 = 18;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
