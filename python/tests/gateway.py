@@ -24,6 +24,7 @@ class Frame(NamedTuple):
     call_id: int
     header: dict[str, Any]
     body: bytes
+    trace: str = ""
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -89,25 +90,28 @@ class Gateway:
             self.process.kill()
             self.process.wait()
 
-    def send(self, kind: int, call_id: int, header: dict[str, Any] | None = None, body: bytes = b"") -> None:
+    def send(self, kind: int, call_id: int, header: dict[str, Any] | None = None, body: bytes = b"", trace: str = "") -> None:
         head = b"" if header is None else json.dumps(header).encode()
+        if trace:
+            head += b"\n" + trace.encode()
         self.socket.sendall(struct.pack("<IBII", 9 + len(head) + len(body), kind, call_id, len(head)) + head + body)
 
     def receive(self) -> Frame:
         (length,) = struct.unpack("<I", self._exactly(4))
         kind, call_id, header_size = struct.unpack("<BII", self._exactly(9))
-        header = self._exactly(header_size)
-        return Frame(kind, call_id, json.loads(header) if header else {}, self._exactly(length - 9 - header_size))
+        header, _, trace = self._exactly(header_size).partition(b"\n")
+        body = self._exactly(length - 9 - header_size)
+        return Frame(kind, call_id, json.loads(header) if header else {}, body, trace.decode())
 
-    def begin(self, header: dict[str, Any], body: Any = b"") -> int:
+    def begin(self, header: dict[str, Any], body: Any = b"", trace: str = "") -> int:
         """Sends a CALL; `body` that is no bytes is sent as JSON."""
         self._next_id += 1
-        self.send(CALL, self._next_id, header, body if isinstance(body, bytes) else json.dumps(body).encode())
+        self.send(CALL, self._next_id, header, body if isinstance(body, bytes) else json.dumps(body).encode(), trace)
         return self._next_id
 
-    def call(self, header: dict[str, Any], body: Any = b"") -> Frame:
+    def call(self, header: dict[str, Any], body: Any = b"", trace: str = "") -> Frame:
         """A CALL and its answer, which must be the next frame."""
-        call_id = self.begin(header, body)
+        call_id = self.begin(header, body, trace)
         answer = self.receive()
         assert answer.call_id == call_id
         return answer

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import tetra_rp
-from tetra_rp import LiveServerless, ResourceManager, _payload, _running, remote
+from tetra_rp import LiveServerless, ResourceManager, _payload, _running, remote, trace
 
 PICKLE = "application/vnd.flash.pickle"
 PROBLEM = "application/problem+json"
@@ -91,6 +91,18 @@ def test_a_call_and_its_result(mothership):
     assert headers["Content-Type"] == PICKLE
     assert headers["Authorization"] == "Bearer s3cret"
     assert _payload.load(body) == {"args": ("hi",), "kwargs": {}}
+
+
+def test_a_script_can_be_part_of_a_trace(mothership):
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    mothership.result(1)
+    mothership.result(2)
+    with trace.follow(parent, "a=1"):
+        asyncio.run(infer("hi"))
+    asyncio.run(infer("hi"))
+    (_, _, inside, _), (_, _, outside, _) = mothership.requests
+    assert (inside["traceparent"], inside["tracestate"]) == (parent, "a=1")
+    assert not {"traceparent", "tracestate"} & set(outside)
 
 
 def test_connections_are_kept(mothership):

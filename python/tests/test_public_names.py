@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import subprocess
@@ -24,7 +25,9 @@ OURS = {
 def test_all_is_the_public_list():
     assert set(tetra_rp.__all__) == REFERENCE | OURS
     assert tetra_rp.__all__ == sorted(tetra_rp.__all__)
-    public = {name for name in vars(tetra_rp) if not name.startswith("_")}
+    found = [sys.executable, "-c", "import tetra_rp; print(*vars(tetra_rp))"]
+    names = subprocess.run(found, capture_output=True, text=True, check=True).stdout.split()
+    public = {name for name in names if not name.startswith("_")}
     assert public == set(tetra_rp.__all__)
 
 
@@ -33,6 +36,13 @@ def test_the_second_door_leads_to_the_same_objects():
     assert runpod_flash.__version__ == tetra_rp.__version__
     for name in tetra_rp.__all__:
         assert getattr(runpod_flash, name) is getattr(tetra_rp, name)
+
+
+def test_submodules_have_the_same_two_doors():
+    for name in ("http", "trace"):
+        ours, theirs = (importlib.import_module(f"{package}.{name}") for package in ("tetra_rp", "runpod_flash"))
+        assert ours.__all__ == theirs.__all__ == sorted(ours.__all__)
+        assert all(getattr(ours, public) is getattr(theirs, public) for public in ours.__all__)
 
 
 def test_the_listing_that_the_scanner_is_compared_with():

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Coroutine, Generator
 from typing import Any, NamedTuple
 
-from tetra_rp import _context, _errors
+from tetra_rp import _context, _errors, _trace
 from tetra_rp._endpoint_job import EndpointJob
 from tetra_rp._running import Announcement, find_running
 
@@ -196,7 +196,7 @@ def send(method: str, url: str, body: bytes | None, token: str, timeout: float, 
     Raises `CallError` for answers from 300 on and for what is no JSON, `TransportError`, and `WaitTimeoutError` when there is no
     complete answer after `timeout` seconds.
     """
-    headers = {"Accept": "application/json", "User-Agent": "flash-sdk"}
+    headers = {"Accept": "application/json", "User-Agent": "flash-sdk", **_trace.headers()}
     if body is not None:
         headers["Content-Type"] = "application/json"
     elif method != "GET":

@@ -12,7 +12,7 @@ import urllib.parse
 import weakref
 from typing import Any, Protocol
 
-from tetra_rp import _context, _errors, _payload
+from tetra_rp import _context, _errors, _payload, _trace
 from tetra_rp._running import Announcement, find_running
 
 PICKLE_CONTENT_TYPE = "application/vnd.flash.pickle"
@@ -59,7 +59,7 @@ class HttpTransport:
                 f"the arguments of {function} cannot be pickled: {error}", code="FL306"
             ) from error
         path = f"{CALL_PATH}/{urllib.parse.quote(function, safe='')}"
-        headers = {"Content-Type": PICKLE_CONTENT_TYPE, "Accept": PICKLE_CONTENT_TYPE}
+        headers = {"Content-Type": PICKLE_CONTENT_TYPE, "Accept": PICKLE_CONTENT_TYPE, **_trace.headers()}
         status, content_type, answer = self._exchange(running, "POST", path, body, headers)
         if status == 200 and content_type == PICKLE_CONTENT_TYPE:
             try:

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use flash_model::Secret;
 use flash_model::wire::{
     CHILD_CALL_PATH, CHILD_IDENTITY_PATH, CHILD_METRICS_PATH, CHILD_MOTHERSHIP_PATH, IdentityResponse,
     MothershipRequest,
 };
+use flash_model::{Secret, TraceContext};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::transport::{Request, base, segment};
-use crate::{Error, Transport};
+use crate::{Error, Transport, set_trace};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Whoever collects metrics asks again soon.
@@ -88,11 +88,15 @@ impl Endpoint {
         function: &str,
         content_type: &str,
         body: Bytes,
+        trace: Option<&TraceContext>,
     ) -> Result<(String, Bytes), Error> {
         let path = format!("{CHILD_CALL_PATH}/{}", segment(function));
         let mut request = self.request(Method::POST, &path, CALL_TIMEOUT);
         if let Ok(content_type) = HeaderValue::from_str(content_type) {
             request.headers.insert(CONTENT_TYPE, content_type);
+        }
+        if let Some(trace) = trace {
+            set_trace(&mut request.headers, trace);
         }
         request.body = Some(body);
         let answer = self.transport.send(request).await?.success()?;

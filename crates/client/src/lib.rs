@@ -6,14 +6,16 @@
 //! through as bytes).
 //!
 //! Start with `mothership.rs` and `endpoint.rs`; `transport.rs` is the one way a request is sent and an answer is read, `forward.rs` the
-//! one way somebody else's request is passed on, `upgrade.rs` what becomes of its connection if it is a WebSocket's, `backoff.rs` how long to wait before another try.
+//! one way somebody else's request is passed on, `secure.rs` the same to servers with certificates, `upgrade.rs` what becomes of its connection if it is a WebSocket's, `backoff.rs` how long to wait before another try.
 
 mod backoff;
 mod endpoint;
 mod error;
 mod forward;
 mod mothership;
+mod secure;
 mod state;
+mod trace;
 mod transport;
 mod upgrade;
 
@@ -22,6 +24,8 @@ pub use endpoint::{Endpoint, Ping};
 pub use error::Error;
 pub use forward::{ForwardError, Forwarder, ShownHost};
 pub use mothership::{Fetched, Mothership, Reply};
+pub use secure::TrustedRoots;
 pub use state::StateManager;
+pub use trace::set_trace;
 pub use transport::Transport;
 pub use upgrade::{WEBSOCKET, join, wants_websocket};

@@ -1,5 +1,6 @@
 //! The one way a request is sent and an answer is read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,12 +11,15 @@ use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::Error;
+use crate::secure::{Secure, TrustedRoots};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Shorter than a server's own, so that a pooled connection is rarely one that the server has just closed.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const POOL_IDLE_PER_HOST_MAX: usize = 64;
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+pub(crate) const USER_AGENT_NAME: &str = concat!("flash/", env!("CARGO_PKG_VERSION"));
+const HTTPS: &str = "https:";
 /// Of a refusal without a problem document, this much is shown.
 const REFUSAL_SHOWN_CHARS_MAX: usize = 300;
 /// RFC 3986 unreserved characters stay as they are.
@@ -25,6 +29,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 #[derive(Debug, Clone)]
 pub struct Transport {
     http: reqwest::Client,
+    secure: Arc<Secure>,
 }
 
 impl Default for Transport {
@@ -43,14 +48,19 @@ impl Transport {
             .tcp_keepalive(TCP_KEEPALIVE)
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("flash/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT_NAME)
             .build()
             // Without TLS nothing in there can fail; a plain client is the same but for the tuning.
             .unwrap_or_default();
-        Self { http }
+        Self { http, secure: Arc::default() }
     }
 
-    /// Posts to somebody who is none of ours, and heeds nothing of the answer but its status. An error's text names no URL.
+    /// Where certificates have to be shown, these are trusted instead of the system's.
+    pub fn trusting(self, roots: TrustedRoots) -> Self {
+        Self { secure: Arc::new(Secure::new(roots)), ..self }
+    }
+
+    /// Posts to somebody who is none of ours, by `http` or `https`, and heeds nothing of the answer but its status. An error's text names no URL.
     pub async fn notify(
         &self,
         url: &str,
@@ -58,6 +68,9 @@ impl Transport {
         body: Bytes,
         timeout: Duration,
     ) -> Result<StatusCode, String> {
+        if url.get(..HTTPS.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTPS)) {
+            return self.secure.post(url, headers, body, timeout).await;
+        }
         let request = self.http.post(url).timeout(timeout).headers(headers).body(body);
         request.send().await.map(|response| response.status()).map_err(|error| shown(&error.without_url()))
     }
@@ -91,7 +104,7 @@ impl Transport {
 }
 
 /// With its causes.
-fn shown(error: &dyn std::error::Error) -> String {
+pub(crate) fn shown(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

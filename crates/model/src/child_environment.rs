@@ -35,6 +35,9 @@ pub const HOST: &str = "FLASH_HOST";
 pub const PORT: &str = "FLASH_PORT";
 /// Pages of other origins that may use the routes of a load-balanced endpoint: `*`, or origins separated by commas.
 pub const CORS_ORIGINS: &str = "FLASH_CORS_ORIGINS";
+/// Everybody's own: files whose certificates are trusted instead of the system's.
+pub const CERTIFICATES_FILE: &str = "SSL_CERT_FILE";
+pub const CERTIFICATES_DIR: &str = "SSL_CERT_DIR";
 
 /// Where a mothership keeps its state, which may name a password, and the token for it. Taken out of the environment of
 /// whatever it starts.

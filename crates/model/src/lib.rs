@@ -29,6 +29,7 @@ mod routes;
 mod schema;
 mod secret;
 mod signature;
+mod trace;
 pub mod wire;
 
 pub use canonical::{canonical_json, sha256_hex};
@@ -54,3 +55,6 @@ pub use routes::{HttpMethod, RESERVED_PATHS, RESERVED_PREFIX, Route, RouteTable}
 pub use schema::Schema;
 pub use secret::Secret;
 pub use signature::hmac_sha256_hex;
+pub use trace::{
+    SpanId, TRACE_STATE_BYTES_MAX, TRACEPARENT_HEADER, TRACESTATE_HEADER, TraceContext, TraceId, TraceState,
+};

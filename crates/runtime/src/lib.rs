@@ -19,6 +19,7 @@ mod relay;
 pub mod serve;
 mod settings;
 mod stop;
+mod trace;
 mod worker;
 
 pub use endpoint_dir::Error as EndpointDirError;

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flash_client::{Endpoint, Error, Transport};
-use flash_model::Code;
 use flash_model::wire::PICKLE_CONTENT_TYPE;
-use flash_model::{Retry, Secret};
+use flash_model::{Code, Retry, Secret, TraceContext};
 use tokio::sync::Semaphore;
 
 use crate::discovery::Discovery;
 use crate::functions::Functions;
 use crate::refusal::Refusal;
-use crate::worker::protocol::{CallHeader, Frame, Kind};
+use crate::trace;
+use crate::worker::protocol::{CallHeader, Frame, Kind, split_trace};
 use crate::worker::{Answer, Pool};
 
 /// Calls of all workers of this endpoint that are under way at the same time; more wait.
@@ -59,6 +59,7 @@ impl Relay {
     }
 
     async fn call(&self, pool: &Pool, header: &[u8], body: Bytes) -> Result<Bytes, Refusal> {
+        let (header, trace) = split_trace(header);
         let header: CallHeader<'_> = serde_json::from_slice(header)
             .map_err(|error| Refusal::new(Code::InvalidBody, 400, format!("CALL cannot be read: {error}")))?;
         let function = header.function.as_deref().unwrap_or_default();
@@ -68,22 +69,28 @@ impl Relay {
         }
         if self.shared.own.contains(function) {
             let target = self.shared.own.find(function)?;
-            return match pool.call(target.is_sync(), header.encode(), body).await? {
+            let trace = trace.as_ref().and_then(trace::step);
+            return match pool.call(target.is_sync(), trace, header.encode(), body).await? {
                 Answer::Result { body, .. } => Ok(body),
                 Answer::Error(header) => Err(header.into()),
                 Answer::Died(death) => Err(Refusal::worker_died(&death)),
             };
         }
-        self.call_elsewhere(function, body).await
+        self.call_elsewhere(function, body, trace.as_ref()).await
     }
 
-    async fn call_elsewhere(&self, function: &str, body: Bytes) -> Result<Bytes, Refusal> {
+    async fn call_elsewhere(
+        &self,
+        function: &str,
+        body: Bytes,
+        trace: Option<&TraceContext>,
+    ) -> Result<Bytes, Refusal> {
         let Shared { discovery, transport, token, .. } = &*self.shared;
         let (mut attempt, mut pause) = (1, ATTEMPT_PAUSE_MIN);
         loop {
             let route = discovery.resolve(function).await?;
             let endpoint = Endpoint::with_transport(transport.clone(), route.url, Some(token.clone()));
-            let error = match endpoint.call(function, PICKLE_CONTENT_TYPE, body.clone()).await {
+            let error = match endpoint.call(function, PICKLE_CONTENT_TYPE, body.clone(), trace).await {
                 Ok((content_type, body)) if content_type == PICKLE_CONTENT_TYPE => return Ok(body),
                 Ok((content_type, _)) => {
                     let detail = format!("the endpoint of {function} answered {content_type}, not a pickle");

@@ -121,7 +121,7 @@ async fn serve_in(
 ) -> Result<(), Error> {
     let spec = &resource.spec;
     let functions = Arc::new(Functions::of(&resource));
-    let transport = Transport::new();
+    let transport = Transport::new().trusting(settings.trusted_roots.clone());
     let discovery = Discovery::new(dir.routes(), settings.mothership_url.clone());
     let relay =
         Relay::new(Arc::clone(&functions), discovery.clone(), transport.clone(), settings.token.clone());

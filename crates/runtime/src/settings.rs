@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use flash_client::TrustedRoots;
 use flash_model::Secret;
 use flash_model::{EndpointId, MothershipId, Owner};
 
@@ -67,6 +68,8 @@ pub struct Settings {
     pub gpus: GpuSettings,
     /// Workers get no more of the machine than the instance has that their resource names.
     pub limits_workers: bool,
+    /// For `https` webhooks.
+    pub trusted_roots: TrustedRoots,
     pub host: IpAddr,
     /// 0 = any free one.
     pub port: u16,

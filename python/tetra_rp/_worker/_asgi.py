@@ -7,6 +7,7 @@ import socket
 from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 
+from tetra_rp import _trace
 from tetra_rp._worker import _load, _websockets
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def serve_application(worker: Worker, reference: str) -> Coroutine[Any, Any, Non
         ws=_websockets.protocol(),
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS_MAX,
     )
+    config.load()
+    config.loaded_app = _trace.application(config.loaded_app)
     server = Server(config)
 
     async def serve() -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tetra_rp import _payload
+from tetra_rp import _payload, _trace
 from tetra_rp._worker import _binding, _jobs, _replies, _streams, _targets
 from tetra_rp._worker._binding import Unprocessable
 from tetra_rp._worker._channel import Channel
@@ -51,7 +51,11 @@ class Calls:
                 raise CallRefused(OVERLOADED, 503, "the worker is stopping")
             run = self._prepared.get(header)
             if run is None:
-                run = self._prepare(header)
+                header, trace = _trace.split(header)
+                run = self._prepared.get(header) or self._prepare(header)
+                if trace is not None:
+                    _trace.run(trace, run, call_id, body)
+                    return
             run(call_id, body)
         except Unprocessable as mismatch:
             refused = CallRefused(INVALID_ARGUMENTS, 422, f"the arguments do not fit: {mismatch}")

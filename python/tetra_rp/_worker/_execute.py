@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import AsyncGeneratorType
 from typing import Any, NamedTuple, Protocol
 
+from tetra_rp import _trace
 from tetra_rp._payload import Buffer
 from tetra_rp._worker import _output
 from tetra_rp._worker._channel import Channel
@@ -33,6 +34,7 @@ class _SyncCall(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     reply: Reply
+    trace: _trace.TraceContext | None
 
 
 class _SyncWork(NamedTuple):
@@ -87,7 +89,7 @@ class Executor:
         self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
     ) -> None:
         """`function(...)` runs on the sync thread, after all that came before."""
-        call = _SyncCall(call_id, function, args, kwargs, reply)
+        call = _SyncCall(call_id, function, args, kwargs, reply, _trace.current())
         self._waiting[call_id] = call
         if self._thread is None:
             self._start_thread()
@@ -182,13 +184,16 @@ class Executor:
         try:
             # A context of its own: what one call sets in a context variable must not reach the next.
             _enter(call.call_id)
-            result = contextvars.copy_context().run(call.function, *call.args, **call.kwargs)
+            context = contextvars.copy_context()
+            if call.trace is not None:
+                context.run(_trace.enter, call.trace)
+            result = context.run(call.function, *call.args, **call.kwargs)
             if getattr(type(result), "__await__", None) is not None:
-                self._hand_over(call, result)
+                self._hand_over(call, result, context)
                 return
             pieces = call.reply.result(call.call_id, result)
             if type(pieces) is Stream:
-                self._hand_over(call, _ready(result))
+                self._hand_over(call, _ready(result), context)
                 return
         except BaseException as error:
             pieces = call.reply.error(call.call_id, error)
@@ -196,10 +201,10 @@ class Executor:
         self._cancelled.discard(call.call_id)
         self._channel.send_now(pieces)
 
-    def _hand_over(self, call: _SyncCall, awaitable: Awaitable[Any]) -> None:
+    def _hand_over(self, call: _SyncCall, awaitable: Awaitable[Any], context: contextvars.Context) -> None:
         self._adopted.add(call.call_id)
         self._on_thread = 0
-        self._loop.call_soon_threadsafe(self._adopt, call, awaitable)
+        self._loop.call_soon_threadsafe(self._adopt, call, awaitable, context=context)
 
     def _adopt(self, call: _SyncCall, awaitable: Awaitable[Any]) -> None:
         """A sync function gave back an awaitable or a stream, which only the main loop can see to the end."""

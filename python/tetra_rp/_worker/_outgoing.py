@@ -9,7 +9,7 @@ import json
 import threading
 from typing import Any, Union
 
-from tetra_rp import _errors, _payload
+from tetra_rp import _errors, _payload, _trace
 from tetra_rp._worker import _frames
 from tetra_rp._worker._channel import Channel
 from tetra_rp._worker._frames import Body
@@ -29,7 +29,7 @@ class WorkerTransport:
 
     async def call(self, function: str, argument: dict[str, Any]) -> Any:
         """The value that `function` returns elsewhere. Raises the `CallError` that it is answered with."""
-        header = json.dumps({"form": "pickle", "function": function}, separators=(",", ":")).encode()
+        header = _trace.join(json.dumps({"form": "pickle", "function": function}, separators=(",", ":")).encode())
         pieces = _payload.dump(argument)
         call_id = next(self._ids)
         prefix = _frames.prefix(_frames.CALL, call_id, len(header), sum(map(len, pieces)))

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use flash_client::TrustedRoots;
 use flash_model::{AppName, EndpointId, EnvironmentName, MothershipId, Owner, ResourceName, Scope, Secret};
 use flash_model::{InvalidName, child_environment as names};
 use flash_runtime::{CorsOrigins, GpuSettings, InvalidOrigin, Log, Recycling, Settings};
@@ -77,6 +78,10 @@ fn settings(log: Log) -> Result<Settings, Failure> {
                 let wrong = format!("{} is not right: {other:?}", names::WORKER_LIMITS);
                 return Err(Failure::new(wrong).hint("set it to `off` or leave it out"));
             }
+        },
+        trusted_roots: TrustedRoots {
+            file: environment::path(names::CERTIFICATES_FILE),
+            dir: environment::path(names::CERTIFICATES_DIR),
         },
         host: parsed(names::HOST, IpAddr::from(Ipv4Addr::LOCALHOST))?,
         port: parsed(names::PORT, 0)?,

@@ -25,4 +25,5 @@ mod storm;
 mod support;
 mod survive;
 mod test_mothership;
+mod traces;
 mod websockets;

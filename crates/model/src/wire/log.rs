@@ -23,6 +23,9 @@ pub struct LogLine {
     /// The call that printed it, where it is no job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// The id of the trace that the job or call belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// As a job's view names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
@@ -38,7 +41,17 @@ pub struct LogLine {
 impl LogLine {
     pub fn new(at_ms: u64, stream: LogStream, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { at_ms, stream, job: None, request: None, worker: None, text, cut_bytes: 0, dropped_lines: 0 }
+        Self {
+            at_ms,
+            stream,
+            job: None,
+            request: None,
+            trace: None,
+            worker: None,
+            text,
+            cut_bytes: 0,
+            dropped_lines: 0,
+        }
     }
 
     /// The job or request that printed it.

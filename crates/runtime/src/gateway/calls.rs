@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use super::Gateway;
 use super::respond::{self, Response};
 use crate::refusal::Refusal;
+use crate::trace;
 use crate::worker::Answer;
 use crate::worker::protocol::CallHeader;
 
@@ -30,8 +31,9 @@ impl Gateway {
             method: target.method.filter(|_| form == Form::Json).map(Into::into),
             ..CallHeader::default()
         };
+        let trace = trace::of_request(request.headers());
         let body = respond::read_body(request.into_body()).await?;
-        match self.pool.call(target.is_sync(), header.encode(), body).await? {
+        match self.pool.call(target.is_sync(), trace, header.encode(), body).await? {
             Answer::Result { body, .. } => Ok(respond::bytes(form.content_type(), body)),
             Answer::Error(header) => Err(header.into()),
             Answer::Died(death) => Err(Refusal::worker_died(&death)),

@@ -1,18 +1,13 @@
-//! Answers in gzip, for callers who ask for it: those that are there as a whole, and large enough to gain from it.
-
-use std::io::Write as _;
+//! Answers in fewer bytes, for callers who ask for it (`coding.rs`): those that are there as a whole, and large enough to gain from it.
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, VARY,
-};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::Full;
 use hyper::body::Body as _;
 use tokio::sync::Semaphore;
 
+use super::coding::Coding;
 use super::content::Content;
 use super::respond::Response;
 
@@ -22,8 +17,6 @@ const SIZE_MIN_BYTES: u64 = 1024;
 const INLINE_SIZE_MAX_BYTES: u64 = 16 * 1024;
 /// Answers compressed at the same time. Those beyond go as they are: waiting would take longer than sending them.
 const THREADS_MAX: usize = 4;
-/// Fast and small enough.
-const LEVEL: u32 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Compressor {
@@ -35,8 +28,8 @@ impl Compressor {
         Self { threads: Semaphore::new(THREADS_MAX) }
     }
 
-    /// `is_asked_for`: see [`accepts_gzip`].
-    pub(super) async fn compress(&self, response: Response, is_asked_for: bool) -> Response {
+    /// `asked_for`: see [`Coding::asked_for`].
+    pub(super) async fn compress(&self, response: Response, asked_for: Option<Coding>) -> Response {
         if !is_worthwhile(&response) {
             return response;
         }
@@ -45,14 +38,14 @@ impl Compressor {
         let Content::Whole(body) = content else { return Response::from_parts(head, content) };
         let size = body.size_hint().lower();
         let plain = body.into_inner().unwrap_or_default();
-        let compressed = match is_asked_for {
-            false => None,
-            true if size <= INLINE_SIZE_MAX_BYTES => gzip(&plain),
-            true => self.on_thread(plain.clone()).await,
+        let compressed = match asked_for {
+            None => None,
+            Some(coding) if size <= INLINE_SIZE_MAX_BYTES => coding.pack(&plain),
+            Some(coding) => self.on_thread(coding, plain.clone()).await,
         };
-        let body = match compressed {
-            Some(compressed) if compressed.len() < plain.len() => {
-                describe(&mut head.headers);
+        let body = match (compressed, asked_for) {
+            (Some(compressed), Some(coding)) if compressed.len() < plain.len() => {
+                describe(&mut head.headers, coding);
                 compressed
             }
             _ => plain,
@@ -60,28 +53,10 @@ impl Compressor {
         Response::from_parts(head, Content::Whole(Full::new(body)))
     }
 
-    async fn on_thread(&self, plain: Bytes) -> Option<Bytes> {
+    async fn on_thread(&self, coding: Coding, plain: Bytes) -> Option<Bytes> {
         let _permit = self.threads.try_acquire().ok()?;
-        tokio::task::spawn_blocking(move || gzip(&plain)).await.ok().flatten()
+        tokio::task::spawn_blocking(move || coding.pack(&plain)).await.ok().flatten()
     }
-}
-
-/// `Accept-Encoding` (RFC 9110 §12.5.3).
-pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let mut any = false;
-    for value in headers.get_all(ACCEPT_ENCODING) {
-        for choice in value.to_str().unwrap_or_default().split(',') {
-            let (coding, weight) = choice.split_once(';').unwrap_or((choice, ""));
-            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
-            let is_wanted = weight.is_ok_and(|weight| weight > 0.0);
-            match coding.trim() {
-                coding if coding.eq_ignore_ascii_case("gzip") => return is_wanted,
-                "*" => any = is_wanted,
-                _ => {}
-            }
-        }
-    }
-    any
 }
 
 fn is_worthwhile(response: &Response) -> bool {
@@ -114,8 +89,8 @@ fn is_compressible(content_type: &str) -> bool {
 }
 
 /// The same thing in other bytes is not equal byte by byte (RFC 9110 §8.8.1).
-fn describe(headers: &mut HeaderMap) {
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+fn describe(headers: &mut HeaderMap, coding: Coding) {
+    headers.insert(CONTENT_ENCODING, coding.name());
     headers.remove(ACCEPT_RANGES);
     if let Some(etag) = headers.get(ETAG)
         && !etag.as_bytes().starts_with(b"W/")
@@ -123,12 +98,6 @@ fn describe(headers: &mut HeaderMap) {
     {
         headers.insert(ETAG, weak);
     }
-}
-
-fn gzip(plain: &[u8]) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::new(LEVEL));
-    encoder.write_all(plain).ok()?;
-    encoder.finish().ok().map(Bytes::from)
 }
 
 #[cfg(test)]
@@ -140,28 +109,13 @@ mod tests {
     use super::*;
     use crate::gateway::respond;
 
-    #[test]
-    fn what_is_asked_for_is_read_as_the_standard_says() {
-        let check = |said: &str, expected: bool| {
-            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_str(said).unwrap())]);
-            assert_eq!(accepts_gzip(&headers), expected, "{said}");
-        };
-        for good in ["gzip", "br, gzip", "GZIP;q=0.5", "deflate, gzip; q=1.0", "*", "br;q=1, *;q=0.1"] {
-            check(good, true);
-        }
-        for bad in ["", "br", "gzip;q=0", "gzip;q=0, *", "*;q=0", "identity", "gzip;q=x", "xgzip"] {
-            check(bad, false);
-        }
-        assert!(!accepts_gzip(&HeaderMap::new()));
-    }
-
     fn made(content_type: &'static str, size: usize) -> Response {
         respond::bytes(HeaderValue::from_static(content_type), vec![b'x'; size].into())
     }
 
     async fn is_compressed(response: Response) -> bool {
         let compressor = Compressor::new();
-        compressor.compress(response, true).await.headers().contains_key(CONTENT_ENCODING)
+        compressor.compress(response, Some(Coding::Gzip)).await.headers().contains_key(CONTENT_ENCODING)
     }
 
     #[tokio::test]
@@ -182,7 +136,7 @@ mod tests {
         ] {
             let mut response = made("text/plain", 10_000);
             response.headers_mut().insert(name.clone(), HeaderValue::from_static(value));
-            let response = Compressor::new().compress(response, true).await;
+            let response = Compressor::new().compress(response, Some(Coding::Gzip)).await;
             assert_ne!(
                 response.headers().get(CONTENT_ENCODING),
                 Some(&HeaderValue::from_static("gzip")),
@@ -198,15 +152,17 @@ mod tests {
 
     #[tokio::test]
     async fn headers_fit_what_is_sent() {
-        for size in [2000, 3_000_000] {
+        for (coding, size) in
+            [(Coding::Gzip, 2000), (Coding::Gzip, 3_000_000), (Coding::Zstd, 2000), (Coding::Zstd, 3_000_000)]
+        {
             let mut response = made("text/plain", size);
             response.headers_mut().insert(ETAG, HeaderValue::from_static("\"one\""));
             response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-            let response = Compressor::new().compress(response, true).await;
+            let response = Compressor::new().compress(response, Some(coding)).await;
             let headers = response.headers();
             assert_eq!(
                 (&headers[CONTENT_ENCODING], &headers[ETAG]),
-                (&HeaderValue::from_static("gzip"), &HeaderValue::from_static("W/\"one\""))
+                (&coding.name(), &HeaderValue::from_static("W/\"one\""))
             );
             assert_eq!(headers[VARY], "accept-encoding");
             assert!(!headers.contains_key(ACCEPT_RANGES) && !headers.contains_key(CONTENT_LENGTH));
@@ -214,7 +170,10 @@ mod tests {
             let packed = body.into_inner().unwrap();
             assert!(packed.len() < size / 10);
             let mut plain = Vec::new();
-            flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut plain).unwrap();
+            match coding {
+                Coding::Gzip => flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut plain).unwrap(),
+                Coding::Zstd => zstd::Decoder::new(&packed[..]).unwrap().read_to_end(&mut plain).unwrap(),
+            };
             assert_eq!(plain, vec![b'x'; size]);
         }
     }
@@ -223,7 +182,7 @@ mod tests {
     async fn who_does_not_ask_is_told_that_it_may_differ_for_others() {
         let mut response = made("text/plain", 2000);
         response.headers_mut().insert(ETAG, HeaderValue::from_static("\"one\""));
-        let response = Compressor::new().compress(response, false).await;
+        let response = Compressor::new().compress(response, None).await;
         assert_eq!(
             (&response.headers()[VARY], &response.headers()[ETAG]),
             (&HeaderValue::from_static("accept-encoding"), &HeaderValue::from_static("\"one\""))
@@ -234,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_has_time_to_compress_is_sent_as_it_is() {
         let compressor = Compressor { threads: Semaphore::new(0) };
-        let response = compressor.compress(made("text/plain", 100_000), true).await;
+        let response = compressor.compress(made("text/plain", 100_000), Some(Coding::Gzip)).await;
         assert_eq!(response.body().size_hint().exact(), Some(100_000));
         assert!(!response.headers().contains_key(CONTENT_ENCODING));
     }

@@ -18,6 +18,7 @@ use crate::queue::policy::Policy;
 use crate::queue::webhook::Webhook;
 use crate::queue::{self, Queue, Read, Retried, Submission};
 use crate::refusal::Refusal;
+use crate::trace;
 use crate::worker::Health;
 
 const RUNSYNC_WAIT_DEFAULT: Duration = Duration::from_secs(90);
@@ -136,7 +137,11 @@ impl Gateway {
         if let Health::Failed(failure) = self.pool.health() {
             return Err(Refusal::cannot_load(&failure));
         }
-        Ok(jobs.queue.submit(Submission { input: input.into(), policy, webhook, key }, is_sync).await?)
+        let trace = trace::of_request(&parts.headers);
+        Ok(jobs
+            .queue
+            .submit(Submission { input: input.into(), policy, webhook, key, trace }, is_sync)
+            .await?)
     }
 }
 

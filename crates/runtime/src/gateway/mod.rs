@@ -5,6 +5,7 @@
 //! `control.rs` and `calls.rs` are for the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
 
 mod calls;
+mod coding;
 mod compression;
 mod connection;
 mod content;
@@ -32,6 +33,7 @@ use flash_model::{Code, EndpointKind, HttpMethod, RESERVED_PREFIX};
 use http::{HeaderMap, Method, Request};
 use hyper::body::{Body, Incoming};
 
+use coding::Coding;
 pub(crate) use compression::Compressor;
 pub use cors::{CorsOrigins, InvalidOrigin};
 pub(crate) use docs::Docs;
@@ -93,9 +95,9 @@ impl Gateway {
         let began = Instant::now();
         let is_counted = !self.is_look(request.uri().path());
         let received = request.body().size_hint().lower();
-        let accepts_gzip = compression::accepts_gzip(request.headers());
+        let coding = Coding::asked_for(request.headers());
         let response = self.answer(request).await;
-        let response = self.compressor.compress(response, accepts_gzip).await;
+        let response = self.compressor.compress(response, coding).await;
         if is_counted {
             let sent = response.body().size_hint().exact().unwrap_or(0);
             self.metrics.answered(response.status().as_u16(), began.elapsed(), received, sent);

@@ -12,6 +12,7 @@ use super::content::Content;
 use super::respond::{self, Response};
 use super::{method_not_allowed, method_of, no_route};
 use crate::refusal::Refusal;
+use crate::trace;
 use crate::worker::protocol::{CallHeader, RequestHead, ResultHeader};
 use crate::worker::{Answer, Patience, Pool, Reply};
 
@@ -126,6 +127,7 @@ impl Routes {
             Err(Lack::Method) => return Err(method_not_allowed(&parts.method, path, &found.value.allow)),
         };
         let body = respond::read_body(body).await?;
+        let trace = trace::of_request(&parts.headers);
         let slot = pool.lease(entry.is_sync, body.len(), Patience::Door).await?;
         let is_whole = slot.wants_whole_request(&entry.function);
         let content_type = parts.headers.get(CONTENT_TYPE);
@@ -148,7 +150,7 @@ impl Routes {
                 .encode()
             }
         };
-        match pool.run(slot, header, body).await? {
+        match pool.run(slot.traced(trace), header, body).await? {
             Reply::Whole(Answer::Result { header, body }) => answer(header, Content::Whole(Full::new(body))),
             Reply::Whole(Answer::Error(header)) => Err(header.into()),
             Reply::Whole(Answer::Died(death)) => Err(Refusal::worker_died(&death)),

@@ -63,7 +63,13 @@ mod tests {
     async fn whoever_waits_is_told_that_the_job_is_cancelled_and_whoever_comes_later_that_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
         let queue = Queue::open(folder.path(), "1").unwrap();
-        let job = Submission { input: "{}".into(), policy: Policy::default(), webhook: None, key: None };
+        let job = Submission {
+            input: "{}".into(),
+            policy: Policy::default(),
+            webhook: None,
+            key: None,
+            trace: None,
+        };
         let id = queue.submit(job, false).await.unwrap().id;
         let limit = Duration::from_secs(60);
         let (read, cancelled) = tokio::join!(queue.read_parts(&id, limit), queue.cancel(&id));
@@ -77,7 +83,13 @@ mod tests {
     async fn a_reader_is_answered_when_the_wait_is_over_and_when_the_endpoint_ends() {
         let folder = tempfile::tempdir().unwrap();
         let queue = Queue::open(folder.path(), "1").unwrap();
-        let job = Submission { input: "{}".into(), policy: Policy::default(), webhook: None, key: None };
+        let job = Submission {
+            input: "{}".into(),
+            policy: Policy::default(),
+            webhook: None,
+            key: None,
+            trace: None,
+        };
         let id = queue.submit(job, false).await.unwrap().id;
         let waits = |read| matches!(read, Ok(Read::Parts(JobStream { status: JobStatus::InQueue, .. })));
         assert!(waits(queue.read_parts(&id, Duration::from_millis(1)).await));

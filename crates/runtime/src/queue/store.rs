@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
+use flash_model::TraceContext;
 use flash_model::wire::{JobCounts, JobStatus, JobView};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
@@ -33,7 +34,7 @@ pub(super) use keys::Known;
 /// A job that took the process down this often is not tried again.
 const ATTEMPTS_MAX: u32 = 3;
 /// Endpoints of two versions of Flash may have the database open at the same time.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// Another process writes for as long as a flush to disk takes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a burst leaves of the write-ahead log.
@@ -55,7 +56,7 @@ const SCHEMA: &str = "
     ) STRICT;
 ";
 /// What came later. Endpoints of earlier versions name the columns that they write, and leave these as they are by default.
-const COLUMNS: [(&str, &str); 9] = [
+const COLUMNS: [(&str, &str); 10] = [
     // Of what a job takes here: its input, and its output once it has one.
     ("bytes", "INTEGER NOT NULL DEFAULT 0"),
     ("low_priority", "INTEGER NOT NULL DEFAULT 0"),
@@ -68,6 +69,8 @@ const COLUMNS: [(&str, &str); 9] = [
     // Of a job in the queue: not to be run before.
     ("due_ms", "INTEGER"),
     ("dead", "INTEGER NOT NULL DEFAULT 0"),
+    // As `TraceContext::to_text` has it.
+    ("trace", "TEXT"),
 ];
 /// The queue's and the results' hold all that counting them needs: inputs and outputs are not to be read for that.
 const INDEXES: &str = "
@@ -117,6 +120,8 @@ pub(crate) struct Submission {
     pub(crate) policy: Policy,
     pub(crate) webhook: Option<Webhook>,
     pub(crate) key: Option<Key>,
+    /// Of the request that brought it.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// One attempt to tell of a job's end.
@@ -124,6 +129,7 @@ pub(crate) struct Submission {
 pub(crate) struct Delivery {
     pub(crate) view: JobView,
     pub(crate) url: String,
+    pub(crate) trace: Option<TraceContext>,
     /// Counts from 1; the fence of [`Store::delivered`].
     pub(crate) attempt: u32,
 }
@@ -165,6 +171,8 @@ pub(crate) struct Claimed {
     pub(crate) expires_ms: u64,
     pub(crate) failures: u32,
     pub(crate) max_retries: u32,
+    /// Of the request that brought it.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -364,12 +372,12 @@ impl Store {
     }
 
     pub(super) fn submit(&self, id: &str, job: &Submission, now_ms: u64) -> rusqlite::Result<()> {
-        let Submission { input, policy, webhook, key } = job;
+        let Submission { input, policy, webhook, key, trace } = job;
         let bytes = input.len() as u64;
         self.connection
             .prepare_cached(
                 "INSERT INTO job (id, status, input, created_ms, bytes, low_priority, execution_timeout_ms, expires_ms, \
-                 webhook, max_retries) VALUES (?1, 'IN_QUEUE', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 webhook, max_retries, trace) VALUES (?1, 'IN_QUEUE', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 id,
@@ -381,6 +389,7 @@ impl Store {
                 policy.ttl_ms.map(|ttl| now_ms.saturating_add(ttl)),
                 webhook.as_ref().map(Webhook::as_str),
                 policy.max_retries,
+                trace.as_ref().map(TraceContext::to_text),
             ])?;
         if let Some(key) = key {
             self.note(key, id)?;
@@ -402,7 +411,7 @@ impl Store {
     pub(super) fn claim(&self, workers: &[String], now_ms: u64) -> rusqlite::Result<Vec<Claimed>> {
         let mut oldest = self.connection.prepare_cached(
             "SELECT id, attempts + 1, input, execution_timeout_ms, ifnull(expires_ms, created_ms + ?2), low_priority, \
-             bytes, failures, max_retries FROM job WHERE status = 'IN_QUEUE' AND due_ms IS NULL ORDER BY seq LIMIT ?1",
+             bytes, failures, max_retries, trace FROM job WHERE status = 'IN_QUEUE' AND due_ms IS NULL ORDER BY seq LIMIT ?1",
         )?;
         let rows = oldest.query_map([workers.len() as u64, TTL_DEFAULT_MS], |row| {
             let job = Claimed {
@@ -413,6 +422,7 @@ impl Store {
                 expires_ms: row.get(4)?,
                 failures: row.get(7)?,
                 max_retries: row.get(8)?,
+                trace: trace(row, 9)?,
             };
             self.leave(row.get(5)?, row.get(6)?);
             Ok(job)
@@ -590,11 +600,16 @@ impl Store {
     ) -> rusqlite::Result<Vec<Delivery>> {
         let mut due = self.connection.prepare_cached(&format!(
             "SELECT job.id, status, worker, created_ms, started_ms, finished_ms, {OUTPUT}, error, retries, webhook, \
-             delivery.attempts + 1 FROM delivery CROSS JOIN job ON job.id = delivery.job \
+             delivery.attempts + 1, trace FROM delivery CROSS JOIN job ON job.id = delivery.job \
              WHERE next_ms <= ?1 AND finished_ms IS NOT NULL ORDER BY next_ms LIMIT ?2",
         ))?;
         let rows = due.query_map([now_ms, count as u64], |row| {
-            Ok(Delivery { view: view(row, now_ms)?, url: row.get(9)?, attempt: row.get(10)? })
+            Ok(Delivery {
+                view: view(row, now_ms)?,
+                url: row.get(9)?,
+                attempt: row.get(10)?,
+                trace: trace(row, 11)?,
+            })
         })?;
         let due = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         let mut take = self
@@ -708,6 +723,12 @@ fn view(row: &Row<'_>, now_ms: u64) -> rusqlite::Result<JobView> {
         error: row.get(7)?,
         retries: row.get(8)?,
     })
+}
+
+/// One that cannot be read is none.
+fn trace(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TraceContext>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.as_deref().and_then(TraceContext::from_text))
 }
 
 /// What is not JSON is given as text.

@@ -9,7 +9,7 @@ pub(super) fn world() -> (tempfile::TempDir, Store) {
 }
 
 pub(super) fn job(input: &str) -> Submission {
-    Submission { input: input.into(), policy: Policy::default(), webhook: None, key: None }
+    Submission { input: input.into(), policy: Policy::default(), webhook: None, key: None, trace: None }
 }
 
 pub(super) fn completed(output: &str) -> Outcome {

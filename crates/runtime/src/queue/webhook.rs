@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flash_client::{Transport, full_jitter};
+use flash_client::{Transport, full_jitter, set_trace};
 use flash_model::wire::{WEBHOOK_ATTEMPT_HEADER, WEBHOOK_JOB_HEADER, WEBHOOK_SIGNATURE_HEADER};
 use flash_model::{Secret, hmac_sha256_hex};
 use http::header::CONTENT_TYPE;
@@ -30,7 +30,7 @@ const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// A larger output is left out of the message; it can be asked for.
 const OUTPUT_BYTES_MAX: usize = 10 * 1024 * 1024;
 
-/// A URL that this build can post to.
+/// A URL that can be posted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Webhook(Box<str>);
 
@@ -42,13 +42,8 @@ impl Webhook {
         }
         let uri: Uri = url.parse().map_err(|error| format!("the webhook is not a URL: {error}"))?;
         match uri.scheme_str() {
-            Some("http") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(Self(url.into())),
-            Some("https") => Err(
-                "the webhook is an https URL, and this build of Flash speaks no TLS; give one with http, \
-                     such as that of a proxy beside it"
-                    .to_owned(),
-            ),
-            _ => Err("the webhook is not an http URL with a host".to_owned()),
+            Some("http" | "https") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(Self(url.into())),
+            _ => Err("the webhook is not an http or https URL with a host".to_owned()),
         }
     }
 
@@ -121,11 +116,14 @@ impl Deliverer {
     }
 
     async fn post(&self, delivery: Delivery) -> Result<http::StatusCode, String> {
-        let Delivery { mut view, url, attempt } = delivery;
+        let Delivery { mut view, url, attempt, trace } = delivery;
         view.output = view.output.filter(|output| output.get().len() <= OUTPUT_BYTES_MAX);
         let body = serde_json::to_vec(&view).map_err(|error| error.to_string())?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(trace) = &trace {
+            set_trace(&mut headers, trace);
+        }
         let signature = signature(&self.token, now_ms() / 1000, &body);
         for (name, value) in [
             (WEBHOOK_SIGNATURE_HEADER, signature),
@@ -166,15 +164,19 @@ mod tests {
 
     #[test]
     fn only_what_can_be_posted_to_is_taken() {
-        for url in ["http://127.0.0.1:1/done?a=b", "http://hooks.example/x", "HTTP://example"] {
+        for url in [
+            "http://127.0.0.1:1/done?a=b",
+            "http://hooks.example/x",
+            "HTTP://example",
+            "https://example:8443/",
+        ] {
             assert_eq!(Webhook::parse(url).unwrap().as_str(), url);
         }
         let long = format!("http://example/{}", "x".repeat(URL_BYTES_MAX));
         for (url, part) in [
-            ("https://example", "no TLS"),
-            ("ftp://example/x", "not an http URL"),
-            ("/done", "not an http URL"),
-            ("example", "not an http URL"),
+            ("ftp://example/x", "not an http or https URL"),
+            ("/done", "not an http or https URL"),
+            ("example", "not an http or https URL"),
             ("http://", "not a URL"),
             ("http://a b", "not a URL"),
             ("", "not a URL"),

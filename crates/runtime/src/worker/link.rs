@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use flash_model::TraceId;
 use tokio::sync::{Notify, oneshot};
 
 use super::awake::Awake;
@@ -17,8 +18,8 @@ use super::stream::{self, End, Stream};
 
 /// Bodies up to this size are copied behind their head so that many frames leave in one write.
 const COALESCED_BODY_BYTES_MAX: usize = 16 * 1024;
-/// Jobs that have ended here and whose last lines may still be in the worker's pipes.
-const ENDED_JOBS_MAX: usize = 256;
+/// Calls that have ended here and whose last lines may still be in the worker's pipes.
+const ENDED_MAX: usize = 256;
 
 /// Why a worker is gone, in words for a caller.
 pub(crate) type Death = Arc<str>;
@@ -37,6 +38,13 @@ pub(crate) enum Reply {
     Stream(Stream),
 }
 
+/// What a call is done for, as far as that has a name.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) job: Option<Arc<str>>,
+    pub(super) trace: Option<TraceId>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     pending: Mutex<Pending>,
@@ -53,7 +61,7 @@ pub(crate) struct Link {
 struct Pending {
     next: u32,
     calls: HashMap<u32, PendingCall>,
-    ended_jobs: VecDeque<(u32, Arc<str>)>,
+    ended: VecDeque<(u32, Origin)>,
     death: Option<Death>,
 }
 
@@ -77,7 +85,7 @@ impl Link {
             pending: Mutex::new(Pending {
                 next: 1,
                 calls: HashMap::new(),
-                ended_jobs: VecDeque::new(),
+                ended: VecDeque::new(),
                 death: None,
             }),
             outbox: Mutex::new(Vec::new()),
@@ -132,9 +140,9 @@ impl Link {
         let (call, is_idle) = {
             let mut pending = lock(&self.pending);
             let call = pending.calls.remove(&frame.call);
-            if let Some(job) = call.as_ref().and_then(|call| call.slot.job()) {
-                pending.ended_jobs.truncate(ENDED_JOBS_MAX - 1);
-                pending.ended_jobs.push_front((frame.call, Arc::clone(job)));
+            if let Some(origin) = call.as_ref().and_then(|call| call.slot.origin()) {
+                pending.ended.truncate(ENDED_MAX - 1);
+                pending.ended.push_front((frame.call, origin));
             }
             (call, pending.calls.is_empty())
         };
@@ -190,13 +198,13 @@ impl Link {
         lock(&self.pending).calls.contains_key(&call)
     }
 
-    /// Which job a call runs, or has run just now.
-    pub(super) fn job(&self, call: u32) -> Option<Arc<str>> {
+    /// What a call is done for, or was just now.
+    pub(super) fn origin(&self, call: u32) -> Option<Origin> {
         let pending = lock(&self.pending);
         if let Some(call) = pending.calls.get(&call) {
-            return call.slot.job().cloned();
+            return call.slot.origin();
         }
-        pending.ended_jobs.iter().find(|(ended, _)| *ended == call).map(|(_, job)| Arc::clone(job))
+        pending.ended.iter().find(|(ended, _)| *ended == call).map(|(_, origin)| origin.clone())
     }
 
     /// The worker is gone: all that is in flight fails, and all that still comes.

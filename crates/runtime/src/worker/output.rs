@@ -148,11 +148,13 @@ impl Book {
             return;
         }
         self.metrics.logged();
-        let job = line.call.and_then(|call| self.link.job(call));
+        let origin = line.call.and_then(|call| self.link.origin(call));
+        let job = origin.as_ref().and_then(|origin| origin.job.as_deref());
         let request = line.call.filter(|_| job.is_none()).map(|call| format!("{}-{call}", self.run));
         self.log.write(&LogLine {
-            job: job.map(|job| job.to_string()),
+            job: job.map(str::to_owned),
             request,
+            trace: origin.and_then(|origin| origin.trace).map(|trace| trace.to_string()),
             cut_bytes: line.cut_bytes,
             ..self.line(stream, String::from_utf8_lossy(line.text))
         });

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use flash_model::Code;
 use flash_model::wire::{WorkerCounts, WorkerStart};
+use flash_model::{Code, TraceContext};
 use tokio::sync::{Notify, oneshot};
 
 use super::awake::Awake;
-use super::link::{Answer, InFlight, Link, Reply};
+use super::link::{Answer, InFlight, Link, Origin, Reply};
 use super::process::{self, Launch};
-use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader};
+use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader, with_trace};
 use super::size;
 use super::state::{Action, Failure, Health, Placement, Shortage, State, Ticket, WorkerId};
 use super::stream::Stream;
@@ -167,9 +167,15 @@ impl Pool {
     }
 
     /// Takes a slot and runs one call in it that is answered at once.
-    pub(crate) async fn call(&self, sync: bool, header: Bytes, body: Bytes) -> Result<Answer, Error> {
+    pub(crate) async fn call(
+        &self,
+        sync: bool,
+        trace: Option<TraceContext>,
+        header: Bytes,
+        body: Bytes,
+    ) -> Result<Answer, Error> {
         let lease = self.lease(sync, body.len(), Patience::Door).await?;
-        Ok(whole(self.run(lease, header, body).await?))
+        Ok(whole(self.run(lease.traced(trace), header, body).await?))
     }
 
     /// Runs one call in a slot, no longer than the resource allows, until the end of its stream if it has one.
@@ -467,7 +473,7 @@ impl Pool {
     fn seat(&self, core: &Core, worker: WorkerId, sync: bool) -> Option<Lease> {
         let connected = core.links.get(&worker)?;
         let link = Arc::clone(&connected.link);
-        Some(Lease { pool: self.clone(), worker, sync, port: connected.port, link, job: None })
+        Some(Lease { pool: self.clone(), worker, sync, port: connected.port, link, job: None, trace: None })
     }
 
     async fn wait_for_exits(&self) {
@@ -500,6 +506,10 @@ fn whole(reply: Reply) -> Answer {
 }
 
 fn begin(lease: Lease, header: Bytes, body: Bytes) -> Result<InFlight, Error> {
+    let header = match &lease.trace {
+        None => header,
+        Some(trace) => with_trace(&header, trace),
+    };
     if !Frame::fits(&header, &body) {
         return Err(Error::TooLarge);
     }
@@ -527,6 +537,8 @@ pub(crate) struct Lease {
     link: Arc<Link>,
     /// What it is used for, if that is a job.
     job: Option<Arc<str>>,
+    /// Which trace that belongs to.
+    trace: Option<Box<TraceContext>>,
 }
 
 impl Lease {
@@ -536,8 +548,15 @@ impl Lease {
         self
     }
 
-    pub(super) fn job(&self) -> Option<&Arc<str>> {
-        self.job.as_ref()
+    /// The worker is told, and what the call prints is known as the trace's.
+    pub(crate) fn traced(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace.map(Box::new);
+        self
+    }
+
+    pub(super) fn origin(&self) -> Option<Origin> {
+        let trace = self.trace.as_ref().map(|trace| trace.trace());
+        (self.job.is_some() || trace.is_some()).then(|| Origin { job: self.job.clone(), trace })
     }
 
     pub(crate) fn worker(&self) -> WorkerId {

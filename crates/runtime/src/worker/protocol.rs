@@ -1,6 +1,7 @@
 //! Frames between gateway and worker, as `docs/worker-protocol.md` has them. Bytes in, values out; no IO.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use flash_model::TraceContext;
 use serde::{Deserialize, Serialize};
 
 pub(crate) const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -184,6 +185,19 @@ impl CallHeader<'_> {
     }
 }
 
+/// A CALL's header with the trace that it belongs to: in the lines behind the object, so that whoever has seen that object before
+/// need not read it again.
+pub(crate) fn with_trace(header: &[u8], trace: &TraceContext) -> Bytes {
+    [header, b"\n", trace.to_text().as_bytes()].concat().into()
+}
+
+/// The opposite of [`with_trace`]. A trace that cannot be read is none.
+pub(crate) fn split_trace(header: &[u8]) -> (&[u8], Option<TraceContext>) {
+    let Some(at) = header.iter().position(|byte| *byte == b'\n') else { return (header, None) };
+    let trace = std::str::from_utf8(&header[at + 1..]).ok().and_then(TraceContext::from_text);
+    (&header[..at], trace)
+}
+
 fn as_map<S: serde::Serializer>(pairs: &[(&str, String)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, text)| (name, text)))
 }
@@ -274,6 +288,18 @@ mod tests {
         for bytes in cases {
             assert!(Frame::decode(&mut BytesMut::from(bytes)).is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_trace_stands_behind_the_header_and_can_be_taken_off() {
+        let trace = TraceContext::from_text(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\ncongo=t61rcWkgMzE",
+        );
+        let header = br#"{"form":"json","function":"a\nb"}"#;
+        let traced = with_trace(header, trace.as_ref().unwrap());
+        assert_eq!(split_trace(&traced), (&header[..], trace));
+        assert_eq!(split_trace(header), (&header[..], None));
+        assert_eq!(split_trace(b"{}\nnonsense"), (&b"{}"[..], None));
     }
 
     #[test]

@@ -84,6 +84,36 @@ async fn large_texts_are_compressed_for_whoever_asks() {
 }
 
 #[tokio::test]
+async fn zstd_is_for_those_who_like_it_as_much_as_gzip() {
+    let project = project();
+    let endpoint = project.start().await;
+    for count in [200, 20_000] {
+        let path = format!("/rows?count={count}");
+        let (_, plain) = ask(&endpoint, "GET", &path, "identity").await;
+        for accepts in ["gzip, deflate, br, zstd", "gzip;q=0.5, zstd"] {
+            let (headers, packed) = ask(&endpoint, "GET", &path, accepts).await;
+            assert_eq!(
+                (&headers["content-encoding"], &headers["vary"]),
+                (&"zstd".parse().unwrap(), &"accept-encoding".parse().unwrap())
+            );
+            assert_eq!(headers["content-length"], packed.len().to_string());
+            assert_eq!(zstd::decode_all(&packed[..]).unwrap(), plain);
+            assert!(packed.len() * 2 < plain.len());
+        }
+        for accepts in ["gzip, deflate, br", "gzip, zstd;q=0.5", "*"] {
+            let (headers, packed) = ask(&endpoint, "GET", &path, accepts).await;
+            assert_eq!(headers["content-encoding"], "gzip");
+            assert_eq!(unpacked(&packed), plain);
+        }
+    }
+    let (tagged, _) = ask(&endpoint, "GET", "/tagged", "zstd").await;
+    assert_eq!(
+        (&tagged["content-encoding"], &tagged["etag"]),
+        (&"zstd".parse().unwrap(), &"W/\"one\"".parse().unwrap())
+    );
+}
+
+#[tokio::test]
 async fn what_is_packed_already_no_text_or_comes_bit_by_bit_is_not() {
     let project = project();
     let endpoint = project.start().await;

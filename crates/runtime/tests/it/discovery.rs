@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use crate::world::{Project, TOKEN, eventually, function};
 
 /// Serves a manifest, as far as children ask for it.
-struct Mothership {
-    url: String,
+pub(crate) struct Mothership {
+    pub(crate) url: String,
     manifest: Arc<Mutex<Value>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Mothership {
-    async fn start(manifest: Value) -> Self {
+    pub(crate) async fn start(manifest: Value) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let manifest = Arc::new(Mutex::new(manifest));
@@ -41,7 +41,7 @@ impl Mothership {
     }
 }
 
-fn manifest(endpoints: &[(&str, &str, Option<&str>)]) -> Value {
+pub(crate) fn manifest(endpoints: &[(&str, &str, Option<&str>)]) -> Value {
     let mut manifest = json!({
         "version": "1.0", "generated_at": "", "project_name": "test", "resources": {}, "function_registry": {},
     });

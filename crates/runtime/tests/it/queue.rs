@@ -81,7 +81,7 @@ async fn what_is_asked_wrongly_is_refused() {
         (with("policy", json!({"executionTimeout": 1})), 400, "FL311"),
         (with("policy", json!({"lowPriority": "yes"})), 400, "FL311"),
         (with("policy", json!(7)), 400, "FL311"),
-        (with("webhook", json!("https://example")), 400, "FL311"),
+        (with("webhook", json!("ftp://example")), 400, "FL311"),
         (with("webhook", json!(7)), 400, "FL311"),
     ] {
         let answer = endpoint.post("/run", body).await;

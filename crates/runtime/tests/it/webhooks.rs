@@ -3,27 +3,27 @@ use std::sync::{Arc, Mutex};
 
 use flash_model::{Secret, hmac_sha256_hex};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 use crate::queue;
 use crate::world::{TOKEN, eventually};
 
 /// A server that answers with the given statuses, then with 200, and keeps what it was sent.
-struct Receiver {
-    url: String,
+pub(crate) struct Receiver {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Delivery>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 #[derive(Debug, Clone)]
-struct Delivery {
+pub(crate) struct Delivery {
     headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Receiver {
-    async fn start(statuses: &[u16]) -> Self {
+    pub(crate) async fn start(statuses: &[u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/done?key=1", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -43,7 +43,7 @@ impl Receiver {
         Self { url, seen, task }
     }
 
-    async fn told(&self, count: usize) -> Vec<Delivery> {
+    pub(crate) async fn told(&self, count: usize) -> Vec<Delivery> {
         eventually("a webhook", || async {
             let seen = self.seen.lock().unwrap().clone();
             if seen.len() >= count { Ok(seen) } else { Err(format!("{seen:?}")) }
@@ -58,7 +58,8 @@ impl Drop for Receiver {
     }
 }
 
-async fn receive(stream: TcpStream, status: u16) -> Option<Delivery> {
+/// One request.
+pub(crate) async fn receive(stream: impl AsyncRead + AsyncWrite + Unpin, status: u16) -> Option<Delivery> {
     let mut stream = BufReader::new(stream);
     let (mut headers, mut line) = (Vec::new(), String::new());
     stream.read_line(&mut line).await.ok()?;
@@ -78,7 +79,7 @@ async fn receive(stream: TcpStream, status: u16) -> Option<Delivery> {
 }
 
 impl Delivery {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(there, _)| there == name);
         found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no {name} in {self:?}"))
     }
@@ -92,7 +93,7 @@ impl Delivery {
     }
 }
 
-fn job(function: &str, kwargs: Value, webhook: &str) -> Value {
+pub(crate) fn job(function: &str, kwargs: Value, webhook: &str) -> Value {
     json!({"input": {"function_name": function, "kwargs": kwargs}, "webhook": webhook})
 }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use flash_client::TrustedRoots;
 use flash_model::{EndpointId, Manifest, MothershipId, Owner};
 use flash_runtime::{CorsOrigins, GpuSettings, Log, Recycling, Settings, Stop, serve, serve_until};
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ pub(crate) struct Project {
     pub(crate) cors_origins: Option<CorsOrigins>,
     pub(crate) gpus: GpuSettings,
     pub(crate) limits_workers: bool,
+    pub(crate) trusted_roots: TrustedRoots,
 }
 
 impl Project {
@@ -60,6 +62,7 @@ impl Project {
             cors_origins: None,
             gpus: GpuSettings::default(),
             limits_workers: true,
+            trusted_roots: TrustedRoots::default(),
         };
         project.write_code(code);
         project
@@ -109,6 +112,7 @@ impl Project {
             log: Log::default(),
             gpus: self.gpus.clone(),
             limits_workers: self.limits_workers,
+            trusted_roots: self.trusted_roots.clone(),
             host: [127, 0, 0, 1].into(),
             port: 0,
         }
