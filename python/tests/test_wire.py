@@ -98,12 +98,23 @@ def test_functions_travel_by_value_where_needed():
 
 def test_large_buffers_are_not_copied_into_the_pickle():
     data = bytearray(b"x" * 1_000_000)
-    pieces = _payload.dump([Buffered(data)])
-    assert struct.unpack_from("<I", pieces[0]) == (2,)
-    assert len(pieces[1]) < 1000 and pieces[2].obj is data
+    small, large = _payload.dump([Buffered(data)])
+    assert struct.unpack_from("<I", small) == (2,)
+    assert len(small) < 1000 and large.obj is data
+    pieces = [small, large]
     (found,) = _payload.load(b"".join(pieces))
     assert found.data == data
     assert not memoryview(found.data).readonly
+
+
+def test_large_bytes_are_sent_as_they_are_and_what_may_change_is_copied():
+    fixed, changing = b"x" * 1_000_000, bytearray(b"y" * 1_000_000)
+    pieces = _payload.dump({"fixed": fixed, "changing": changing, "small": [1, 2]})
+    assert any(piece is fixed for piece in pieces)
+    changing[:] = b"z" * 1_000_000
+    found = _payload.load(b"".join(pieces))
+    assert found == {"fixed": fixed, "changing": bytearray(b"y" * 1_000_000), "small": [1, 2]}
+    assert all(len(piece) >= _payload.LARGE_PIECE_SIZE_MIN_BYTES for piece in pieces[1:-1:2])
 
 
 class Buffered:

@@ -8,7 +8,6 @@ Large buffers (numpy arrays, `pickle.PickleBuffer`) are never copied into the pi
 
 from __future__ import annotations
 
-import io
 import pickle
 import struct
 from typing import Any
@@ -17,6 +16,7 @@ Buffer = bytes | bytearray | memoryview
 
 PICKLE_PROTOCOL = 5
 BUFFERS_COUNT_MAX = 65_536
+LARGE_PIECE_SIZE_MIN_BYTES = 64 * 1024
 
 _COUNT = struct.Struct("<I")
 
@@ -26,27 +26,44 @@ class InvalidPayload(ValueError):
 
 
 def dump(value: Any) -> list[Buffer]:
-    """`value` as byte pieces to be sent one after the other. Raises what pickling raises."""
+    """`value` as byte pieces to be sent one after the other. Raises what pickling raises.
+
+    Large values are pieces of their own and not copied; small ones are joined.
+    """
     buffers: list[pickle.PickleBuffer] = []
     main = _dump_plain(value)
     if main is None:
         # Imported late: most calls carry plain data, and this import takes tens of milliseconds.
         import cloudpickle  # type: ignore[import-untyped]
 
-        main = cloudpickle.dumps(value, protocol=PICKLE_PROTOCOL, buffer_callback=buffers.append)
-    pieces: list[Buffer] = [main]
+        main = [cloudpickle.dumps(value, protocol=PICKLE_PROTOCOL, buffer_callback=buffers.append)]
+    aside: list[Buffer] = []
     for buffer in buffers:
         try:
-            pieces.append(buffer.raw())
+            aside.append(buffer.raw())
         except BufferError:  # not contiguous: the receiver gets the same bytes in C order
-            pieces.append(memoryview(buffer).tobytes())
-    sizes = struct.pack(f"<I{len(pieces)}Q", len(pieces), *(len(piece) for piece in pieces))
-    return [sizes, *pieces]
+            aside.append(memoryview(buffer).tobytes())
+    sizes = (sum(map(len, main)), *map(len, aside))
+    return _join_small([struct.pack(f"<I{len(sizes)}Q", len(sizes), *sizes), *main, *aside])
 
 
 def dump_bytes(value: Any) -> bytes:
     """`dump` as one byte string."""
     return b"".join(dump(value))
+
+
+def _join_small(pieces: list[Buffer]) -> list[Buffer]:
+    """The same bytes in fewer pieces: what is small costs less to copy than to send by itself."""
+    joined: list[Buffer] = []
+    small: list[Buffer] = []
+    for piece in pieces:
+        if len(piece) < LARGE_PIECE_SIZE_MIN_BYTES:
+            small.append(piece)
+            continue
+        joined += (b"".join(small), piece)
+        small = []
+    joined.append(b"".join(small))
+    return [piece for piece in joined if len(piece)]
 
 
 def load(body: Buffer) -> Any:
@@ -96,10 +113,19 @@ class _PlainPickler(pickle.Pickler):
         raise _NotPlain
 
 
-def _dump_plain(value: Any) -> bytes | None:
-    target = io.BytesIO()
+class _Pieces(list[bytes]):
+    """A file for the pickler, which hands over large `bytes` as they are."""
+
+    def write(self, data: Any) -> int:
+        # What is no `bytes` may be changed by its owner before it is sent.
+        self.append(data if type(data) is bytes else bytes(data))
+        return len(data)
+
+
+def _dump_plain(value: Any) -> list[Buffer] | None:
+    target = _Pieces()
     try:
         _PlainPickler(target, PICKLE_PROTOCOL).dump(value)
     except _NotPlain:
         return None
-    return target.getvalue()
+    return list(target)

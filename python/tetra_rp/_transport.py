@@ -53,13 +53,18 @@ class HttpTransport:
         _context.check_calls_allowed(function)
         running = find_running()
         try:
-            body = _payload.dump_bytes(argument)
+            body = _payload.dump(argument)
         except Exception as error:
             raise _errors.SerializationError(
                 f"the arguments of {function} cannot be pickled: {error}", code="FL306"
             ) from error
         path = f"{CALL_PATH}/{urllib.parse.quote(function, safe='')}"
-        headers = {"Content-Type": PICKLE_CONTENT_TYPE, "Accept": PICKLE_CONTENT_TYPE, **_trace.headers()}
+        headers = {
+            "Content-Type": PICKLE_CONTENT_TYPE,
+            "Accept": PICKLE_CONTENT_TYPE,
+            "Content-Length": str(sum(map(len, body))),
+            **_trace.headers(),
+        }
         status, content_type, answer = self._exchange(running, "POST", path, body, headers)
         if status == 200 and content_type == PICKLE_CONTENT_TYPE:
             try:
@@ -82,7 +87,7 @@ class HttpTransport:
         return document
 
     def _exchange(
-        self, running: Announcement, method: str, path: str, body: bytes | None, headers: dict[str, str]
+        self, running: Announcement, method: str, path: str, body: list[_payload.Buffer] | None, headers: dict[str, str]
     ) -> tuple[int, str, bytes]:
         """Status, content type without parameters, body."""
         if running.token:
