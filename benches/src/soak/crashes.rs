@@ -19,12 +19,16 @@ const MOTHERSHIP_AT: [f64; 2] = [0.2, EARLY_SHARE];
 const GATEWAY_EVERY: usize = 12;
 /// Of other crashes, every so many one stops a worker instead of killing it.
 const STOP_EVERY: usize = 4;
-/// How long what fails is a crash's doing. A stopped worker is ended at its calls' time limit of 5 s.
+/// How long what fails is a crash's doing. A stopped worker is ended at its calls' time limit of 5 s; a gateway is missed when it
+/// has not answered for some seconds, and then started again.
 const WORKER_SHADOW: Duration = Duration::from_secs(2);
 const STOP_SHADOW: Duration = Duration::from_secs(8);
-const GATEWAY_SHADOW: Duration = Duration::from_secs(4);
+const GATEWAY_SHADOW: Duration = Duration::from_secs(9);
 /// A worker that was stopped for good has to be gone by then.
 const STOPPED_MAX: Duration = Duration::from_secs(20);
+
+const BACK_MAX: Duration = Duration::from_secs(30);
+const LOOK_PERIOD: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Default)]
 pub(super) struct Crashes {
@@ -33,6 +37,9 @@ pub(super) struct Crashes {
     pub(super) stopped_for_good: usize,
     pub(super) gateways: usize,
     pub(super) motherships: usize,
+    /// From SIGKILL until another process announces the endpoint, and until a mothership knows all endpoints again.
+    pub(super) gateway_seconds: Vec<f64>,
+    pub(super) mothership_seconds: Vec<f64>,
     /// Stopped for good, and still there long after.
     pub(super) still_there: usize,
 }
@@ -55,7 +62,7 @@ pub(super) async fn go_on(
         if mothership_at.contains(&number) {
             crasher.kill_mothership().await?;
         } else if number < early && number % GATEWAY_EVERY == GATEWAY_EVERY / 2 {
-            crasher.kill_gateway();
+            crasher.kill_gateway().await;
         } else if number.is_multiple_of(STOP_EVERY) {
             stopped.extend(crasher.stop_worker().await);
         } else {
@@ -121,13 +128,22 @@ impl Crasher {
         None
     }
 
-    fn kill_gateway(&mut self) {
-        let gateways: Vec<Process> = self.place.gateways().into_values().collect();
+    async fn kill_gateway(&mut self) {
+        let gateways: Vec<(String, Process)> = self.place.gateways().into_iter().collect();
         self.place.note();
-        let Some(gateway) = self.random.pick(&gateways) else { return };
+        let Some((resource, gateway)) = self.random.pick(&gateways) else { return };
         self.shadow.cast(Reach::Gateway, GATEWAY_SHADOW);
+        let killed = Instant::now();
         signal(gateway.id, Signal::KILL);
         self.counted.gateways += 1;
+        while killed.elapsed() < BACK_MAX {
+            if self.place.gateways().get(resource).is_some_and(|next| next != gateway) {
+                self.counted.gateway_seconds.push(killed.elapsed().as_secs_f64());
+                return;
+            }
+            tokio::time::sleep(LOOK_PERIOD).await;
+        }
+        eprintln!("soak: the gateway of {resource} was killed {BACK_MAX:?} ago and is not back");
     }
 
     async fn kill_mothership(&mut self) -> Result<()> {
@@ -135,6 +151,9 @@ impl Crasher {
         self.shadow.cast(Reach::Gateway, GATEWAY_SHADOW);
         self.place.crash_mothership()?;
         self.counted.motherships += 1;
-        self.place.until_mothership_is_ready().await
+        let killed = Instant::now();
+        self.place.until_mothership_is_ready().await?;
+        self.counted.mothership_seconds.push(killed.elapsed().as_secs_f64());
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The result as Markdown, with the goal.
 
 use super::Soak;
+use crate::stats::median;
 use crate::table::{mb, row, thousands, verdict};
 
 const GROWTH_GOAL_PERCENT: f64 = 5.0;
@@ -12,12 +13,22 @@ pub(crate) fn print(soak: &Soak) {
     print_growth(soak);
     print_jobs(soak);
     print_requests(soak);
+    let crashes = &soak.crashes;
+    let back = |seconds: &[f64]| format!("{:.1} s", median(seconds));
+    row(&["a killed gateway is started again after", &back(&crashes.gateway_seconds), "", ""]);
+    row(&[
+        "a killed mothership has all endpoints ready again after",
+        &back(&crashes.mothership_seconds),
+        "",
+        "",
+    ]);
+    let not_back = crashes.gateways - crashes.gateway_seconds.len();
+    row(&["gateways that did not come back", &not_back.to_string(), "0", verdict(not_back == 0)]);
     let left = soak.left + soak.crashes.still_there;
     row(&["processes that outlived their end", &left.to_string(), "0", verdict(left == 0)]);
     for shown in soak.jobs.shown.iter().chain(&soak.requests.shown) {
         println!("\nUnexpected: {shown}");
     }
-    let crashes = &soak.crashes;
     println!(
         "\nTop: {} jobs/s beside {} requests/s, both through the mothership's front door, which shares the cores with the load generator; seed {}. Ended by \
          SIGKILL: {} workers, {} gateways, {} motherships; stopped by SIGSTOP: {} for a while, {} for good. Gateways and motherships are killed in the first two \
