@@ -48,7 +48,7 @@ async fn no_accepted_job_is_lost_ends_twice_or_runs_after_its_end_whatever_is_ki
         let (endpoint, lines) = (Arc::clone(&endpoint), project.path("lines"));
         submitters.spawn(async move { submit_until(&endpoint, &lines, number, until).await });
     }
-    strike(&project.path(""), until).await;
+    let _seed = strike(&project.path(""), until).await;
     let mut ended = BTreeMap::new();
     while let Some(of_one) = submitters.join_next().await {
         for job in of_one.unwrap() {
@@ -99,7 +99,7 @@ async fn every_request_is_answered_and_the_door_empties_whatever_is_killed() {
         let endpoint = Arc::clone(&endpoint);
         callers.spawn(async move { call_until(&endpoint, until).await });
     }
-    strike(&project.path(""), until).await;
+    let _seed = strike(&project.path(""), until).await;
     let mut answers: BTreeMap<u16, u64> = BTreeMap::new();
     while let Some(of_one) = callers.join_next().await {
         for (status, count) in of_one.unwrap() {
@@ -180,10 +180,10 @@ async fn call_until(endpoint: &Endpoint, until: Instant) -> BTreeMap<u16, u64> {
     answers
 }
 
-/// Kills workers, or stops them: half of these go on a moment later, the others have to be ended by their endpoint.
-async fn strike(folder: &Path, until: Instant) {
+/// Kills workers, or stops them: half of these go on a moment later, the others have to be ended by their endpoint. The seed tells
+/// itself if the test fails later.
+async fn strike(folder: &Path, until: Instant) -> TellSeed {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
-    println!("seed {seed}");
     let mut random = Random(seed);
     while Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(random.below(STRIKE_PAUSE_MS))).await;
@@ -203,6 +203,7 @@ async fn strike(folder: &Path, until: Instant) {
             _ => drop(kill_process(worker, Signal::KILL)),
         }
     }
+    TellSeed(seed)
 }
 
 /// Nobody is waited for, a call is answered, and no process is left when it has been stopped.
@@ -229,6 +230,17 @@ fn workers(folder: &Path) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let ours = entries.filter(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == folder));
     ours.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+struct TellSeed(u64);
+
+impl Drop for TellSeed {
+    #[expect(clippy::print_stderr, reason = "whoever sees the failure needs the seed")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {}", self.0);
+        }
+    }
 }
 
 /// xorshift64.
