@@ -23,6 +23,7 @@ mod recycling;
 mod redrive;
 mod responses;
 mod retries;
+mod rubbish;
 mod storm;
 mod streams;
 mod survival;
