@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub(crate) const USAGE: &str = "\
-usage: flash-bench [serve|engine|scan|reconcile] --flash FILE --python FILE --benches DIR --work DIR [--rounds N] [--seconds N] [--starts N]
+usage: flash-bench [serve|engine|scan|reconcile|soak] --flash FILE --python FILE --benches DIR --work DIR [--rounds N] [--seconds N] [--starts N] [--minutes N]
 
   serve            only starts
   engine           only what an endpoint does: load, first calls, jobs, large values, memory
   scan             only reading and building projects
   reconcile        only what a mothership does
+  soak             only minutes of load while processes are killed; left out unless it is named
   --flash FILE     the binary that is measured
   --python FILE    interpreter that has benches/requirements.txt, for the peers
   --benches DIR    this package's folder
@@ -19,6 +20,7 @@ usage: flash-bench [serve|engine|scan|reconcile] --flash FILE --python FILE --be
   --rounds N       load rounds per peer and connection count, rounds of scans, 1 to 20 [5]
   --seconds N      seconds per load round, 1 to 30 [2]
   --starts N       starts of each server, 1 to 50 [11]
+  --minutes N      of the soak, 1 to 600 [24]
 ";
 
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) enum Part {
     Engine,
     Scan,
     Reconcile,
+    /// Too long to be part of everything.
+    Soak,
 }
 
 impl Part {
@@ -52,6 +56,7 @@ impl Part {
             "engine" => Some(Self::Engine),
             "scan" => Some(Self::Scan),
             "reconcile" => Some(Self::Reconcile),
+            "soak" => Some(Self::Soak),
             _ => None,
         }
     }
@@ -59,7 +64,7 @@ impl Part {
 
 #[derive(Debug)]
 pub(crate) struct Args {
-    /// Everything where none is named.
+    /// Everything but the soak where none is named.
     pub(crate) part: Option<Part>,
     pub(crate) flash: PathBuf,
     pub(crate) python: PathBuf,
@@ -68,6 +73,7 @@ pub(crate) struct Args {
     pub(crate) rounds: usize,
     pub(crate) round_time: Duration,
     pub(crate) starts: usize,
+    pub(crate) soak_time: Duration,
 }
 
 impl Args {
@@ -87,7 +93,7 @@ impl Args {
 
 pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Mode> {
     let (mut part, mut flash, mut python, mut benches, mut work) = (None, None, None, None, None);
-    let (mut rounds, mut seconds, mut starts) = (5, 2, 11);
+    let (mut rounds, mut seconds, mut starts, mut minutes) = (5, 2, 11, 24);
     while let Some(word) = words.next() {
         if matches!(word.as_str(), "--help" | "-h") {
             return Ok(Mode::Help);
@@ -109,6 +115,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Mode> {
             "--rounds" => rounds = number(&word, &value, 20)?,
             "--seconds" => seconds = number(&word, &value, 30)?,
             "--starts" => starts = number(&word, &value, 50)?,
+            "--minutes" => minutes = number(&word, &value, 600)?,
             _ => bail!("unknown argument {word}"),
         }
     }
@@ -121,6 +128,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Mode> {
         rounds,
         round_time: Duration::from_secs(seconds as u64),
         starts,
+        soak_time: Duration::from_secs(minutes as u64 * 60),
     }))
 }
 

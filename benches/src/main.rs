@@ -19,9 +19,11 @@ mod peers;
 mod pings;
 mod process;
 mod project;
+mod random;
 mod reconcile;
 mod scan;
 mod server;
+mod soak;
 mod startup;
 mod stats;
 mod table;
@@ -86,6 +88,9 @@ async fn run(args: &Args) -> Result<()> {
     }
     if args.measures(Part::Scan) {
         table::print_scan(&scan::measure(args)?);
+    }
+    if args.part == Some(Part::Soak) {
+        soak::table::print(&soak::measure(args).await?);
     }
     if args.measures(Part::Reconcile) {
         table::print_reconcile(&reconcile::measure(args).await?);

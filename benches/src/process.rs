@@ -15,6 +15,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn of(id: u32) -> Option<Self> {
+        Stat::read(id).map(|stat| Self { id, start_time: stat.start_time })
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         Stat::read(self.id).is_some_and(|stat| stat.start_time == self.start_time && stat.state != 'Z')
     }
@@ -56,6 +60,18 @@ pub(crate) fn pss_mb(id: u32) -> Option<f64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     let kibibytes: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024.0 / 1e6)
+}
+
+/// Memory of a process in MB (10^6 bytes), shared pages included (RSS). `None` where the system does not say.
+pub(crate) fn rss_mb(id: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024.0 / 1e6)
+}
+
+pub(crate) fn open_descriptors(id: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{id}/fd")).ok()?.count())
 }
 
 /// Runs `work`, and says what processor time `root` and all below it took meanwhile. `None` where the system does not say, or

@@ -53,7 +53,18 @@ impl Server {
 
     /// To be called whenever it may have started more processes.
     pub(crate) fn note_descendants(&mut self) {
-        for process in Process::below(self.child.id()) {
+        self.note(Process::below(self.child.id()));
+    }
+
+    /// One that it started and that has outlived an earlier life of it.
+    pub(crate) fn note_with_descendants(&mut self, process: Process) {
+        self.note(Process::below(process.id));
+        self.note(vec![process]);
+    }
+
+    fn note(&mut self, processes: Vec<Process>) {
+        self.descendants.retain(Process::is_alive);
+        for process in processes {
             if !self.descendants.contains(&process) {
                 self.descendants.push(process);
             }
@@ -71,16 +82,25 @@ impl Server {
 
     /// Asks it to end. An error if it does not within the limit, or leaves processes behind.
     pub(crate) fn stop(mut self) -> Result<()> {
+        match self.end()? {
+            0 => Ok(()),
+            left => Err(self.failure(&format!("left {left} processes behind"))),
+        }
+    }
+
+    /// Asks it to end. How many processes it leaves behind, which are then killed.
+    pub(crate) fn stop_and_count(mut self) -> Result<usize> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<usize> {
         self.note_descendants();
         let status = self.interrupt()?;
         let left = self.wait_for_descendants();
         if status.is_none() {
             return Err(self.failure(&format!("did not end within {STOP_MAX:?} of SIGINT")));
         }
-        if left > 0 {
-            return Err(self.failure(&format!("left {left} processes behind")));
-        }
-        Ok(())
+        Ok(left)
     }
 
     /// How many of them are still there after a while: a worker may end a moment after its endpoint.

@@ -24,7 +24,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [lint|rust|python]        format, lints, Rust tests, SDK tests; or one part of them
-  bench [serve|engine|scan|reconcile] [OPTIONS]
+  bench [serve|engine|scan|reconcile|soak] [OPTIONS]
                                  release build, then the benchmark against its peers, or one part of it (--help)
   sim [--seeds N] [--seed S] [--trace]   simulated lives of motherships: N of them, from seed S on; --trace shows one whole
 ";

@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::args::Args;
 use crate::http;
+use crate::process::rss_mb;
 use crate::server::free_port;
 
 const UP_MAX: Duration = Duration::from_secs(10);
@@ -75,10 +76,7 @@ impl Simulated {
 
     /// In MB (10^6 bytes); none where the system has no `/proc`.
     pub(super) fn rss_mb(&self) -> Option<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kibibytes: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-        Some(kibibytes * 1024.0 / 1e6)
+        rss_mb(self.child.id()?)
     }
 }
 

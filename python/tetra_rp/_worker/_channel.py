@@ -46,7 +46,7 @@ class Channel:
         self._loop = loop
         self._deliver = deliver
         for frame in self._early:
-            loop.call_soon(deliver, *frame)
+            loop.call_soon(self._deliver_early, frame)
         self._early.clear()
         loop.add_reader(self._socket.fileno(), self._readable)
 
@@ -128,11 +128,15 @@ class Channel:
         self._flush_scheduled = True
         try:
             self._reader.received(size, self._deliver)
-        except ProtocolError:
-            traceback.print_exc(file=sys.stderr)
-            sys.stderr.flush()
-            os._exit(EXIT_FAILED)
+        except Exception:  # what user code raises is answered; this is a frame that nobody can read
+            _end_over_rubbish()
         self.flush()
+
+    def _deliver_early(self, frame: tuple[int, int, bytes, Body]) -> None:
+        try:
+            self._deliver(*frame)
+        except Exception:
+            _end_over_rubbish()
 
     def _write(self, pieces: Sequence[Buffer]) -> list[memoryview]:
         """Writes what the kernel takes and returns the rest. The lock is held."""
@@ -203,6 +207,13 @@ def keep_from_forks(gateway: socket.socket) -> socket.socket:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=gateway.close)
     return gateway
+
+
+def _end_over_rubbish() -> None:
+    """There is no way to go on: the reader is in the middle of what it was given."""
+    traceback.print_exc(file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(EXIT_FAILED)
 
 
 def _nobody(kind: int, call_id: int, header: bytes, body: Body) -> None:

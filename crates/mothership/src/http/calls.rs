@@ -16,7 +16,7 @@ pub(super) async fn call(
     At(function): At<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let served = state.discovery.current();
+    let served = state.project()?;
     let name = function.split_once('.').map_or(function.as_str(), |(class, _)| class);
     let resource = served.desired().function_registry.get(name);
     let (resource, Resource { spec, .. }) = resource
@@ -29,7 +29,7 @@ pub(super) async fn call(
 fn unknown(name: &str, manifest: &Manifest) -> Refusal {
     let known: Vec<&str> = manifest.function_registry.keys().map(|function| function.as_str()).collect();
     let hint = if known.is_empty() {
-        "the project is still being read, or has no functions".to_owned()
+        "the project has no functions".to_owned()
     } else {
         format!("there is: {}", known.join(", "))
     };

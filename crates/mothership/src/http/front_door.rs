@@ -49,7 +49,7 @@ pub(super) async fn application(
     Extract(state): Extract<State>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let served = state.discovery.current();
+    let served = state.project()?;
     let Some((name, _)) = served.desired().application() else {
         let detail = format!("nothing is served at {}", request.uri().path());
         return Err(Problem::new(Code::NoRoute, 404, detail).hint(doors(served.desired())).into());
@@ -65,7 +65,7 @@ async fn through(
     door: &str,
     mut request: Request,
 ) -> Result<Response, Refusal> {
-    let served = state.discovery.current();
+    let served = state.project()?;
     let (name, resource) = served.find(endpoint).ok_or_else(|| {
         let detail = format!("there is no endpoint {endpoint:?}");
         Refusal::from(Problem::new(Code::UnknownEndpoint, 404, detail).hint(doors(served.desired())))
@@ -137,7 +137,7 @@ fn doors(manifest: &Manifest) -> String {
         })
         .collect();
     if doors.is_empty() {
-        "the project is still being read".to_owned()
+        "the project has no functions".to_owned()
     } else {
         format!("there is: {}", doors.join(", "))
     }

@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::state::StateApi;
 use crate::discovery::Discovery;
+use crate::served::Served;
 use crate::service::{Ending, Handle};
 
 /// Who is asked for what.
@@ -88,12 +89,20 @@ impl State {
 
     /// The mothership behind the front, once it has been started.
     fn mothership(&self) -> Result<&Handle, problem::Refusal> {
-        self.0.handle.get().ok_or_else(|| {
-            wire::Problem::new(Code::NotReady, 503, "the project is still being read")
-                .hint("try again in a moment")
-                .into()
-        })
+        self.0.handle.get().ok_or_else(still_being_read)
     }
+
+    /// What is served, once it is known what that is: until then nobody can say that something is not there.
+    fn project(&self) -> Result<Arc<Served>, problem::Refusal> {
+        let served = self.0.discovery.current();
+        if served.generation().is_some() { Ok(served) } else { Err(still_being_read()) }
+    }
+}
+
+fn still_being_read() -> problem::Refusal {
+    wire::Problem::new(Code::NotReady, 503, "the project is still being read")
+        .hint("try again in a moment")
+        .into()
 }
 
 impl std::ops::Deref for State {

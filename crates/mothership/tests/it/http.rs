@@ -26,6 +26,25 @@ async fn ping_and_manifest_answer_before_there_is_a_project() {
     assert_eq!((status, body["resources"].as_object().map(|resources| resources.len())), (200, Some(0)));
 }
 
+/// A mothership that was started again a moment ago: who is told 404 does not ask again.
+#[tokio::test]
+async fn nothing_is_said_not_to_be_there_before_the_project_is_known() {
+    let front = front();
+    for path in ["/lb/a/x", "/v2/a/status/1", "/_flash/call/f", "/page"] {
+        let request = match path {
+            "/_flash/call/f" => reqwest::Client::new().post(format!("{}{path}", front.url())),
+            _ => reqwest::Client::new().get(format!("{}{path}", front.url())),
+        };
+        let response = request.bearer_auth(TOKEN).send().await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["retry-after"]),
+            (503, &"1".parse().unwrap()),
+            "{path}"
+        );
+        assert_eq!(response.json::<Value>().await.unwrap()["code"], "FL208", "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_method_is_a_problem_document() {
     let front = front();

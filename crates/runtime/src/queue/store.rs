@@ -753,3 +753,7 @@ fn parse(word: &str) -> JobStatus {
 #[cfg(test)]
 #[path = "store_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "store_properties.rs"]
+mod properties;

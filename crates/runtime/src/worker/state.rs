@@ -19,6 +19,9 @@ const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
 const QUICK_CRASH: Duration = Duration::from_secs(5);
 /// and only after this many in a row: one bad call is not a reason to let others wait.
 const QUICK_CRASHES_FREE: u32 = 3;
+/// Of code that a worker has loaded before this many starts in a row may fail before calls are refused: a start can be killed, as a
+/// call can.
+const FAILED_STARTS_FREE: u32 = 1;
 /// An idle time-out of 0 would stop a worker between two calls of one client.
 const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// For free GPUs, of a worker without which there would be none.
@@ -277,12 +280,14 @@ impl State {
             Phase::Ready | Phase::Stopping if worker.has_answered => self.end_streak(),
             // We wanted it to end: that says nothing.
             Phase::Stopping => {}
+            Phase::Starting if self.has_loaded => self.extend_streak(FAILED_STARTS_FREE, now),
             Phase::Starting => self.extend_streak(0, now),
             Phase::Ready if worker.calls == 0 => self.extend_streak(1, now),
             Phase::Ready if is_quick => self.extend_streak(QUICK_CRASHES_FREE, now),
             Phase::Ready => self.end_streak(),
         }
-        if let Some(failure) = failure {
+        let is_excused = self.has_loaded && self.streak <= FAILED_STARTS_FREE;
+        if let Some(failure) = failure.filter(|_| !is_excused) {
             self.failure = Some(failure);
             if self.count(Phase::Ready) == 0 {
                 return self.door.drain(..).map(|waiting| waiting.ticket).collect();
@@ -331,6 +336,9 @@ impl State {
 
     /// When [`Self::decide`] may come to another conclusion without anything having happened.
     pub(crate) fn next_decision(&self, now: Instant) -> Option<Instant> {
+        if self.draining {
+            return None;
+        }
         let restart = self.restart_at.filter(|at| *at > now);
         let grow = self.door.front().filter(|_| self.may_grow()).map(|first| first.since + self.patience());
         let grow = grow.map(|at| restart.map_or(at, |restart| at.max(restart)));
@@ -473,3 +481,7 @@ impl Worker {
 #[cfg(test)]
 #[path = "state_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "state_properties.rs"]
+mod properties;

@@ -89,6 +89,25 @@ fn one_worker_at_boot_even_when_none_is_asked_for_and_none_once_idle() {
 }
 
 #[test]
+fn one_start_that_is_killed_refuses_nobody_where_the_code_was_loaded_before() {
+    let mut world = World::new(1, 1, 1).boot();
+    world.state.exited(1, None, world.now);
+    assert_eq!(world.spawned(), [2]);
+    world.state.ready(2, world.now);
+    world.state.admit(false, 0, world.now);
+    world.state.release(2, false, world.now);
+    world.state.exited(2, None, world.now);
+    assert_eq!(world.spawned(), [3]);
+    assert_eq!(world.admit(false), Placement::Wait(1));
+    assert_eq!(world.fail(3), [] as [Ticket; 0]);
+    assert_eq!(world.state.health(), Health::Healthy);
+    assert_eq!(world.spawned(), [4], "at once");
+    assert_eq!(world.admit(false), Placement::Wait(2));
+    assert_eq!(world.fail(4), [1, 2], "not a second time");
+    assert!(matches!(world.admit(false), Placement::Failed(..)));
+}
+
+#[test]
 fn the_least_loaded_worker_gets_the_call() {
     let mut world = World::new(2, 2, 2).boot();
     let placed: Vec<_> = (0..5).map(|_| world.admit(false)).collect();
@@ -282,6 +301,13 @@ fn the_door_has_a_limit_and_drains() {
     assert_eq!((workers.len(), tickets.len()), (1, DOOR_CALLS_MAX));
     assert_eq!(world.admit(false), Placement::Draining);
     assert_eq!(world.decide(), []);
+    world.state.release(1, false, world.now);
+    assert_eq!(world.after(60_000).decide(), []);
+    assert_eq!(
+        world.state.next_decision(world.now),
+        None,
+        "nothing is decided any more, so nobody need look"
+    );
 }
 
 #[test]

@@ -23,6 +23,8 @@ mod recycling;
 mod redrive;
 mod responses;
 mod retries;
+mod rubbish;
+mod storm;
 mod streams;
 mod survival;
 mod templates;

@@ -27,6 +27,8 @@ pub(crate) struct Project {
     pub(crate) gpus: GpuSettings,
     pub(crate) limits_workers: bool,
     pub(crate) trusted_roots: TrustedRoots,
+    /// A program in the project's folder that is run instead of a Python.
+    pub(crate) python: Option<&'static str>,
 }
 
 impl Project {
@@ -63,6 +65,7 @@ impl Project {
             gpus: GpuSettings::default(),
             limits_workers: true,
             trusted_roots: TrustedRoots::default(),
+            python: None,
         };
         project.write_code(code);
         project
@@ -94,7 +97,7 @@ impl Project {
             serde_json::from_value(json!({"scope": {"app": "a", "environment": "e"}, "resource": "it"}))
                 .unwrap();
         #[allow(clippy::disallowed_methods, reason = "which Python to test with is the caller's choice")]
-        let python = std::env::var_os("FLASH_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+        let python = std::env::var_os("FLASH_TEST_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
         Settings {
             endpoint_id: EndpointId::new(self.endpoint_id).unwrap(),
             owner,
@@ -103,7 +106,7 @@ impl Project {
             token: flash_model::Secret::new(TOKEN),
             manifest_path,
             import_root: self.folder.path().to_owned(),
-            python: python.into(),
+            python: self.python.map_or(python, |program| self.path(program)),
             sdk_path: self.sdk_path.clone(),
             endpoint_dir: self.path(self.endpoint_dir),
             queue_dir: self.queue_dir.map(|dir| self.path(dir)),
