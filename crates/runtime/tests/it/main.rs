@@ -26,6 +26,7 @@ mod retries;
 mod streams;
 mod survival;
 mod templates;
+mod termination;
 mod web_application;
 mod webhooks;
 mod websockets;
