@@ -13,6 +13,7 @@ class DataPlane:
     """Serves `/v2/{endpoint}/…` and `/lb/{endpoint}/…` of the endpoints in `queues` and `routes`, and `/manifest`.
 
     A job's input says what becomes of it: `{"polls": 2}` ends at the third look, `{"fail": "text"}` fails, others echo their input.
+    `{"yields": [["a"], [], ["b"]]}` is what `/stream` gives, answer by answer, before the job ends.
     """
 
     def __init__(self, key: str, *, queues: tuple[str, ...] = (), routes: tuple[str, ...] = ()) -> None:
@@ -102,9 +103,20 @@ class DataPlane:
             return 404, {"error": "no such job"}
         if verb == "POST cancel":
             job["status"] = "CANCELLED"
+        elif verb == "GET stream":
+            return self.stream(job)
         elif verb == "GET status":
             self.look(job)
         return 200, self.view(job)
+
+    def stream(self, job: dict[str, Any]) -> tuple[int, Any]:
+        left = job.setdefault("left", list(job["input"].get("yields", ())))
+        parts = left.pop(0) if left else []
+        if not left and not parts:
+            self.look(job)
+            if job["status"] == "CANCELLED":
+                return 409, {"code": "FL401", "status": 409, "detail": "the job was cancelled"}
+        return 200, {"status": job["status"], "stream": [{"output": part} for part in parts]}
 
     def look(self, job: dict[str, Any]) -> None:
         given = job["input"]

@@ -16,6 +16,7 @@ from tetra_rp import (
     EndpointJob,
     FlashError,
     NotRunningError,
+    RemoteTimeoutError,
     SerializationError,
     TransportError,
     WaitTimeoutError,
@@ -108,6 +109,51 @@ def test_runsync(plane, pauses):
 def test_failure_is_told_and_not_raised(plane):
     job = run(Endpoint(id="abc").runsync({"fail": "out of memory"}))
     assert (job.done, job.error, job.output) == (True, "out of memory", None)
+
+
+async def read(job: EndpointJob, into: list[Any]) -> None:
+    async for part in job.stream():
+        into.append(part)
+
+
+def test_parts_are_read_to_the_end(plane, pauses):
+    job = run(Endpoint(id="abc").run({"yields": [["a", {"b": 1}], [], [None]]}))
+    parts: list[Any] = []
+    run(read(job, parts))
+    assert parts == ["a", {"b": 1}, None]
+    assert job.done and job.error is None
+    assert pauses == [0.25], "one answer had nothing"
+
+
+@pytest.mark.parametrize(
+    ("ending", "error", "words"),
+    [
+        ({"fail": "no more"}, CallError, "job job-1 is FAILED: no more"),
+        ({"polls": 10**9, "state": "TIMED_OUT"}, RemoteTimeoutError, "job job-1 is TIMED_OUT"),
+        ({"polls": 10**9, "state": "CANCELLED"}, CallError, "job job-1 is CANCELLED"),
+    ],
+)
+def test_a_job_that_did_not_complete_is_raised_after_its_parts(plane, pauses, ending, error, words):
+    job = run(Endpoint(id="abc").run({"yields": [["a"], ["b"]], **ending}))
+    plane.jobs[job.id]["status"] = ending.get("state", "IN_PROGRESS")
+    parts: list[Any] = []
+    with pytest.raises(error, match=words):
+        run(read(job, parts))
+    assert parts == ["a", "b"] and job.done
+
+
+def test_parts_that_are_lost_are_not_passed_over(plane):
+    job = run(Endpoint(id="abc").run({"yields": [["a"]]}))
+    plane.cut = 1
+    with pytest.raises(TransportError):
+        run(read(job, []))
+
+
+def test_what_is_no_stream(plane, monkeypatch):
+    job = run(Endpoint(id="abc").run({}))
+    monkeypatch.setattr(plane, "stream", lambda job: (200, {"status": "COMPLETED"}))
+    with pytest.raises(CallError, match="was not answered with parts"):
+        run(read(job, []))
 
 
 def test_cancel(plane):

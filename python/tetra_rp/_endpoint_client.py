@@ -72,6 +72,17 @@ class Client:
     async def view(self, job_id: str, timeout: float) -> dict[str, Any]:
         return await self._ask("GET", f"/status/{_quoted(job_id)}", None, timeout)
 
+    async def parts(self, job_id: str, timeout: float) -> tuple[str, list[Any]]:
+        """The job's state, and what it has yielded since somebody asked last."""
+        path = f"/stream/{_quoted(job_id)}"
+        answer = await asyncio.to_thread(self._send, "GET", lambda door: door.jobs + path, None, timeout)
+        try:
+            return str(answer["status"]), [part["output"] for part in answer["stream"]]
+        except (KeyError, TypeError):
+            raise _errors.CallError(
+                f"GET {path} of {self._shown()} was not answered with parts: {str(answer)[:200]}"
+            ) from None
+
     def request(self, method: str, path: str, data: Any, timeout: float) -> Request:
         """The JSON value of an answer below 300, None for one without a body."""
         return Request(self._request(method, path, data, timeout), self._shown())

@@ -11,5 +11,5 @@ it gets calls as frames on a socket and answers them. Start reading at `_loop.py
     _execute    tasks, the sync thread, cancel     _instances  objects of decorated classes
     _outgoing   calls to other endpoints           _failures   exceptions → ERROR
     _asgi       the user's own web application       _output     what is printed, marked with its call
-    _websockets  its WebSockets, and where there are none
+    _websockets  its WebSockets, and where there are none  _terminate  SIGTERM: unwinding what runs
 """

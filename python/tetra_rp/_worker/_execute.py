@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tetra_rp import _trace
 from tetra_rp._payload import Buffer
-from tetra_rp._worker import _output
+from tetra_rp._worker import _output, _terminate
 from tetra_rp._worker._channel import Channel
 from tetra_rp._worker._streams import Stream, Streaming
 from tetra_rp._worker._tasks import start_task
@@ -62,6 +62,8 @@ class Executor:
         self._queue: queue.SimpleQueue[_SyncCall | _SyncWork] = queue.SimpleQueue()
         self._no_tasks: asyncio.Future[None] | None = None
         self._thread: threading.Thread | None = None
+        # The process is to end: what ends of it is no answer.
+        self._is_silent = False
 
     def call_async(
         self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
@@ -132,6 +134,15 @@ class Executor:
             self._no_tasks = self._loop.create_future()
             await self._no_tasks
 
+    def silence(self) -> None:
+        """No more answers, and nothing new on the sync thread. May be called in a signal handler."""
+        self._is_silent = True
+
+    async def unwind(self) -> None:
+        """Everything that runs is ended by an exception, as far as it lets itself be. After `silence`."""
+        self._queue.put(_SyncWork(_nothing, self._loop.create_future(), contextvars.copy_context()))
+        await _terminate.unwind(self._thread)
+
     async def _answer(
         self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
     ) -> None:
@@ -148,6 +159,8 @@ class Executor:
             pieces = reply.cancelled(call_id, error) if gone else reply.error(call_id, error)
         except BaseException as error:  # SystemExit of user code must not end the worker
             pieces = reply.error(call_id, error)
+        if self._is_silent:
+            return
         self._channel.send_pieces(pieces)
         if self._tasks.pop(call_id, None) is not None:
             self._cancelled.discard(call_id)
@@ -170,7 +183,7 @@ class Executor:
 
     def _run_sync(self) -> None:
         take = self._queue.get
-        while True:
+        while not self._is_silent:
             item = take()
             if type(item) is _SyncCall:
                 self._run_call(item)
@@ -199,7 +212,8 @@ class Executor:
             pieces = call.reply.error(call.call_id, error)
         self._on_thread = 0
         self._cancelled.discard(call.call_id)
-        self._channel.send_now(pieces)
+        if not self._is_silent:
+            self._channel.send_now(pieces)
 
     def _hand_over(self, call: _SyncCall, awaitable: Awaitable[Any], context: contextvars.Context) -> None:
         self._adopted.add(call.call_id)

@@ -13,7 +13,7 @@ import traceback
 from typing import Any
 
 from tetra_rp import _context
-from tetra_rp._worker import _failures, _frames, _load, _output, _streams, _template
+from tetra_rp._worker import _failures, _frames, _load, _output, _streams, _template, _terminate
 from tetra_rp._worker._calls import Calls
 from tetra_rp._worker._channel import EXIT_FAILED, EXIT_OK, Channel, keep_from_forks, take_standard_input
 from tetra_rp._worker._execute import Executor
@@ -35,6 +35,7 @@ class Worker:
         self._calls = Calls({}, self._executor, self._instances, channel)
         self._stopped = self.loop.create_future()
         self._whole_requests: list[str] = []
+        self.termination = _terminate.Termination(self.loop, self._executor.silence)
         own = frozenset(entry["name"] for entry in start["functions"]) if start.get("asgi") is None else frozenset()
         _context.replace(
             _context.Context(self._transport, resource=start["resource"], own=own, construct=self._construct)
@@ -87,6 +88,10 @@ class Worker:
     async def drained(self) -> None:
         await self._channel.drained()
 
+    async def unwind(self) -> None:
+        self._channel.flush()
+        await self._executor.unwind()
+
     async def _construct(self, name: str, kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """For proxies of own classes: the same objects that calls from outside use."""
         getting = self._instances.get(name, kind, args, kwargs)
@@ -122,26 +127,40 @@ def main() -> None:
         else:
             worker.take(targets or _load.load(start))
             serving = worker.serve()
-        _run(worker.loop, serving)
+        worker.termination.listen()
+        _run(worker, serving)
     except BaseException as error:
-        _fail(channel, error)
+        if not worker.termination.is_asked:
+            _fail(channel, error)
+    if worker.termination.is_asked:
+        worker.loop.run_until_complete(worker.unwind())
+        sys.exit(_terminate.EXIT_TERMINATED)
     _end(worker)
 
 
-def _run(loop: asyncio.AbstractEventLoop, serving: Any) -> None:
-    """Runs to the end of `serving`, whatever exceptions user code lets fly through the loop."""
+def _run(worker: Worker, serving: Any) -> None:
+    """Runs to the end of `serving` or to SIGTERM, whatever exceptions user code lets fly through the loop."""
+    loop = worker.loop
     task = loop.create_task(serving)
-    task.add_done_callback(lambda _: loop.stop())
-    while not task.done():
+    task.add_done_callback(_stop)
+    while not (task.done() or worker.termination.is_asked):
         try:
             loop.run_forever()
-        except (SystemExit, KeyboardInterrupt):  # in a task that user code started
+        except BaseException as error:
+            if worker.termination.is_asked:
+                break
             traceback.print_exc()
-        except BaseException:  # of the loop's own: its descriptors were closed, and it would fail so for ever
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(EXIT_FAILED)
-    task.result()
+            if not isinstance(error, (SystemExit, KeyboardInterrupt)):  # these come from tasks that user code started
+                # Of the loop's own: its descriptors were closed, and it would fail so for ever.
+                sys.stderr.flush()
+                os._exit(EXIT_FAILED)
+    task.remove_done_callback(_stop)
+    if task.done():
+        task.result()
+
+
+def _stop(task: asyncio.Task[None]) -> None:
+    task.get_loop().stop()
 
 
 def _fail(channel: Channel, error: BaseException) -> None:

@@ -53,8 +53,8 @@ pub(crate) struct Link {
     awake: Awake,
     /// Functions whose routes are told the whole request. Set once, before READY is.
     whole_requests: OnceLock<Vec<String>>,
-    /// Told when the process must end now.
-    pub(super) kill: Notify,
+    /// Told when the process must end, whatever it is doing.
+    pub(super) end: Notify,
 }
 
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Link {
             outbox: Mutex::new(Vec::new()),
             filled: Notify::new(),
             whole_requests: OnceLock::new(),
-            kill: Notify::new(),
+            end: Notify::new(),
         }
     }
 
@@ -174,7 +174,7 @@ impl Link {
             drop(pending);
             if !is_within_credit {
                 tracing::warn!(call = frame.call, "a worker sends more parts than it has credit for");
-                self.kill.notify_one();
+                self.end.notify_one();
             }
             return;
         }
@@ -261,8 +261,8 @@ impl InFlight {
     }
 
     /// Ends the whole worker.
-    pub(crate) fn kill(&self) {
-        self.link.kill.notify_one();
+    pub(crate) fn end_worker(&self) {
+        self.link.end.notify_one();
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::awake::Awake;
 use super::link::{Answer, InFlight, Link, Origin, Reply};
-use super::process::{self, Launch};
+use super::process::{self, Launch, TERMINATE_GRACE};
 use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader, with_trace};
 use super::size;
 use super::state::{Action, Failure, Health, Placement, Shortage, State, Ticket, WorkerId};
@@ -24,9 +24,11 @@ pub(crate) use super::state::Limits;
 
 /// How long a call waits for a worker, start of one from nothing included.
 const DOOR_TIMEOUT: Duration = Duration::from_secs(120);
-/// Between asking a call that ran out of time to stop and ending its worker.
+/// Between asking a call that ran out of time to stop and telling its worker to end (`process.rs` says how).
 pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(1);
 
+/// For workers that were killed to be gone.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How soon a worker is noticed that has grown too large.
 const SIZE_PERIOD: Duration = Duration::from_secs(2);
 /// Between telling an idle worker to stop and ending it.
@@ -364,9 +366,9 @@ impl Pool {
         }
         if tokio::time::timeout(limit, self.wait_for_exits()).await.is_err() {
             for link in &links {
-                link.kill.notify_one();
+                link.end.notify_one();
             }
-            let _ = tokio::time::timeout(CANCEL_GRACE, self.wait_for_exits()).await;
+            let _ = tokio::time::timeout(TERMINATE_GRACE + KILL_TIMEOUT, self.wait_for_exits()).await;
         }
     }
 
@@ -446,7 +448,7 @@ impl Pool {
                         tokio::spawn(async move {
                             tokio::time::sleep(STOP_GRACE).await;
                             // Of no effect if it has ended, as it should.
-                            link.kill.notify_one();
+                            link.end.notify_one();
                         });
                     }
                 }
@@ -521,7 +523,7 @@ fn begin(lease: Lease, header: Bytes, body: Bytes) -> Result<InFlight, Error> {
 async fn end(mut call: InFlight) {
     call.cancel();
     if tokio::time::timeout(CANCEL_GRACE, &mut call).await.is_err() {
-        call.kill();
+        call.end_worker();
         // Not dropped before the worker is gone, so that nothing else is sent to it.
         call.await;
     }

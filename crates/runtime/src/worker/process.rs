@@ -13,6 +13,7 @@ use flash_model::wire::RemoteException;
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::gpus::{Gpus, Taken};
 use super::limits::Limits;
@@ -30,6 +31,8 @@ use crate::relay::Relay;
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 /// Between the end of the socket and the end of the process, and the other way round.
 const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Between SIGTERM and SIGKILL, for what user code does at its end. The worker's `_terminate.py` keeps within it.
+pub(super) const TERMINATE_GRACE: Duration = Duration::from_secs(2);
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How to start a worker.
@@ -142,6 +145,7 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
         let mut following = std::pin::pin!(output.follow());
         // A failed write means that the other side is gone; reading then ends too, with the last answers.
         let mut is_writing = true;
+        let mut grace = std::pin::pin!(tokio::time::sleep(TERMINATE_GRACE));
         loop {
             tokio::select! {
                 biased;
@@ -164,10 +168,12 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
                     group.end();
                     break tokio::time::timeout(EXIT_TIMEOUT, &mut reading).await.unwrap_or_default();
                 }
-                () = link.kill.notified() => {
+                () = link.end.notified(), if !was_killed => {
                     was_killed = true;
-                    group.end();
+                    group.terminate();
+                    grace.as_mut().reset(Instant::now() + TERMINATE_GRACE);
                 }
+                () = &mut grace, if was_killed && !group.has_ended() => group.end(),
                 _ = &mut writing, if is_writing => is_writing = false,
             }
         }
@@ -240,6 +246,17 @@ impl Process {
 struct Group(Option<Pid>);
 
 impl Group {
+    /// Asks it to end.
+    fn terminate(&self) {
+        if let Some(pid) = self.0 {
+            let _ = rustix::process::kill_process_group(pid, Signal::TERM);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.0.is_none()
+    }
+
     fn end(&mut self) {
         if let Some(pid) = self.0.take() {
             // Fails when nobody is left.
@@ -268,7 +285,7 @@ impl Conversation<'_> {
         let mut buffer = BytesMut::with_capacity(READ_BUFFER_BYTES);
         // Calls that this worker makes end with it.
         let mut relayed = JoinSet::new();
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         loop {
             let read = if self.exit.was_ready {
                 reader.read(&mut buffer).await

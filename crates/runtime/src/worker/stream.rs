@@ -188,7 +188,7 @@ impl Call {
         self.link.send(Frame::bare(Kind::Cancel, self.id));
         let ended = async { while let Some(Piece::Part(_)) = self.pieces.recv().await {} };
         if tokio::time::timeout(CANCEL_GRACE, ended).await.is_err() {
-            self.link.kill.notify_one();
+            self.link.end.notify_one();
         }
         self.is_open = false;
     }

@@ -28,6 +28,7 @@ mod storm;
 mod streams;
 mod survival;
 mod templates;
+mod termination;
 mod traces;
 mod web_application;
 mod webhooks;
