@@ -85,7 +85,8 @@ class Executor:
                 return
         except BaseException as error:
             pieces = reply.error(call_id, error)
-        self._channel.send_pieces(pieces)
+        if not self._is_silent:
+            self._channel.send_pieces(pieces)
 
     def call_sync(
         self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply

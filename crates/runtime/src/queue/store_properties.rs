@@ -247,7 +247,7 @@ impl Model {
         }
         let policy = Policy { max_retries, is_low_priority: low_priority, ttl_ms, ..Policy::default() };
         let key = keyed.map(|(number, body)| key(number, body));
-        let job = Submission { input: BODIES[body].into(), policy, webhook: None, key };
+        let job = Submission { input: BODIES[body].into(), policy, webhook: None, key, trace: None };
         self.next += 1;
         let id = format!("j{:03}", self.next);
         store.submit(&id, &job, self.now_ms).unwrap();
