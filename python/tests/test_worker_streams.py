@@ -168,9 +168,10 @@ def test_no_more_parts_than_there_is_credit_for(worker, project, function):
     gateway.send(CANCEL, call_id)
     end = gateway.receive()
     assert (end.call_id, end.kind, end.header["status"]) == (call_id, ERROR, 499)
-    closed = (project() / "closed").read_text().split()
-    # The item that there was no credit for was made already.
-    assert closed == (["19"] if function == "endless" else ["19", "flash-sync"])
+    last, *where = (project() / "closed").read_text().split()
+    # The item that there was no credit for may have been made already.
+    assert last in ("18", "19")
+    assert where == ([] if function == "endless" else ["flash-sync"])
     assert gateway.route("plain").json() == 0
 
 

@@ -19,6 +19,7 @@ mod refuse;
 mod reload;
 mod rollback;
 mod runpod_client;
+mod sdk_streams;
 mod snapshots;
 mod state;
 mod storm;
