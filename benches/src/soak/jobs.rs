@@ -60,8 +60,16 @@ pub(super) struct Tally {
     /// Requests that failed otherwise.
     pub(super) requests_wrong: u64,
     pub(super) shown: Vec<String>,
-    /// Numbers of jobs whose end was seen, and how long the file of lines was then.
-    pub(super) ends: Vec<(u64, u64)>,
+    pub(super) ends: Vec<End>,
+}
+
+/// Of a job, as it was seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) number: u64,
+    /// How long the file of lines was then.
+    pub(super) lines_bytes: u64,
+    pub(super) completed: bool,
 }
 
 impl Work {
@@ -178,10 +186,12 @@ impl Submitter {
     }
 
     fn note(&mut self, number: u64, id: String, view: Value, begun: Instant) -> Result<()> {
-        self.tally.ends.push((number, fs::metadata(&self.work.lines)?.len()));
-        if view["status"] == "COMPLETED" && view["output"] == number {
+        let lines_bytes = fs::metadata(&self.work.lines)?.len();
+        let completed = view["status"] == "COMPLETED";
+        self.tally.ends.push(End { number, lines_bytes, completed });
+        if completed && view["output"] == number {
             self.tally.completed += 1;
-        } else if view["status"] != "COMPLETED" && self.work.shadow.covers(Reach::Worker, begun) {
+        } else if !completed && self.work.shadow.covers(Reach::Worker, begun) {
             self.tally.cut += 1;
         } else {
             self.tally.failed += 1;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::jobs::Tally;
+use super::jobs::{End, Tally};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Ran {
@@ -23,14 +23,14 @@ pub(super) fn read(lines: &Path, jobs: &Tally) -> Result<Ran> {
     ran(&text, &jobs.ends)
 }
 
-fn ran(text: &str, ends: &[(u64, u64)]) -> Result<Ran> {
-    let ends: HashMap<u64, u64> = ends.iter().copied().collect();
+fn ran(text: &str, ends: &[End]) -> Result<Ran> {
+    let ends: HashMap<u64, End> = ends.iter().map(|end| (end.number, *end)).collect();
     let mut runs: HashMap<u64, u64> = HashMap::new();
     let (mut ran, mut position) = (Ran::default(), 0_u64);
     for line in text.split_inclusive('\n') {
         let number = line.trim_end().parse().with_context(|| format!("line {line:?} is no job's number"))?;
         match ends.get(&number) {
-            Some(end) if position >= *end => ran.after_end += 1,
+            Some(end) if position >= end.lines_bytes => ran.after_end += 1,
             Some(_) => *runs.entry(number).or_default() += 1,
             // Of the time before, or of a job whose end was not seen.
             None => {}
@@ -38,7 +38,8 @@ fn ran(text: &str, ends: &[(u64, u64)]) -> Result<Ran> {
         position += line.len() as u64;
     }
     ran.repeated = runs.values().map(|runs| runs - 1).sum();
-    ran.never = (ends.len() - runs.len()) as u64;
+    let never = ends.values().filter(|end| end.completed && !runs.contains_key(&end.number));
+    ran.never = never.count() as u64;
     Ok(ran)
 }
 
@@ -49,7 +50,8 @@ mod tests {
     #[test]
     fn runs_are_told_apart_by_when_the_end_was_seen() {
         let text = "10\n11\n10\n12\n11\n";
-        let ends = [(10, 9), (11, 12), (13, 15)];
+        let end = |number, lines_bytes, completed| End { number, lines_bytes, completed };
+        let ends = [end(10, 9, true), end(11, 12, true), end(13, 15, true), end(14, 15, false)];
         assert_eq!(ran(text, &ends).unwrap(), Ran { repeated: 1, after_end: 1, never: 1 });
         assert!(ran("1x\n", &ends).is_err());
     }

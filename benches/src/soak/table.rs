@@ -14,7 +14,10 @@ pub(crate) fn print(soak: &Soak) {
     print_jobs(soak);
     print_requests(soak);
     let crashes = &soak.crashes;
-    let back = |seconds: &[f64]| format!("{:.1} s", median(seconds));
+    let back = |seconds: &[f64]| {
+        let longest = seconds.iter().copied().fold(0.0, f64::max);
+        format!("{:.2} s, at most {longest:.2} s", median(seconds))
+    };
     row(&["a killed gateway is started again after", &back(&crashes.gateway_seconds), "", ""]);
     row(&[
         "a killed mothership has all endpoints ready again after",
