@@ -45,6 +45,7 @@ class Gateway:
         environment: dict[str, str] | None = None,
         import_paths: list[str] | None = None,
         isolated_python: str | None = None,
+        sync_threads: int = 1,
     ) -> None:
         ours, theirs = socket.socketpair()
         self.socket = ours
@@ -72,6 +73,7 @@ class Gateway:
             "kind": "asgi" if asgi else "load_balanced",
             "asgi": asgi,
             "functions": [_entry(function) for function in functions],
+            "sync_threads": sync_threads,
             "import_root": str(project),
         }
         if import_paths is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import textwrap
+import time
 
 import pytest
-from gateway import CALL, RESULT, Gateway
+from gateway import CALL, DEADLINE_SECONDS, RESULT, Gateway
 
 from tetra_rp import _payload
 
@@ -28,6 +29,7 @@ SOURCE = """
     @remote(api)
     async def is_deaf():
         await tell("begun")
+        note("goes on")
         while True:
             try:
                 await asyncio.Event().wait()
@@ -38,6 +40,7 @@ SOURCE = """
     async def holds_the_loop():
         try:
             await tell("begun")
+            note("goes on")
             while True:
                 pass
         finally:
@@ -47,6 +50,7 @@ SOURCE = """
     def works():
         try:
             asyncio.run(tell("begun"))
+            note("goes on")
             while True:
                 pass
         finally:
@@ -56,6 +60,7 @@ SOURCE = """
     def makes_do():
         try:
             asyncio.run(tell("begun"))
+            note("goes on")
             while True:
                 pass
         except SystemExit:
@@ -66,6 +71,7 @@ SOURCE = """
     async def makes_do_async():
         try:
             await tell("begun")
+            note("goes on")
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             note("finally")
@@ -74,6 +80,7 @@ SOURCE = """
     @remote(api)
     def is_stuck():
         asyncio.run(tell("begun"))
+        note("goes on")
         threading.Event().wait()
 
     @remote(api)
@@ -97,11 +104,17 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 def begin(gateway: Gateway, function: str) -> None:
-    """A call that has told so."""
+    """A call that has told so, and has gone on."""
+    gone_on = gateway.log.with_name("goes on")
+    gone_on.unlink(missing_ok=True)
     gateway.begin({"form": "pickle", "function": function}, _payload.dump_bytes({"args": (), "kwargs": {}}))
     frame = gateway.receive()
     assert (frame.kind, frame.value()["args"]) == (CALL, ("begun",))
     gateway.send(RESULT, frame.call_id, None, _payload.dump_bytes(None))
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not gone_on.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def terminate(gateway: Gateway) -> int:

@@ -5,8 +5,8 @@
 //! [`Error::retry`]; only the State Manager's client heeds it by itself) or of pickles (bodies of binary calls pass
 //! through as bytes).
 //!
-//! Start with `mothership.rs` and `endpoint.rs`; `transport.rs` is the one way a request is sent and an answer is read, `forward.rs` the
-//! one way somebody else's request is passed on, `secure.rs` the same to servers with certificates, `upgrade.rs` what becomes of its connection if it is a WebSocket's, `backoff.rs` how long to wait before another try.
+//! Start with `mothership.rs` and `endpoint.rs`; `transport.rs` is the one way a request is sent and an answer is read, `secure.rs` the
+//! same by https, `forward.rs` the one way somebody else's request is passed on, `upgrade.rs` what becomes of its connection if it is a WebSocket's, `backoff.rs` how long to wait before another try.
 
 mod backoff;
 mod endpoint;

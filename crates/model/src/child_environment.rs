@@ -24,6 +24,8 @@ pub const QUEUE_DIR: &str = "FLASH_QUEUE_DIR";
 /// When a worker is followed by a new one: calls that it was given, bytes of memory. Set by the resource's own `env`.
 pub const WORKER_CALLS_MAX: &str = "FLASH_WORKER_CALLS_MAX";
 pub const WORKER_BYTES_MAX: &str = "FLASH_WORKER_BYTES_MAX";
+/// How many plain functions a worker runs at the same time. Set by the resource's own `env`.
+pub const SYNC_THREADS: &str = "FLASH_SYNC_THREADS";
 /// `off` = workers may use what the machine has. Set by the resource's own `env`.
 pub const WORKER_LIMITS: &str = "FLASH_WORKER_LIMITS";
 /// How many GPUs the machine has, where counting its device files would be wrong.

@@ -127,7 +127,7 @@ async fn serve_in(
         Relay::new(Arc::clone(&functions), discovery.clone(), transport.clone(), settings.token.clone());
     let metrics = Arc::new(Metrics::new(&settings.owner.resource, &settings.endpoint_id));
     let pool = Pool::new(
-        Limits::of(spec, settings.recycling.calls_max),
+        Limits::of(spec, settings.recycling.calls_max, settings.sync_threads),
         spec.execution_timeout(),
         Arc::clone(&metrics),
     );
@@ -286,6 +286,7 @@ fn launch(settings: &Settings, resource: &Resource) -> Launch {
         "kind": resource.spec.kind,
         "asgi": resource.spec.asgi,
         "functions": resource.functions,
+        "sync_threads": settings.sync_threads,
         "import_root": settings.import_root,
         "import_paths": import_paths(&settings.import_root, resource),
     });

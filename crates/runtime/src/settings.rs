@@ -1,6 +1,7 @@
 //! What one endpoint is told about itself.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use flash_client::TrustedRoots;
@@ -63,6 +64,8 @@ pub struct Settings {
     /// Pages of other origins that may use the routes of a load-balanced endpoint; none = none.
     pub cors_origins: Option<CorsOrigins>,
     pub recycling: Recycling,
+    /// Plain functions that a worker runs at the same time, on threads; never more than its calls.
+    pub sync_threads: NonZeroU32,
     /// Goes to the endpoint's folder once that is this process's.
     pub log: Log,
     pub gpus: GpuSettings,

@@ -1,4 +1,4 @@
-"""Running user code: async functions as tasks of the main loop, sync ones on one thread, each call answered once."""
+"""Running user code: async functions as tasks of the main loop, sync ones on threads (one unless told otherwise), each call answered once."""
 
 from __future__ import annotations
 
@@ -48,20 +48,22 @@ class _SyncWork(NamedTuple):
 class Executor:
     """All methods are called on the main loop's thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel, threads_max: int = 1) -> None:
+        """`threads_max`: sync functions that run at the same time."""
         self._loop = loop
         self._channel = channel
+        self._threads_max = threads_max
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._cancelled: set[int] = set()
         self._streams: dict[int, Streaming] = {}
-        # The sync call that runs, and those that have become tasks to be: CANCEL is kept for when they are.
-        self._on_thread = 0
+        # Sync calls that run, and those that have become tasks to be: CANCEL is kept for when they are.
+        self._on_threads: set[int] = set()
         self._adopted: set[int] = set()
         # Sync calls that have not begun. Whoever pops an entry answers the call: the thread by running it, or CANCEL.
         self._waiting: dict[int, _SyncCall] = {}
         self._queue: queue.SimpleQueue[_SyncCall | _SyncWork] = queue.SimpleQueue()
         self._no_tasks: asyncio.Future[None] | None = None
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         # The process is to end: what ends of it is no answer.
         self._is_silent = False
 
@@ -91,20 +93,16 @@ class Executor:
     def call_sync(
         self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
     ) -> None:
-        """`function(...)` runs on the sync thread, after all that came before."""
+        """`function(...)` runs on a sync thread, begun after all that came before."""
         call = _SyncCall(call_id, function, args, kwargs, reply, _trace.current())
         self._waiting[call_id] = call
-        if self._thread is None:
-            self._start_thread()
+        self._grow()
         self._queue.put(call)
 
     def on_sync_thread(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Runs `function()` on the sync thread, in a copy of this context; for what is no whole call."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        if self._thread is None:
-            self._start_thread()
-        self._queue.put(_SyncWork(function, future, contextvars.copy_context()))
-        return future
+        """Runs `function()` on a sync thread, in a copy of this context; for what is no whole call."""
+        self._grow()
+        return self._enqueue(function)
 
     def cancel(self, call_id: int) -> None:
         """The caller is gone. What waits or awaits is stopped; a sync call that runs cannot be."""
@@ -117,7 +115,7 @@ class Executor:
             if call_id not in self._cancelled:
                 self._cancelled.add(call_id)
                 task.cancel()
-        elif call_id == self._on_thread or call_id in self._adopted:
+        elif call_id in self._on_threads or call_id in self._adopted:
             self._cancelled.add(call_id)
 
     def grant(self, call_id: int, count: int) -> None:
@@ -128,8 +126,10 @@ class Executor:
 
     async def finish(self) -> None:
         """When every accepted call is answered."""
-        if self._thread is not None:
-            await self.on_sync_thread(_nothing)
+        if self._threads:
+            # They meet when each has nothing more to do.
+            meeting = threading.Barrier(len(self._threads))
+            await asyncio.gather(*[self._enqueue(meeting.wait) for _ in range(meeting.parties)])
         # A task may still be handing work to the sync thread, but it ends only after that work.
         while self._tasks:
             self._no_tasks = self._loop.create_future()
@@ -141,8 +141,9 @@ class Executor:
 
     async def unwind(self) -> None:
         """Everything that runs is ended by an exception, as far as it lets itself be. After `silence`."""
-        self._queue.put(_SyncWork(_nothing, self._loop.create_future(), contextvars.copy_context()))
-        await _terminate.unwind(self._thread)
+        for _ in self._threads:
+            self._enqueue(_nothing)
+        await _terminate.unwind(self._threads)
 
     async def _answer(
         self, call_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], reply: Reply
@@ -178,9 +179,15 @@ class Executor:
     def _has_sync_work(self) -> bool:
         return not self._queue.empty()
 
-    def _start_thread(self) -> None:
-        self._thread = threading.Thread(target=self._run_sync, name="flash-sync", daemon=True)
-        self._thread.start()
+    def _grow(self) -> None:
+        if len(self._threads) < self._threads_max:
+            self._threads.append(threading.Thread(target=self._run_sync, name="flash-sync", daemon=True))
+            self._threads[-1].start()
+
+    def _enqueue(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.put(_SyncWork(function, future, contextvars.copy_context()))
+        return future
 
     def _run_sync(self) -> None:
         take = self._queue.get
@@ -192,8 +199,9 @@ class Executor:
                 self._run_work(item)  # type: ignore[arg-type]
 
     def _run_call(self, call: _SyncCall) -> None:
-        self._on_thread = call.call_id
+        self._on_threads.add(call.call_id)
         if self._waiting.pop(call.call_id, None) is None:
+            self._on_threads.discard(call.call_id)
             return  # cancelled before it began
         try:
             # A context of its own: what one call sets in a context variable must not reach the next.
@@ -211,14 +219,14 @@ class Executor:
                 return
         except BaseException as error:
             pieces = call.reply.error(call.call_id, error)
-        self._on_thread = 0
+        self._on_threads.discard(call.call_id)
         self._cancelled.discard(call.call_id)
         if not self._is_silent:
             self._channel.send_now(pieces)
 
     def _hand_over(self, call: _SyncCall, awaitable: Awaitable[Any], context: contextvars.Context) -> None:
         self._adopted.add(call.call_id)
-        self._on_thread = 0
+        self._on_threads.discard(call.call_id)
         self._loop.call_soon_threadsafe(self._adopt, call, awaitable, context=context)
 
     def _adopt(self, call: _SyncCall, awaitable: Awaitable[Any]) -> None:

@@ -29,7 +29,7 @@ class Worker:
     def __init__(self, channel: Channel, start: dict[str, Any]) -> None:
         self._channel = channel
         self.loop = new_event_loop()
-        self._executor = Executor(self.loop, channel)
+        self._executor = Executor(self.loop, channel, start.get("sync_threads", 1))
         self._instances = Instances(self._executor)
         self._transport = WorkerTransport(self.loop, channel)
         self._calls = Calls({}, self._executor, self._instances, channel)

@@ -67,11 +67,11 @@ class Termination:
         self._loop.stop()
 
 
-async def unwind(thread: threading.Thread | None) -> None:
-    """Ends tasks and what runs on the sync thread by exceptions, and waits for them, but not for ever."""
+async def unwind(threads: list[threading.Thread]) -> None:
+    """Ends tasks and what runs on the sync threads by exceptions, and waits for them, but not for ever."""
     loop = asyncio.get_running_loop()
     until = loop.time() + UNWIND_SECONDS_MAX
-    if thread is not None:
+    for thread in threads:
         _raise_in(thread)
     tasks = asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
     for task in tasks:
@@ -82,7 +82,7 @@ async def unwind(thread: threading.Thread | None) -> None:
         await asyncio.wait_for(loop.shutdown_asyncgens(), max(0, until - loop.time()))
     except asyncio.TimeoutError:
         pass
-    if thread is not None:
+    for thread in threads:
         thread.join(max(0, until - loop.time()))
 
 

@@ -1,6 +1,7 @@
 //! `flash serve`: one endpoint's process, told by the environment who it is.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -11,6 +12,9 @@ use flash_runtime::{CorsOrigins, GpuSettings, InvalidOrigin, Log, Recycling, Set
 
 use crate::environment;
 use crate::error::Failure;
+
+/// Python runs one at a time anyway but for what waits or computes outside of it.
+const SYNC_THREADS_MAX: u32 = 64;
 
 pub(crate) fn serve() -> Result<(), Failure> {
     let log = Log::default();
@@ -65,6 +69,7 @@ fn settings(log: Log) -> Result<Settings, Failure> {
             calls_max: limit(names::WORKER_CALLS_MAX)?,
             bytes_max: limit(names::WORKER_BYTES_MAX)?,
         },
+        sync_threads: sync_threads()?,
         log,
         gpus: GpuSettings {
             count: environment::text(names::GPUS).map(|_| parsed(names::GPUS, 0)).transpose()?,
@@ -117,6 +122,15 @@ fn limit(variable: &'static str) -> Result<Option<u64>, Failure> {
         0 => Err(Failure::new(format!("{variable} is not right: a worker must be good for something"))),
         limit => Ok((limit < u64::MAX).then_some(limit)),
     }
+}
+
+fn sync_threads() -> Result<NonZeroU32, Failure> {
+    let threads: NonZeroU32 = parsed(names::SYNC_THREADS, NonZeroU32::MIN)?;
+    if threads.get() > SYNC_THREADS_MAX {
+        let wrong = format!("{} is not right: {threads}", names::SYNC_THREADS);
+        return Err(Failure::new(wrong).hint(format!("a worker has {SYNC_THREADS_MAX} at most")));
+    }
+    Ok(threads)
 }
 
 fn cors_origins() -> Result<Option<CorsOrigins>, Failure> {

@@ -11,6 +11,7 @@ fn pool() -> Pool {
         workers_min: 0,
         workers_max: 1,
         concurrency: 1,
+        sync_threads: 1,
         idle_timeout: Duration::from_secs(1),
         scaler: Scaler { scaler_type: ScalerType::QueueDelay, value: 4 },
         calls_max: None,

@@ -1,6 +1,7 @@
 //! Which worker gets the next call, when to start one, when to stop one. Pure: the time is told, nothing is done.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub(crate) struct Limits {
     pub(crate) workers_min: usize,
     pub(crate) workers_max: usize,
     pub(crate) concurrency: u32,
+    /// Plain functions among them; more wait in the worker.
+    pub(crate) sync_threads: u32,
     pub(crate) idle_timeout: Duration,
     pub(crate) scaler: Scaler,
     /// Calls after which a worker is followed by a new one.
@@ -43,12 +46,13 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn of(spec: &ResourceSpec, calls_max: Option<u64>) -> Self {
+    pub(crate) fn of(spec: &ResourceSpec, calls_max: Option<u64>, sync_threads: NonZeroU32) -> Self {
         let workers_max = spec.workers_max.max(1) as usize;
         Self {
             workers_min: (spec.workers_min as usize).min(workers_max),
             workers_max,
             concurrency: spec.max_concurrency.max(1),
+            sync_threads: sync_threads.get(),
             idle_timeout: Duration::from_secs(spec.idle_timeout.into()).max(IDLE_TIMEOUT_MIN),
             scaler: spec.scaler,
             calls_max,
@@ -156,7 +160,7 @@ impl State {
         }
     }
 
-    /// A call has come, with a body of that size. `sync` calls also need the one thread on which a worker runs plain functions.
+    /// A call has come, with a body of that size. `sync` calls also need a thread on which a worker runs plain functions.
     pub(crate) fn admit(&mut self, sync: bool, size_bytes: usize, now: Instant) -> Placement {
         if self.draining {
             return Placement::Draining;
@@ -428,8 +432,8 @@ impl State {
             .iter_mut()
             .filter(|(_, worker)| worker.takes_calls() && worker.in_flight < concurrency)
             .min_by_key(|(_, worker)| (if sync { worker.in_flight_sync } else { 0 }, worker.in_flight))?;
-        // Behind another plain function only where no worker can be added that would run it now.
-        if sync && worker.in_flight_sync > 0 && can_start_more {
+        // Behind other plain functions only where no worker can be added that would run it now.
+        if sync && worker.in_flight_sync >= self.limits.sync_threads && can_start_more {
             return None;
         }
         worker.calls += 1;

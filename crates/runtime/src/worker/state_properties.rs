@@ -45,16 +45,20 @@ fn limits() -> impl Strategy<Value = Limits> {
         scaler_type: if by_count { ScalerType::RequestCount } else { ScalerType::QueueDelay },
         value,
     });
-    (1..5_usize, 0..5_usize, 1..4_u32, 1..10_u64, scaler, proptest::option::of(1..6_u64)).prop_map(
-        |(workers_max, workers_min, concurrency, idle_seconds, scaler, calls_max)| Limits {
-            workers_min: workers_min.min(workers_max),
-            workers_max,
-            concurrency,
-            idle_timeout: Duration::from_secs(idle_seconds),
-            scaler,
-            calls_max,
-        },
-    )
+    (1..5_usize, 0..5_usize, (1..4_u32, 1..3_u32), 1..10_u64, scaler, proptest::option::of(1..6_u64))
+        .prop_map(
+            |(workers_max, workers_min, (concurrency, sync_threads), idle_seconds, scaler, calls_max)| {
+                Limits {
+                    workers_min: workers_min.min(workers_max),
+                    workers_max,
+                    concurrency,
+                    sync_threads,
+                    idle_timeout: Duration::from_secs(idle_seconds),
+                    scaler,
+                    calls_max,
+                }
+            },
+        )
 }
 
 /// What a pool that did everything right would know.
@@ -194,7 +198,9 @@ impl Model {
             assert_eq!(worker.in_flight_sync as usize, of_it().filter(|(_, sync)| *sync).count());
             assert!(worker.in_flight <= limits.concurrency);
             let is_free = worker.takes_calls() && worker.in_flight < limits.concurrency;
-            let waits_in_vain = |(_, sync): &(Ticket, bool)| is_free && (!sync || worker.in_flight_sync == 0);
+            let waits_in_vain = |(_, sync): &(Ticket, bool)| {
+                is_free && (!sync || worker.in_flight_sync < limits.sync_threads)
+            };
             assert!(!self.waiting.iter().any(waits_in_vain), "a call waits while {id} is free");
         }
         assert!(self.held.iter().all(|(holder, _)| workers.contains_key(holder)));

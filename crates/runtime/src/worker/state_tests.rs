@@ -13,6 +13,7 @@ impl World {
             workers_min,
             workers_max,
             concurrency,
+            sync_threads: 1,
             idle_timeout: Duration::from_secs(5),
             scaler: Scaler { scaler_type: ScalerType::QueueDelay, value: 0 },
             calls_max: None,

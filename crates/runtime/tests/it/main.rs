@@ -27,6 +27,7 @@ mod rubbish;
 mod storm;
 mod streams;
 mod survival;
+mod sync_threads;
 mod templates;
 mod termination;
 mod traces;
