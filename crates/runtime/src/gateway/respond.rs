@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flash_model::Code;
 use flash_model::wire::PROBLEM_CONTENT_TYPE;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
 use http::{HeaderValue, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use serde::Serialize;
 
@@ -22,22 +22,43 @@ pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 pub(crate) type Response = http::Response<Content>;
 
 pub(super) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        let detail = format!("a body may have {BODY_BYTES_MAX} bytes at most");
-        Refusal::new(Code::PayloadTooLarge, 413, detail)
-    };
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let collect = Limited::new(body, BODY_BYTES_MAX).collect();
-    let collected = tokio::time::timeout(BODY_TIMEOUT, collect).await.map_err(|_| {
+    tokio::time::timeout(BODY_TIMEOUT, gather(body)).await.map_err(|_| {
         Refusal::new(Code::InvalidBody, 408, format!("no complete body within {} s", BODY_TIMEOUT.as_secs()))
-    })?;
-    match collected {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Refusal::new(Code::InvalidBody, 400, format!("the body ended early: {error}"))),
+    })?
+}
+
+/// Most bodies come in one piece, which is not copied. Of others each piece is as soon as it comes, so that the connection can use
+/// its memory again.
+async fn gather(mut body: Incoming) -> Result<Bytes, Refusal> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or_default();
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Refusal::new(Code::InvalidBody, 400, format!("the body ended early: {error}"))
+        })?;
+        // Nobody reads trailers.
+        let Ok(piece) = frame.into_data() else { continue };
+        if first.len() + whole.len() + piece.len() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = piece;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.reserve(announced.max(first.len() + piece.len()));
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
     }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(Code::PayloadTooLarge, 413, format!("a body may have {BODY_BYTES_MAX} bytes at most"))
 }
 
 pub(super) fn invalid_body(error: impl std::fmt::Display) -> Refusal {
