@@ -168,6 +168,7 @@ async fn serve_in(
     let gateway = Gateway {
         front,
         functions,
+        is_live: resource.is_live_resource,
         pool: pool.clone(),
         metrics,
         guard: Guard::new(server.address()),
