@@ -168,7 +168,6 @@ async fn serve_in(
     let gateway = Gateway {
         front,
         functions,
-        is_live: resource.is_live_resource,
         pool: pool.clone(),
         metrics,
         guard: Guard::new(server.address()),

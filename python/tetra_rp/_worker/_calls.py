@@ -1,4 +1,4 @@
-"""The forms of CALL: header and body → which user code runs with which arguments."""
+"""The four forms of CALL: header and body → which user code runs with which arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tetra_rp import _payload, _trace
-from tetra_rp._worker import _binding, _jobs, _replies, _source, _streams, _targets
+from tetra_rp._worker import _binding, _jobs, _replies, _streams, _targets
 from tetra_rp._worker._binding import Unprocessable
 from tetra_rp._worker._channel import Channel
 from tetra_rp._worker._execute import Executor, Reply
@@ -77,8 +77,6 @@ class Calls:
             run = self._job
         elif form == "pickle":
             run = self._pickle(document)
-        elif form == "source":
-            run = self._run_source
         else:
             raise CallRefused(INVALID_BODY, 400, f"unknown form of call {form!r}")
         if len(header) <= PREPARED_HEADER_SIZE_MAX_BYTES and "request" not in document:
@@ -146,9 +144,6 @@ class Calls:
             self._channel.send_pieces(_replies.ENVELOPE.error(call_id, error))
             return
         self._start(call_id, *job[:4], _replies.ENVELOPE, job.made_with, by_keyword=False)
-
-    def _run_source(self, call_id: int, body: Body) -> None:
-        self._executor.call_sync(call_id, _source.read(_read(body)).run, (), {}, _replies.ENVELOPE)
 
     def _starter(
         self, target: Target, method: Method, reply: Reply

@@ -1,7 +1,7 @@
 //! The HTTP front of the endpoint: who may ask (`guard.rs`), what is asked for (this file), and the answers.
 //!
 //! `server.rs` accepts connections, `connection.rs` speaks HTTP on one; `routes.rs` serves load-balanced functions, `docs.rs` says
-//! what they are, `execute.rs` runs others; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application, `tunnels.rs` its WebSockets;
+//! what they are; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application, `tunnels.rs` its WebSockets;
 //! `control.rs` and `calls.rs` are for the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
 
 mod calls;
@@ -13,7 +13,6 @@ mod control;
 mod cors;
 mod dead;
 mod docs;
-mod execute;
 mod guard;
 mod head_clock;
 mod jobs;
@@ -64,8 +63,6 @@ pub(crate) enum Front {
 pub(crate) struct Gateway {
     pub(crate) front: Front,
     pub(crate) functions: Arc<Functions>,
-    /// Whether it may be sent code to run.
-    pub(crate) is_live: bool,
     pub(crate) pool: Pool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) guard: Guard,
@@ -160,9 +157,6 @@ impl Gateway {
         }
         if path.starts_with(RESERVED_PREFIX) {
             return self.control(request).await;
-        }
-        if self.is_execute(path) {
-            return Box::pin(self.execute(request)).await;
         }
         if !self.guard.is_loopback() {
             self.authorize(request.headers())?;

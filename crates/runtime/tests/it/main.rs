@@ -6,7 +6,6 @@ mod compression;
 mod cors;
 mod discovery;
 mod docs;
-mod execute;
 mod fastapi;
 mod forms;
 mod gpus;

@@ -83,12 +83,6 @@ impl Project {
         self
     }
 
-    /// Not a live one.
-    pub(crate) fn deployed(mut self) -> Self {
-        self.manifest["resources"]["it"]["is_live_resource"] = json!(false);
-        self
-    }
-
     pub(crate) fn write_code(&self, code: &str) {
         std::fs::write(self.folder.path().join("main.py"), code).unwrap();
     }
