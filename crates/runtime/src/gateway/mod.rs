@@ -2,7 +2,7 @@
 //!
 //! `server.rs` accepts connections, `connection.rs` speaks HTTP on one; `routes.rs` serves load-balanced functions, `docs.rs` says
 //! what they are; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application, `tunnels.rs` its WebSockets;
-//! `control.rs` and `calls.rs` are for the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
+//! `execute.rs` runs code that is sent; `control.rs` and `calls.rs` are for the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
 
 mod calls;
 mod coding;
