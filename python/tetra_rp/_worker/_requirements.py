@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from importlib import metadata
 from itertools import zip_longest
 from pathlib import Path
 
@@ -53,6 +52,8 @@ def _lack(requirement: str) -> str | None:
     if match is None:
         return f"{requirement!r} (not a requirement)"
     name, rest = match.groups()
+    from importlib import metadata  # takes a worker's start longer than all of this file
+
     try:
         installed = metadata.version(name)
     except metadata.PackageNotFoundError:
