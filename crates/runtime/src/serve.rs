@@ -174,6 +174,7 @@ async fn serve_in(
         cors: settings.cors_origins.clone(),
         compressor: Compressor::new(),
         token: settings.token.clone(),
+        is_live: resource.is_live_resource,
         discovery: discovery.clone(),
         identity,
         worker_limits: launch.limits.said(),

@@ -1,4 +1,4 @@
-"""The four forms of CALL: header and body → which user code runs with which arguments."""
+"""The five forms of CALL: header and body → which user code runs with which arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tetra_rp import _payload, _trace
-from tetra_rp._worker import _binding, _jobs, _replies, _streams, _targets
+from tetra_rp._worker import _binding, _jobs, _replies, _source, _streams, _targets
 from tetra_rp._worker._binding import Unprocessable
 from tetra_rp._worker._channel import Channel
 from tetra_rp._worker._execute import Executor, Reply
@@ -77,6 +77,8 @@ class Calls:
             run = self._job
         elif form == "pickle":
             run = self._pickle(document)
+        elif form == "execute":
+            run = self._execute
         else:
             raise CallRefused(INVALID_BODY, 400, f"unknown form of call {form!r}")
         if len(header) <= PREPARED_HEADER_SIZE_MAX_BYTES and "request" not in document:
@@ -144,6 +146,10 @@ class Calls:
             self._channel.send_pieces(_replies.ENVELOPE.error(call_id, error))
             return
         self._start(call_id, *job[:4], _replies.ENVELOPE, job.made_with, by_keyword=False)
+
+    def _execute(self, call_id: int, body: Body) -> None:
+        execution = _source.Execution(_source.read(_read(body)))
+        self._executor.call_sync(call_id, execution.run, (), {}, execution)
 
     def _starter(
         self, target: Target, method: Method, reply: Reply

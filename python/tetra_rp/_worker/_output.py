@@ -16,10 +16,30 @@ from typing import Any
 # The call whose code runs in this context, 0 in none. Tasks and `asyncio.to_thread` inherit it, bare threads do not.
 call: contextvars.ContextVar[int] = contextvars.ContextVar("flash_call", default=0)
 
+# Where text that is printed in this context goes as well.
+capture: contextvars.ContextVar[Capture | None] = contextvars.ContextVar("flash_capture", default=None)
+CAPTURED_SIZE_MAX_BYTES = 1024 * 1024
+
 # Up to here the kernel keeps a write in one piece, whoever else writes to the pipe.
 PIECE_SIZE_MAX_BYTES = min(select.PIPE_BUF, 4096)
 _HEADER_SIZE_MAX_BYTES = 17
 _TEXT_SIZE_MAX_BYTES = PIECE_SIZE_MAX_BYTES - _HEADER_SIZE_MAX_BYTES
+
+
+class Capture:
+    """What one call prints, up to a limit; the endpoint's logs have all of it."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._is_cut = False
+
+    def add(self, text: bytes) -> None:
+        room = CAPTURED_SIZE_MAX_BYTES - len(self._data)
+        self._data += text[:room]
+        self._is_cut = self._is_cut or len(text) > room
+
+    def text(self) -> str:
+        return self._data.decode("utf-8", "replace") + ("[…]" if self._is_cut else "")
 
 
 class MarkedOutput(io.RawIOBase):
@@ -43,6 +63,9 @@ class MarkedOutput(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         text = bytes(memoryview(data))
+        captured = capture.get()
+        if captured is not None:
+            captured.add(text)
         # User code may have put something else in the descriptor's place, to catch what is printed.
         if _identity(self._descriptor) != self._pipe:
             _write(self._descriptor, text)

@@ -2,7 +2,7 @@
 //!
 //! `server.rs` accepts connections, `connection.rs` speaks HTTP on one; `routes.rs` serves load-balanced functions, `docs.rs` says
 //! what they are; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application, `tunnels.rs` its WebSockets;
-//! `control.rs` and `calls.rs` are for the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
+//! `execute.rs` runs code that is sent; `control.rs` and `calls.rs` are for the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
 
 mod calls;
 mod coding;
@@ -13,6 +13,7 @@ mod control;
 mod cors;
 mod dead;
 mod docs;
+mod execute;
 mod guard;
 mod head_clock;
 mod jobs;
@@ -70,6 +71,8 @@ pub(crate) struct Gateway {
     pub(crate) cors: Option<CorsOrigins>,
     pub(crate) compressor: Compressor,
     pub(crate) token: Secret,
+    /// A live development endpoint: holders of the token may run code of their own in its workers.
+    pub(crate) is_live: bool,
     pub(crate) discovery: Discovery,
     pub(crate) identity: IdentityResponse,
     pub(crate) worker_limits: WorkerLimits,
@@ -160,6 +163,9 @@ impl Gateway {
         }
         if !self.guard.is_loopback() {
             self.authorize(request.headers())?;
+        }
+        if self.is_execute(request.uri().path()) {
+            return self.execute(request).await;
         }
         if self.kind() != EndpointKind::Queue && self.holds_token(request.headers()) {
             // User code, which sees the headers from here on, needs no token.

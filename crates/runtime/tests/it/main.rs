@@ -6,6 +6,7 @@ mod compression;
 mod cors;
 mod discovery;
 mod docs;
+mod execute;
 mod fastapi;
 mod forms;
 mod gpus;

@@ -83,6 +83,11 @@ impl Project {
         self
     }
 
+    pub(crate) fn not_live(mut self) -> Self {
+        self.manifest["resources"]["it"]["is_live_resource"] = json!(false);
+        self
+    }
+
     pub(crate) fn write_code(&self, code: &str) {
         std::fs::write(self.folder.path().join("main.py"), code).unwrap();
     }
