@@ -165,7 +165,8 @@ impl Gateway {
             self.authorize(request.headers())?;
         }
         if self.is_execute(request.uri().path()) {
-            return self.execute(request).await;
+            // Rare, and its state would be part of every request's.
+            return Box::pin(self.execute(request)).await;
         }
         if self.kind() != EndpointKind::Queue && self.holds_token(request.headers()) {
             // User code, which sees the headers from here on, needs no token.
