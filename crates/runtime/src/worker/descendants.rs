@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_name_may_look_like_fields() {
-        let stat = "7 (a) b) S 3 7 6 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1000 1";
+        let stat = "7 (a) b) S 3 6 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1000 1";
         assert_eq!(Process::parse(7, stat), Some(Process { group: 6, ..process(7, 3, 4242) }));
         assert_eq!(Process::parse(7, "7 (a) S"), None);
         assert_eq!(Process::parse(7, ""), None);
