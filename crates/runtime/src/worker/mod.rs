@@ -2,11 +2,12 @@
 //!
 //! `state.rs` decides (pure), `pool.rs` carries out and hands out slots, `process.rs` is one process from spawn to exit,
 //! `template.rs` the one that others are forked from, `gpus.rs` which GPUs of the machine it gets, `limits.rs` how much of the rest,
-//! `link.rs` the calls in flight on it, `stream.rs` an answer that comes in parts, `protocol.rs` the frames; `output.rs` is what it
+//! `descendants.rs` what user code started below it, `link.rs` the calls in flight on it, `stream.rs` an answer that comes in parts, `protocol.rs` the frames; `output.rs` is what it
 //! prints, `lines.rs` (pure) whose line is whose, `quota.rs` (pure) how much it may be.
 
 mod awake;
 mod cgroup;
+mod descendants;
 pub(crate) mod gpus;
 pub(crate) mod limits;
 mod lines;

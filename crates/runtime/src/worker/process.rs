@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::descendants;
 use super::gpus::{Gpus, Taken};
 use super::limits::Limits;
 use super::link::{Death, Link};
@@ -120,7 +121,7 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
     let confined = launch.limits.confine(id, process.pid());
     let worker = format!("{}-{id}", launch.prefix);
     let book = Book::new(launch.log.clone(), Arc::clone(pool.metrics()), Arc::clone(link), worker);
-    let mut group = Group(process.pid());
+    let mut group = Group::of(process.pid());
     let mut output = match Output::of(pipes, book) {
         Ok(output) => output,
         Err(error) => {
@@ -131,7 +132,7 @@ pub(super) async fn run(id: WorkerId, launch: &Launch, link: &Arc<Link>, pool: &
     let mut was_killed = false;
     tracing::info!(
         worker = id,
-        pid = group.0.map(Pid::as_raw_nonzero),
+        pid = group.pid.map(Pid::as_raw_nonzero),
         by = process.origin(),
         gpus = environment.map(|(_, numbers)| numbers),
         "worker started"
@@ -243,24 +244,37 @@ impl Process {
 /// The worker and the processes that user code started in it. Dropping ends what is left of them: they never outlive it.
 ///
 /// Ended once only: the number of an empty group may become another's.
-struct Group(Option<Pid>);
+struct Group {
+    pid: Option<Pid>,
+    worker: Option<descendants::Process>,
+    /// What was below the worker when it was asked to end: it may be gone before the rest, and they are then below another.
+    held: Vec<OwnedFd>,
+}
 
 impl Group {
+    fn of(pid: Option<Pid>) -> Self {
+        Self { pid, worker: pid.and_then(descendants::Process::of), held: Vec::new() }
+    }
+
     /// Asks it to end.
-    fn terminate(&self) {
-        if let Some(pid) = self.0 {
+    fn terminate(&mut self) {
+        if let Some(pid) = self.pid {
+            self.held = self.worker.map(descendants::hold).unwrap_or_default();
             let _ = rustix::process::kill_process_group(pid, Signal::TERM);
         }
     }
 
     fn has_ended(&self) -> bool {
-        self.0.is_none()
+        self.pid.is_none()
     }
 
     fn end(&mut self) {
-        if let Some(pid) = self.0.take() {
+        if let Some(pid) = self.pid.take() {
+            self.held.extend(self.worker.map(descendants::hold).unwrap_or_default());
             // Fails when nobody is left.
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+            descendants::kill(&self.held);
+            self.held.clear();
         }
     }
 }

@@ -28,6 +28,14 @@ def starts_another():
     note("begun")
     child.wait()
 
+def moves_away():
+    code = "import subprocess, sys; child = subprocess.Popen(['sleep', '1000'], start_new_session=True); print(child.pid, flush=True); child.wait()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    pathlib.Path("new-moved").write_text(f"{child.pid} {int(child.stdout.readline())}")
+    os.rename("new-moved", "moved")
+    note("begun")
+    child.wait()
+
 async def ignores():
     signal.signal(signal.SIGTERM, lambda *_: note("noticed"))
     note("begun")
@@ -42,6 +50,7 @@ fn project() -> Project {
     let functions = json!([
         function("unwinds", false),
         function("starts_another", false),
+        function("moves_away", false),
         function("ignores", true),
         function("who", false)
     ]);
@@ -83,6 +92,38 @@ async fn what_a_function_started_is_told_too() {
     assert!(project.path("child").exists());
 }
 
+/// What has ended but was not waited for does not count.
+async fn both_that_moved_away_end(project: &Project) {
+    let moved = file_appears(&project.path("moved")).await;
+    let pids: Vec<&str> = moved.split(' ').collect();
+    assert_eq!(pids.len(), 2, "{moved}");
+    for pid in pids {
+        eventually("a process in a session of its own to end", || async {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if stat.is_empty() || stat.contains(") Z ") { Ok(()) } else { Err(stat) }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_moved_to_sessions_of_its_own_is_killed_with_its_worker() {
+    let project = project();
+    let endpoint = project.start().await;
+    times_out(&project, &endpoint, "moves_away").await;
+    both_that_moved_away_end(&project).await;
+}
+
+#[tokio::test]
+async fn what_moved_to_sessions_of_its_own_is_killed_at_the_end_of_its_endpoint() {
+    let project = project().spec("executionTimeoutMs", json!(0));
+    let endpoint = project.start().await;
+    endpoint.post("/run", json!({"input": {"function_name": "moves_away", "kwargs": {}}})).await;
+    file_appears(&project.path("begun")).await;
+    endpoint.stop().await;
+    both_that_moved_away_end(&project).await;
+}
+
 #[tokio::test]
 async fn a_function_that_ignores_it_is_killed() {
     let project = project();
@@ -106,6 +147,9 @@ async fn a_forked_worker_is_ended_the_same_way() {
     let pid = times_out(&project, &endpoint, "unwinds").await.to_string();
     assert_eq!(std::fs::read_to_string(project.path("finally")).unwrap(), pid);
     assert_eq!(std::fs::read_to_string(project.path("atexit")).unwrap(), pid);
+    std::fs::remove_file(project.path("begun")).unwrap();
+    times_out(&project, &endpoint, "moves_away").await;
+    both_that_moved_away_end(&project).await;
 }
 
 #[tokio::test]
@@ -116,7 +160,9 @@ async fn a_job_that_is_cut_off_at_the_end_of_its_endpoint_is_unwound_and_runs_ag
     let first = file_appears(&project.path("begun")).await;
     endpoint.stop().await;
     assert_eq!(std::fs::read_to_string(project.path("finally")).unwrap(), first);
-    project.write_code("def unwinds(): return 'this time'\nstarts_another = ignores = who = unwinds\n");
+    project.write_code(
+        "def unwinds(): return 'this time'\nstarts_another = moves_away = ignores = who = unwinds\n",
+    );
     let endpoint = project.start().await;
     assert_eq!(endpoint.finished(job["id"].as_str().unwrap()).await["output"], "this time");
 }
