@@ -39,6 +39,10 @@ impl Process {
 
 /// Hold of those that are below `root` now and have left its group, for as long as their numbers are not given to others.
 pub(super) fn hold(root: Process) -> Vec<OwnedFd> {
+    // Most workers are gone by themselves by then, and reading of all processes takes a while.
+    if Process::read(root.pid).is_none_or(|now| now.began != root.began) {
+        return Vec::new();
+    }
     let left = below(root, &all()).into_iter().filter(|process| process.group != root.pid);
     left.filter_map(hold_one).take(HELD_MAX).collect()
 }
