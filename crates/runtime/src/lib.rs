@@ -5,7 +5,7 @@
 //! reads no environment variables and prints nothing.
 //!
 //! Start with `serve.rs`, which puts the parts together, and `stop.rs`, how they end; then along a request: `gateway/`, `queue/`, `worker/`.
-//! `log/` is what user code prints and the endpoint says; `discovery.rs` and `relay.rs` are how functions of other resources are found and called.
+//! `log/` is what user code prints and the endpoint says, `trace/` what is told of it as spans; `discovery.rs` and `relay.rs` are how functions of other resources are found and called.
 
 mod discovery;
 mod endpoint_dir;
@@ -28,3 +28,4 @@ pub use log::{Log, LogReader};
 pub use serve::{serve, serve_until};
 pub use settings::{GpuSettings, Recycling, Settings};
 pub use stop::Stop;
+pub use trace::{InvalidVariable, TraceExport};

@@ -66,6 +66,8 @@ pub(crate) struct Metrics {
     log_lines: Counter,
     log_lines_dropped: Counter,
     log_dropped_bytes: Counter,
+    spans_exported: Counter,
+    spans_dropped: Counter,
 }
 
 impl Metrics {
@@ -91,6 +93,8 @@ impl Metrics {
             log_lines: Counter::default(),
             log_lines_dropped: Counter::default(),
             log_dropped_bytes: Counter::default(),
+            spans_exported: Counter::default(),
+            spans_dropped: Counter::default(),
         };
         registry.register("requests", "HTTP requests answered", metrics.requests.clone());
         let mut time = |name: &str, help: &str, histogram: &Histogram| {
@@ -109,6 +113,8 @@ impl Metrics {
         registry.register("log_lines", "Lines that workers printed", metrics.log_lines.clone());
         let dropped = metrics.log_lines_dropped.clone();
         registry.register("log_lines_dropped", "Lines that workers printed beyond their limit", dropped);
+        registry.register("spans_exported", "Spans that the collector took", metrics.spans_exported.clone());
+        registry.register("spans_dropped", "Spans that no collector took", metrics.spans_dropped.clone());
         registry.register("workers", "Worker processes", metrics.workers.clone());
         registry.register("worker_starts", "Worker processes started", metrics.worker_starts.clone());
         registry.register("worker_exits", "Worker processes gone, and why", metrics.worker_exits.clone());
@@ -156,6 +162,14 @@ impl Metrics {
         self.log_dropped_bytes.inc_by(bytes);
     }
 
+    pub(crate) fn spans_exported(&self, count: usize) {
+        self.spans_exported.inc_by(count as u64);
+    }
+
+    pub(crate) fn spans_dropped(&self, count: usize) {
+        self.spans_dropped.inc_by(count as u64);
+    }
+
     pub(crate) fn worker_gone(&self, why: WorkerEnd) {
         let reason = match why {
             WorkerEnd::Stopped => "stopped",
@@ -165,8 +179,7 @@ impl Metrics {
         self.worker_exits.get_or_create(&Because { reason }).inc();
     }
 
-    /// All of it, with what is counted elsewhere as it is now.
-    /// With how workers are now, and the queue: its jobs by state, and how long the next one has waited.
+    /// All of it, with how workers are now, and the queue: its jobs by state, and how long the next one has waited.
     pub(crate) fn render(&self, workers: WorkerCounts, queue: Option<(JobCounts, Duration)>) -> String {
         let set = |family: &Family<InState, Gauge>, state, count: u64| {
             family.get_or_create(&InState { state }).set(i64::try_from(count).unwrap_or(i64::MAX));

@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 use crate::discovery::Discovery;
 use crate::functions::Functions;
 use crate::refusal::Refusal;
-use crate::trace;
+use crate::trace::{Span, Tracer};
 use crate::worker::protocol::{CallHeader, Frame, Kind, split_trace};
-use crate::worker::{Answer, Pool};
+use crate::worker::{Call, Pool};
 
 /// Calls of all workers of this endpoint that are under way at the same time; more wait.
 const RELAYED_CALLS_MAX: usize = 1024;
@@ -33,6 +33,7 @@ struct Shared {
     discovery: Discovery,
     transport: Transport,
     token: Secret,
+    tracer: Tracer,
     permits: Semaphore,
 }
 
@@ -42,9 +43,10 @@ impl Relay {
         discovery: Discovery,
         transport: Transport,
         token: Secret,
+        tracer: Tracer,
     ) -> Self {
         let permits = Semaphore::new(RELAYED_CALLS_MAX);
-        Self { shared: Arc::new(Shared { own, discovery, transport, token, permits }) }
+        Self { shared: Arc::new(Shared { own, discovery, transport, token, tracer, permits }) }
     }
 
     /// The frame that answers a worker's CALL.
@@ -69,14 +71,15 @@ impl Relay {
         }
         if self.shared.own.contains(function) {
             let target = self.shared.own.find(function)?;
-            let trace = trace.as_ref().and_then(trace::step);
-            return match pool.call(target.is_sync(), trace, header.encode(), body).await? {
-                Answer::Result { body, .. } => Ok(body),
-                Answer::Error(header) => Err(header.into()),
-                Answer::Died(death) => Err(Refusal::worker_died(&death)),
-            };
+            let (is_sync, trace, header) = (target.is_sync(), trace.as_ref(), header.encode());
+            return pool.call(Call { function, is_sync, trace, header, body }).await;
         }
-        self.call_elsewhere(function, body, trace.as_ref()).await
+        let mut span = trace.map(|trace| self.shared.tracer.outgoing(&trace, || format!("call {function}")));
+        let answer = self.call_elsewhere(function, body, span.as_ref().map(Span::context)).await;
+        if let (Some(span), Err(refusal)) = (&mut span, &answer) {
+            span.fail(refusal.problem.code.as_str());
+        }
+        answer
     }
 
     async fn call_elsewhere(

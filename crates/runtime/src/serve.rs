@@ -23,6 +23,7 @@ use crate::queue::dispatcher::Dispatcher;
 use crate::queue::webhook::Deliverer;
 use crate::relay::Relay;
 use crate::stop::{CUT_OFF_TIMEOUT, Cutoff, Signals, Stop};
+use crate::trace::Exporter;
 use crate::worker::Pool;
 use crate::worker::gpus::Gpus;
 use crate::worker::limits::Limits as WorkerLimits;
@@ -122,14 +123,26 @@ async fn serve_in(
     let spec = &resource.spec;
     let functions = Arc::new(Functions::of(&resource));
     let transport = Transport::new().trusting(settings.trusted_roots.clone());
-    let discovery = Discovery::new(dir.routes(), settings.mothership_url.clone());
-    let relay =
-        Relay::new(Arc::clone(&functions), discovery.clone(), transport.clone(), settings.token.clone());
     let metrics = Arc::new(Metrics::new(&settings.owner.resource, &settings.endpoint_id));
+    let exporting = settings.trace_export.as_ref().map(|export| {
+        let who = (&settings.owner, &settings.endpoint_id);
+        Exporter::start(export, who, transport.clone(), Arc::clone(&metrics))
+    });
+    let (exporter, tracer) = exporting.unzip();
+    let tracer = tracer.unwrap_or_default();
+    let discovery = Discovery::new(dir.routes(), settings.mothership_url.clone());
+    let relay = Relay::new(
+        Arc::clone(&functions),
+        discovery.clone(),
+        transport.clone(),
+        settings.token.clone(),
+        tracer.clone(),
+    );
     let pool = Pool::new(
         Limits::of(spec, settings.recycling.calls_max, settings.sync_threads),
         spec.execution_timeout(),
         Arc::clone(&metrics),
+        tracer.clone(),
     );
 
     let mut jobs = None;
@@ -170,6 +183,7 @@ async fn serve_in(
         functions,
         pool: pool.clone(),
         metrics,
+        tracer: tracer.clone(),
         guard: Guard::new(server.address()),
         cors: settings.cors_origins.clone(),
         compressor: Compressor::new(),
@@ -215,7 +229,7 @@ async fn serve_in(
         let timekeeper = queue.clone();
         tasks.spawn(async move { sweeper.sweep().await });
         tasks.spawn(async move { timekeeper.keep_time().await });
-        let deliverer = Deliverer::new(queue.clone(), transport.clone(), settings.token.clone());
+        let deliverer = Deliverer::new(queue.clone(), transport.clone(), settings.token.clone(), tracer);
         tasks.spawn(async move { deliverer.run().await });
         tasks.spawn(async move { queue.follow_others().await });
         let stopping = stopping.subscribe();
@@ -255,6 +269,9 @@ async fn serve_in(
     drop(gateway);
     // Their workers are gone, so these only have to write that down.
     let _ = tokio::time::timeout(WRITE_TIMEOUT, dispatching.join_next()).await;
+    if let Some(exporter) = exporter {
+        exporter.flush().await;
+    }
     dir.withdraw();
     tracing::info!("stopped");
     Ok(())

@@ -10,6 +10,7 @@ use flash_model::{EndpointId, MothershipId, Owner};
 
 use crate::gateway::CorsOrigins;
 use crate::log::Log;
+use crate::trace::TraceExport;
 
 /// When a worker is followed by a new one although nothing is wrong with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,8 +72,10 @@ pub struct Settings {
     pub gpus: GpuSettings,
     /// Workers get no more of the machine than the instance has that their resource names.
     pub limits_workers: bool,
-    /// For `https` webhooks.
+    /// For what goes out by `https`: webhooks, spans.
     pub trusted_roots: TrustedRoots,
+    /// None = spans are not exported.
+    pub trace_export: Option<TraceExport>,
     pub host: IpAddr,
     /// 0 = any free one.
     pub port: u16,

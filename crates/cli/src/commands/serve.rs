@@ -8,7 +8,7 @@ use std::str::FromStr;
 use flash_client::TrustedRoots;
 use flash_model::{AppName, EndpointId, EnvironmentName, MothershipId, Owner, ResourceName, Scope, Secret};
 use flash_model::{InvalidName, child_environment as names};
-use flash_runtime::{CorsOrigins, GpuSettings, InvalidOrigin, Log, Recycling, Settings};
+use flash_runtime::{CorsOrigins, GpuSettings, InvalidOrigin, Log, Recycling, Settings, TraceExport};
 
 use crate::environment;
 use crate::error::Failure;
@@ -88,6 +88,7 @@ fn settings(log: Log) -> Result<Settings, Failure> {
             file: environment::path(names::CERTIFICATES_FILE),
             dir: environment::path(names::CERTIFICATES_DIR),
         },
+        trace_export: trace_export(),
         host: parsed(names::HOST, IpAddr::from(Ipv4Addr::LOCALHOST))?,
         port: parsed(names::PORT, 0)?,
     })
@@ -137,6 +138,14 @@ fn cors_origins() -> Result<Option<CorsOrigins>, Failure> {
     let origins = environment::text(names::CORS_ORIGINS).map(|text| text.parse()).transpose();
     origins.map_err(|error: InvalidOrigin| {
         Failure::because(format!("{} is not right", names::CORS_ORIGINS), &error)
+    })
+}
+
+/// These variables are everybody's, the user's own code among them, so a wrong one ends no endpoint.
+fn trace_export() -> Option<TraceExport> {
+    TraceExport::of(environment::text).unwrap_or_else(|wrong| {
+        tracing::warn!(%wrong, "no spans are exported");
+        None
     })
 }
 

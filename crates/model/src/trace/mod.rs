@@ -88,6 +88,11 @@ impl TraceContext {
         Self { state, ..self }
     }
 
+    pub fn with_sampled(self, is_sampled: bool) -> Self {
+        let others = self.flags & !SAMPLED;
+        Self { flags: others | if is_sampled { SAMPLED } else { 0 }, ..self }
+    }
+
     /// The same trace, one step further.
     pub fn child(&self, span: SpanId) -> Self {
         Self { span, ..self.clone() }
@@ -249,6 +254,9 @@ mod tests {
         let (trace, span) = (TraceId::new([1; 16]).unwrap(), SpanId::new([2; 8]).unwrap());
         assert!(TraceContext::begin(trace, span, false).traceparent().ends_with("-02"));
         assert!(TraceContext::begin(trace, span, true).traceparent().ends_with("-03"));
+        let begun = TraceContext::begin(trace, span, false);
+        assert!(begun.clone().with_sampled(true).traceparent().ends_with("-03"));
+        assert_eq!(begun.clone().with_sampled(true).with_sampled(false), begun);
         assert_eq!((TraceId::new([0; 16]), SpanId::new([0; 8])), (None, None));
     }
 

@@ -8,9 +8,9 @@ use hyper::body::Incoming;
 
 use super::Gateway;
 use super::respond::{self, Response};
+use super::spans::trace_of;
 use crate::refusal::Refusal;
-use crate::trace;
-use crate::worker::Answer;
+use crate::worker::Call;
 use crate::worker::protocol::CallHeader;
 
 impl Gateway {
@@ -31,13 +31,15 @@ impl Gateway {
             method: target.method.filter(|_| form == Form::Json).map(Into::into),
             ..CallHeader::default()
         };
-        let trace = trace::of_request(request.headers());
-        let body = respond::read_body(request.into_body()).await?;
-        match self.pool.call(target.is_sync(), trace, header.encode(), body).await? {
-            Answer::Result { body, .. } => Ok(respond::bytes(form.content_type(), body)),
-            Answer::Error(header) => Err(header.into()),
-            Answer::Died(death) => Err(Refusal::worker_died(&death)),
-        }
+        let (parts, body) = request.into_parts();
+        let call = Call {
+            function: name,
+            is_sync: target.is_sync(),
+            trace: trace_of(&parts.extensions),
+            header: header.encode(),
+            body: respond::read_body(body).await?,
+        };
+        Ok(respond::bytes(form.content_type(), self.pool.call(call).await?))
     }
 }
 

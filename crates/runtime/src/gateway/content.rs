@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::spans::Traced;
 use crate::worker::Stream;
 use crate::worker::pool::Lease;
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug)]
 pub(crate) enum Content {
@@ -21,6 +22,8 @@ pub(crate) enum Content {
         body: Incoming,
         _slot: Option<Lease>,
     },
+    /// One of the others, which ends a span.
+    Traced(Box<Traced>),
 }
 
 impl Body for Content {
@@ -43,6 +46,7 @@ impl Body for Content {
                 })
             }),
             Self::Passed { body, .. } => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Self::Traced(traced) => traced.poll_frame(context),
         }
     }
 
@@ -51,6 +55,7 @@ impl Body for Content {
             Self::Whole(body) => body.is_end_stream(),
             Self::Parts(_) => false,
             Self::Passed { body, .. } => body.is_end_stream(),
+            Self::Traced(traced) => traced.body().is_end_stream(),
         }
     }
 
@@ -59,6 +64,7 @@ impl Body for Content {
             Self::Whole(body) => body.size_hint(),
             Self::Parts(_) => SizeHint::default(),
             Self::Passed { body, .. } => body.size_hint(),
+            Self::Traced(traced) => traced.body().size_hint(),
         }
     }
 }

@@ -5,10 +5,10 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 
 use super::respond::{self, Response};
+use super::spans::trace_of;
 use super::{Front, Gateway};
 use crate::refusal::Refusal;
-use crate::trace;
-use crate::worker::Answer;
+use crate::worker::Call;
 use crate::worker::protocol::CallHeader;
 
 const EXECUTE_PATH: &str = "/execute";
@@ -38,16 +38,16 @@ impl Gateway {
         }
         super::require(&request, &Method::POST)?;
         self.authorize(request.headers())?;
-        let trace = trace::of_request(request.headers());
-        let header = CallHeader { form: "execute".into(), ..CallHeader::default() };
-        let body = respond::read_body(request.into_body()).await?;
-        // Nobody knows whether the code blocks before it has run.
-        let is_sync = true;
-        match self.pool.call(is_sync, trace, header.encode(), body).await? {
-            Answer::Result { body, .. } => Ok(respond::bytes(respond::JSON, body)),
-            Answer::Error(header) => Err(header.into()),
-            Answer::Died(death) => Err(Refusal::worker_died(&death)),
-        }
+        let (parts, body) = request.into_parts();
+        let call = Call {
+            function: "execute",
+            // Nobody knows whether the code blocks before it has run.
+            is_sync: true,
+            trace: trace_of(&parts.extensions),
+            header: CallHeader { form: "execute".into(), ..CallHeader::default() }.encode(),
+            body: respond::read_body(body).await?,
+        };
+        Ok(respond::bytes(respond::JSON, self.pool.call(call).await?))
     }
 }
 

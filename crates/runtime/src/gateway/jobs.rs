@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::respond::{self, Response};
+use super::spans::trace_of;
 use super::{Gateway, dead, method_not_allowed, no_route};
 use crate::queue::dispatcher::Dispatcher;
 use crate::queue::key::Key;
@@ -18,7 +19,6 @@ use crate::queue::policy::Policy;
 use crate::queue::webhook::Webhook;
 use crate::queue::{self, Queue, Read, Retried, Submission};
 use crate::refusal::Refusal;
-use crate::trace;
 use crate::worker::Health;
 
 const RUNSYNC_WAIT_DEFAULT: Duration = Duration::from_secs(90);
@@ -45,17 +45,8 @@ impl Gateway {
         request: Request<Incoming>,
     ) -> Result<Response, Refusal> {
         let path = request.uri().path().to_owned();
-        let (verb, id) = match path.trim_start_matches('/').split_once('/') {
-            Some((verb, id)) => (verb, Some(id)),
-            None => (path.trim_start_matches('/'), None),
-        };
-        let allowed = match (verb, id) {
-            ("run" | "runsync" | "purge-queue" | "redrive", None) => "POST",
-            ("cancel" | "retry" | "redrive", Some(_)) => "POST",
-            ("status", Some(_)) | ("health" | "dead", None) => "GET",
-            ("stream", Some(_)) => "GET, POST",
-            _ => return Err(no_route(&path, KNOWN)),
-        };
+        let (verb, id) = split(&path);
+        let allowed = allowed(verb, id).ok_or_else(|| no_route(&path, KNOWN))?;
         if !allowed.split(", ").any(|method| request.method() == method) {
             return Err(method_not_allowed(request.method(), &path, allowed));
         }
@@ -137,7 +128,7 @@ impl Gateway {
         if let Health::Failed(failure) = self.pool.health() {
             return Err(Refusal::cannot_load(&failure));
         }
-        let trace = trace::of_request(&parts.headers);
+        let trace = trace_of(&parts.extensions).cloned();
         Ok(jobs
             .queue
             .submit(Submission { input: input.into(), policy, webhook, key, trace }, is_sync)
@@ -158,6 +149,30 @@ impl From<queue::Error> for Refusal {
                 Self::new(Code::StoreFailed, 503, other.to_string()).after(Duration::from_secs(1))
             }
         }
+    }
+}
+
+/// The path with a pattern in a job's place.
+pub(super) fn pattern_of(path: &str) -> Option<String> {
+    let (verb, id) = split(path);
+    allowed(verb, id)?;
+    Some(if id.is_some() { format!("/{verb}/{{id}}") } else { format!("/{verb}") })
+}
+
+/// What is asked for, and of which job.
+fn split(path: &str) -> (&str, Option<&str>) {
+    let path = path.trim_start_matches('/');
+    path.split_once('/').map_or((path, None), |(verb, id)| (verb, Some(id)))
+}
+
+/// Methods that it is asked for with; none if it is nothing.
+fn allowed(verb: &str, id: Option<&str>) -> Option<&'static str> {
+    match (verb, id) {
+        ("run" | "runsync" | "purge-queue" | "redrive", None) => Some("POST"),
+        ("cancel" | "retry" | "redrive", Some(_)) => Some("POST"),
+        ("status", Some(_)) | ("health" | "dead", None) => Some("GET"),
+        ("stream", Some(_)) => Some("GET, POST"),
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `server.rs` accepts connections, `connection.rs` speaks HTTP on one; `routes.rs` serves load-balanced functions, `docs.rs` says
 //! what they are; `jobs.rs` and `dead.rs` are the queue's API, `proxy.rs` a whole web application, `tunnels.rs` its WebSockets;
-//! `execute.rs` runs code that is sent; `control.rs` and `calls.rs` are for the other processes of Flash. `cors.rs` and `compression.rs` see to all answers.
+//! `execute.rs` runs code that is sent; `control.rs` and `calls.rs` are for the other processes of Flash. `cors.rs`, `compression.rs` and `spans.rs` see to all answers.
 
 mod calls;
 mod coding;
@@ -22,6 +22,7 @@ mod proxy;
 mod respond;
 mod routes;
 mod server;
+mod spans;
 mod tunnels;
 mod version;
 
@@ -49,6 +50,7 @@ use crate::discovery::Discovery;
 use crate::functions::Functions;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use crate::trace::Tracer;
 use crate::worker::Pool;
 use flash_model::wire::{IdentityResponse, WorkerLimits};
 
@@ -66,6 +68,7 @@ pub(crate) struct Gateway {
     pub(crate) functions: Arc<Functions>,
     pub(crate) pool: Pool,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) tracer: Tracer,
     pub(crate) guard: Guard,
     /// Pages of other origins that may use the functions' routes.
     pub(crate) cors: Option<CorsOrigins>,
@@ -94,9 +97,10 @@ impl Gateway {
         }
     }
 
-    pub(crate) async fn serve(&self, request: Request<Incoming>) -> Response {
+    pub(crate) async fn serve(&self, mut request: Request<Incoming>) -> Response {
         let began = Instant::now();
         let is_counted = !self.is_look(request.uri().path());
+        let span = if is_counted { self.begin_span(&mut request) } else { None };
         let received = request.body().size_hint().lower();
         let coding = Coding::asked_for(request.headers());
         let response = self.answer(request).await;
@@ -105,7 +109,10 @@ impl Gateway {
             let sent = response.body().size_hint().exact().unwrap_or(0);
             self.metrics.answered(response.status().as_u16(), began.elapsed(), received, sent);
         }
-        response
+        match span {
+            Some(span) => spans::end_span(span, response),
+            None => response,
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response {

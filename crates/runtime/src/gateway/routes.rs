@@ -10,9 +10,9 @@ use percent_encoding::percent_decode_str;
 
 use super::content::Content;
 use super::respond::{self, Response};
+use super::spans::trace_of;
 use super::{method_not_allowed, method_of, no_route};
 use crate::refusal::Refusal;
-use crate::trace;
 use crate::worker::protocol::{CallHeader, RequestHead, ResultHeader};
 use crate::worker::{Answer, Patience, Pool, Reply};
 
@@ -38,6 +38,7 @@ struct Methods {
 #[derive(Debug)]
 struct Entry {
     method: HttpMethod,
+    path: String,
     function: String,
     is_sync: bool,
     /// Path parameters in order; the router knows them as `p0`, `p1`, so that routes of two methods may name them differently.
@@ -56,11 +57,11 @@ impl Routes {
             let (pattern, parameters) = pattern(path);
             if let Some((before, _)) = pattern.split_once("{*") {
                 // A rest of nothing is one, too.
-                let entry = Entry::new(function, method, parameters.clone());
+                let entry = Entry::new(function, method, path, parameters.clone());
                 by_path.entry(before.to_owned()).or_default().entries.push(entry);
             }
             let methods = by_path.entry(pattern).or_default();
-            methods.entries.push(Entry::new(function, method, parameters));
+            methods.entries.push(Entry::new(function, method, path, parameters));
             shown.push(format!("{method} {path}"));
         }
         let mut router = matchit::Router::new();
@@ -84,6 +85,13 @@ impl Routes {
     /// Whether a function is routed there, whatever the method.
     pub(super) fn has(&self, path: &str) -> bool {
         self.router.at(path).is_ok()
+    }
+
+    /// The path as it is written where the function is, with its parameters' names.
+    pub(super) fn pattern_of(&self, method: &Method, path: &str) -> Option<&str> {
+        let found = self.router.at(path).ok()?;
+        let asked = if method == Method::HEAD { &Method::GET } else { method };
+        found.value.find(method_of(asked), &found.params).ok().map(|entry| entry.path.as_str())
     }
 
     /// Where the same path leads somewhere with a slash at its end, or without: relative to it, whatever a proxy wrote before it.
@@ -127,7 +135,6 @@ impl Routes {
             Err(Lack::Method) => return Err(method_not_allowed(&parts.method, path, &found.value.allow)),
         };
         let body = respond::read_body(body).await?;
-        let trace = trace::of_request(&parts.headers);
         let slot = pool.lease(entry.is_sync, body.len(), Patience::Door).await?;
         let is_whole = slot.wants_whole_request(&entry.function);
         let content_type = parts.headers.get(CONTENT_TYPE);
@@ -150,7 +157,8 @@ impl Routes {
                 .encode()
             }
         };
-        match pool.run(slot.traced(trace), header, body).await? {
+        let slot = slot.traced(trace_of(&parts.extensions), &entry.function);
+        match pool.run(slot, header, body).await? {
             Reply::Whole(Answer::Result { header, body }) => answer(header, Content::Whole(Full::new(body))),
             Reply::Whole(Answer::Error(header)) => Err(header.into()),
             Reply::Whole(Answer::Died(death)) => Err(Refusal::worker_died(&death)),
@@ -182,9 +190,10 @@ impl Methods {
 }
 
 impl Entry {
-    fn new(function: &Function, method: HttpMethod, parameters: Vec<Parameter>) -> Self {
+    fn new(function: &Function, method: HttpMethod, path: &str, parameters: Vec<Parameter>) -> Self {
         let mut entry = Self {
             method,
+            path: path.to_owned(),
             function: function.name.to_string(),
             is_sync: !function.is_async,
             parameters,

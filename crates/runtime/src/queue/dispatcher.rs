@@ -14,7 +14,6 @@ use tokio::task::JoinSet;
 use super::turn::Turn;
 use super::{Claimed, End, Outcome, Queue, Turns, collector, now_ms};
 use crate::refusal::Refusal;
-use crate::trace;
 use crate::worker::pool::{self, Lease};
 use crate::worker::{Answer, Health, Patience, Pool, Reply};
 
@@ -254,7 +253,7 @@ impl Dispatcher {
         });
         let run = async {
             let call = self.pool.run_until(
-                slot.for_job(&job.id).traced(job.trace.as_ref().and_then(trace::step)),
+                slot.for_job(&job.id, attempt, job.trace.as_ref()),
                 JOB_HEADER,
                 input.into(),
                 execution_timeout,

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::store::Delivery;
 use super::{Queue, now_ms};
+use crate::trace::Tracer;
 
 const URL_BYTES_MAX: usize = 2048;
 /// For one attempt, from connecting to the answer's status.
@@ -58,11 +59,12 @@ pub(crate) struct Deliverer {
     queue: Queue,
     transport: Transport,
     token: Secret,
+    tracer: Tracer,
 }
 
 impl Deliverer {
-    pub(crate) fn new(queue: Queue, transport: Transport, token: Secret) -> Self {
-        Self { queue, transport, token }
+    pub(crate) fn new(queue: Queue, transport: Transport, token: Secret, tracer: Tracer) -> Self {
+        Self { queue, transport, token, tracer }
     }
 
     /// Delivers for as long as it is polled.
@@ -121,8 +123,10 @@ impl Deliverer {
         let body = serde_json::to_vec(&view).map_err(|error| error.to_string())?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(trace) = &trace {
-            set_trace(&mut headers, trace);
+        let mut span = trace.map(|trace| self.tracer.outgoing(&trace, || "webhook".to_owned()));
+        if let Some(span) = &mut span {
+            span.note("messaging.message.id", view.id.as_str());
+            set_trace(&mut headers, span.context());
         }
         let signature = signature(&self.token, now_ms() / 1000, &body);
         for (name, value) in [
@@ -134,7 +138,15 @@ impl Deliverer {
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
-        self.transport.notify(&url, headers, body.into(), ATTEMPT_TIMEOUT).await
+        let answer = self.transport.notify(&url, headers, body.into(), ATTEMPT_TIMEOUT).await;
+        if let Some(span) = &mut span {
+            match &answer {
+                Ok(status) if status.is_success() => {}
+                Ok(status) => span.fail(status.as_str()),
+                Err(_) => span.fail("no answer"),
+            }
+        }
+        answer
     }
 }
 

@@ -21,6 +21,9 @@ const COALESCED_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Calls that have ended here and whose last lines may still be in the worker's pipes.
 const ENDED_MAX: usize = 256;
 
+/// What a trace says of a call whose worker is gone.
+const WORKER_DIED: &str = "worker died";
+
 /// Why a worker is gone, in words for a caller.
 pub(crate) type Death = Arc<str>;
 
@@ -146,22 +149,23 @@ impl Link {
             }
             (call, pending.calls.is_empty())
         };
-        let Some(call) = call else { return };
+        let Some(mut call) = call else { return };
         if is_idle {
             self.awake.extend();
         }
-        match call.caller {
-            Caller::Waits(caller) => {
-                let answer = match frame.kind {
-                    Kind::Error => Answer::Error(ErrorHeader::decode(&frame.header)),
-                    _ => Answer::Result { header: ResultHeader::decode(&frame.header), body: frame.body },
+        let error = (frame.kind == Kind::Error).then(|| ErrorHeader::decode(&frame.header));
+        if let Some(error) = &error {
+            call.slot.fail(error.name());
+        }
+        match (call.caller, error) {
+            (Caller::Waits(caller), error) => {
+                let answer = match error {
+                    Some(error) => Answer::Error(error),
+                    None => Answer::Result { header: ResultHeader::decode(&frame.header), body: frame.body },
                 };
                 let _ = caller.send(Reply::Whole(answer));
             }
-            Caller::Reads(reader) => reader.end(match frame.kind {
-                Kind::Error => End::Failed(ErrorHeader::decode(&frame.header)),
-                _ => End::Complete,
-            }),
+            (Caller::Reads(reader), error) => reader.end(error.map_or(End::Complete, End::Failed)),
         }
     }
 
@@ -214,7 +218,8 @@ impl Link {
             pending.death = Some(Arc::clone(death));
             std::mem::take(&mut pending.calls)
         };
-        for (_, call) in calls {
+        for (_, mut call) in calls {
+            call.slot.fail(WORKER_DIED);
             match call.caller {
                 Caller::Waits(caller) => drop(caller.send(Reply::Whole(Answer::Died(Arc::clone(death))))),
                 Caller::Reads(reader) => reader.end(End::Died(Arc::clone(death))),

@@ -24,6 +24,6 @@ mod stream;
 mod template;
 
 pub(crate) use link::{Answer, Death, Reply};
-pub(crate) use pool::{Patience, Pool};
+pub(crate) use pool::{Call, Patience, Pool};
 pub(crate) use state::Health;
 pub(crate) use stream::{Error as StreamError, Stream};

@@ -6,19 +6,21 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flash_model::wire::{WorkerCounts, WorkerStart};
-use flash_model::{Code, TraceContext};
+use flash_model::{Code, TraceContext, TraceId};
 use tokio::sync::{Notify, oneshot};
 
 use super::awake::Awake;
 use super::link::{Answer, InFlight, Link, Origin, Reply};
 use super::process::{self, Launch, TERMINATE_GRACE};
-use super::protocol::{ErrorHeader, Frame, Kind, ReadyHeader, with_trace};
+use super::protocol::{Frame, Kind, ReadyHeader, with_trace};
 use super::size;
 use super::state::{Action, Failure, Health, Placement, Shortage, State, Ticket, WorkerId};
 use super::stream::Stream;
 use super::template::{Standing, Template};
 use crate::metrics::{Metrics, WorkerEnd};
+use crate::refusal::Refusal;
 use crate::relay::Relay;
+use crate::trace::{Span, Tracer};
 
 pub(crate) use super::state::Limits;
 
@@ -62,6 +64,17 @@ pub(crate) enum Patience {
     Endless,
 }
 
+/// A function called by name.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) function: &'a str,
+    /// Whether it needs a worker's one thread for plain functions.
+    pub(crate) is_sync: bool,
+    pub(crate) trace: Option<&'a TraceContext>,
+    pub(crate) header: Bytes,
+    pub(crate) body: Bytes,
+}
+
 /// Cheap to clone; all clones are the same pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
@@ -81,6 +94,7 @@ struct Shared {
     awake: Awake,
     template: Template,
     metrics: Arc<Metrics>,
+    tracer: Tracer,
 }
 
 #[derive(Debug)]
@@ -100,7 +114,12 @@ struct Connected {
 }
 
 impl Pool {
-    pub(crate) fn new(limits: Limits, execution_timeout: Option<Duration>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        execution_timeout: Option<Duration>,
+        metrics: Arc<Metrics>,
+        tracer: Tracer,
+    ) -> Self {
         let core = Core {
             state: State::new(limits),
             links: HashMap::new(),
@@ -116,6 +135,7 @@ impl Pool {
             awake: Awake::new(),
             template: Template::new(),
             metrics,
+            tracer,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -168,16 +188,20 @@ impl Pool {
         self.seat(&core, worker, sync)
     }
 
-    /// Takes a slot and runs one call in it that is answered at once.
-    pub(crate) async fn call(
-        &self,
-        sync: bool,
-        trace: Option<TraceContext>,
-        header: Bytes,
-        body: Bytes,
-    ) -> Result<Answer, Error> {
-        let lease = self.lease(sync, body.len(), Patience::Door).await?;
-        Ok(whole(self.run(lease.traced(trace), header, body).await?))
+    /// Takes a slot and runs one call in it that is answered at once: gives the result's bytes.
+    pub(crate) async fn call(&self, call: Call<'_>) -> Result<Bytes, Refusal> {
+        let Call { function, is_sync, trace, header, body } = call;
+        let lease = self.lease(is_sync, body.len(), Patience::Door).await?;
+        match self.run(lease.traced(trace, function), header, body).await? {
+            Reply::Whole(Answer::Result { body, .. }) => Ok(body),
+            Reply::Whole(Answer::Error(header)) => Err(header.into()),
+            Reply::Whole(Answer::Died(death)) => Err(Refusal::worker_died(&death)),
+            // What nobody reads part by part is not sent on; dropping it ends the call.
+            Reply::Stream(_) => {
+                let detail = "the result is a stream, which only a route can give";
+                Err(Refusal::new(Code::ResultNotSerializable, 500, detail))
+            }
+        }
     }
 
     /// Runs one call in a slot, no longer than the resource allows, until the end of its stream if it has one.
@@ -475,7 +499,7 @@ impl Pool {
     fn seat(&self, core: &Core, worker: WorkerId, sync: bool) -> Option<Lease> {
         let connected = core.links.get(&worker)?;
         let link = Arc::clone(&connected.link);
-        Some(Lease { pool: self.clone(), worker, sync, port: connected.port, link, job: None, trace: None })
+        Some(Lease { pool: self.clone(), worker, sync, port: connected.port, link, job: None, span: None })
     }
 
     async fn wait_for_exits(&self) {
@@ -493,24 +517,10 @@ impl Pool {
     }
 }
 
-/// What nobody reads part by part is not sent on; dropping it ends the call.
-fn whole(reply: Reply) -> Answer {
-    match reply {
-        Reply::Whole(answer) => answer,
-        Reply::Stream(_) => Answer::Error(ErrorHeader {
-            code: Some(Code::ResultNotSerializable.to_string()),
-            status: Some(500),
-            kind: String::new(),
-            message: "the result is a stream, which only a route can give".to_owned(),
-            traceback: String::new(),
-        }),
-    }
-}
-
 fn begin(lease: Lease, header: Bytes, body: Bytes) -> Result<InFlight, Error> {
-    let header = match &lease.trace {
+    let header = match &lease.span {
         None => header,
-        Some(trace) => with_trace(&header, trace),
+        Some(span) => with_trace(&header, span.context()),
     };
     if !Frame::fits(&header, &body) {
         return Err(Error::TooLarge);
@@ -539,25 +549,33 @@ pub(crate) struct Lease {
     link: Arc<Link>,
     /// What it is used for, if that is a job.
     job: Option<Arc<str>>,
-    /// Which trace that belongs to.
-    trace: Option<Box<TraceContext>>,
+    /// The use in its trace, if it belongs to one.
+    span: Option<Span>,
 }
 
 impl Lease {
-    /// For what the job prints to be known as the job's.
-    pub(crate) fn for_job(mut self, id: &str) -> Self {
+    /// For what the job prints to be known as the job's, and its trace's if it was submitted in one.
+    pub(crate) fn for_job(mut self, id: &str, attempt: u32, trace: Option<&TraceContext>) -> Self {
         self.job = Some(id.into());
+        self.span = trace.map(|trace| self.pool.shared.tracer.attempt(trace, id, attempt));
         self
     }
 
     /// The worker is told, and what the call prints is known as the trace's.
-    pub(crate) fn traced(mut self, trace: Option<TraceContext>) -> Self {
-        self.trace = trace.map(Box::new);
+    pub(crate) fn traced(mut self, trace: Option<&TraceContext>, function: &str) -> Self {
+        self.span = trace.map(|trace| self.pool.shared.tracer.call(trace, function));
         self
     }
 
+    /// What it was used for has gone wrong.
+    pub(super) fn fail(&mut self, kind: &str) {
+        if let Some(span) = &mut self.span {
+            span.fail(kind);
+        }
+    }
+
     pub(super) fn origin(&self) -> Option<Origin> {
-        let trace = self.trace.as_ref().map(|trace| trace.trace());
+        let trace: Option<TraceId> = self.span.as_ref().map(|span| span.context().trace());
         (self.job.is_some() || trace.is_some()).then(|| Origin { job: self.job.clone(), trace })
     }
 

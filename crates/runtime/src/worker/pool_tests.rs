@@ -16,7 +16,7 @@ fn pool() -> Pool {
         scaler: Scaler { scaler_type: ScalerType::QueueDelay, value: 4 },
         calls_max: None,
     };
-    Pool::new(limits, None, Arc::new(metrics))
+    Pool::new(limits, None, Arc::new(metrics), Tracer::default())
 }
 
 async fn refused(pool: &Pool, size_bytes: usize) -> (u16, Option<Duration>) {

@@ -246,6 +246,14 @@ impl ErrorHeader {
             traceback: String::new(),
         })
     }
+
+    /// In one word: the exception's class, or our own code.
+    pub(crate) fn name(&self) -> &str {
+        match self.kind.as_str() {
+            "" => self.code.as_deref().unwrap_or("error"),
+            kind => kind,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod survival;
 mod sync_threads;
 mod templates;
 mod termination;
+mod trace_export;
 mod traces;
 mod web_application;
 mod webhooks;

@@ -4,7 +4,7 @@ use crate::queue;
 use crate::world::{Endpoint, Project, eventually, kill, route};
 
 /// What a sample is now; `None` where there is none.
-async fn sample(endpoint: &Endpoint, path: &str, line: &str) -> Option<f64> {
+pub(crate) async fn sample(endpoint: &Endpoint, path: &str, line: &str) -> Option<f64> {
     let answer = endpoint.get(path).await;
     let text = answer.body.as_str().unwrap();
     assert!(text.ends_with("# EOF\n"), "{text}");

@@ -16,7 +16,8 @@ class Application(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             return
         body = json.dumps({"path": self.path, "host": self.headers["host"], "te": self.headers["te"],
-                           "forwarded": self.headers["x-forwarded-host"]}).encode()
+                           "forwarded": self.headers["x-forwarded-host"],
+                           "traceparent": self.headers["traceparent"]}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("x-own", "1")
@@ -45,19 +46,26 @@ while True:
         os._exit(0)
 "#;
 
-#[tokio::test]
-async fn everything_but_flash_s_own_goes_to_the_application() {
+pub(crate) fn project() -> Project {
     let mut project = Project::new("asgi", "", json!([])).spec("asgi", json!("main:app"));
     std::fs::create_dir_all(project.path("sdk/tetra_rp")).unwrap();
     std::fs::write(project.path("sdk/tetra_rp/__init__.py"), "").unwrap();
     std::fs::write(project.path("sdk/tetra_rp/_worker.py"), STAND_IN).unwrap();
     project.sdk_path = project.path("sdk");
-    let endpoint = project.start().await;
+    project
+}
+
+#[tokio::test]
+async fn everything_but_flash_s_own_goes_to_the_application() {
+    let endpoint = project().start().await;
 
     let host = endpoint.url.strip_prefix("http://").unwrap();
     for path in ["/", "/a/b?c=%20d", "/manifest"] {
         let answer = endpoint.send(endpoint.request("GET", path).header("te", "trailers")).await;
-        assert_eq!(answer.body, json!({"path": path, "host": host, "te": null, "forwarded": host}));
+        assert_eq!(
+            answer.body,
+            json!({"path": path, "host": host, "te": null, "forwarded": host, "traceparent": null})
+        );
         assert_eq!(answer.headers["x-own"], "1");
     }
     let echoed = endpoint.send(endpoint.request("POST", "/").body("streamed")).await;

@@ -18,6 +18,7 @@ pub(crate) struct Receiver {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
+    pub(crate) line: String,
     headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
@@ -43,9 +44,13 @@ impl Receiver {
         Self { url, seen, task }
     }
 
+    pub(crate) fn seen(&self) -> Vec<Delivery> {
+        self.seen.lock().unwrap().clone()
+    }
+
     pub(crate) async fn told(&self, count: usize) -> Vec<Delivery> {
         eventually("a webhook", || async {
-            let seen = self.seen.lock().unwrap().clone();
+            let seen = self.seen();
             if seen.len() >= count { Ok(seen) } else { Err(format!("{seen:?}")) }
         })
         .await
@@ -63,14 +68,14 @@ pub(crate) async fn receive(stream: impl AsyncRead + AsyncWrite + Unpin, status:
     let mut stream = BufReader::new(stream);
     let (mut headers, mut line) = (Vec::new(), String::new());
     stream.read_line(&mut line).await.ok()?;
-    assert_eq!(line, "POST /done?key=1 HTTP/1.1\r\n");
+    let first = line.trim_end().to_owned();
     loop {
         line.clear();
         stream.read_line(&mut line).await.ok()?;
         let Some((name, value)) = line.trim().split_once(": ") else { break };
         headers.push((name.to_lowercase(), value.to_owned()));
     }
-    let delivery = Delivery { headers, body: String::new() };
+    let delivery = Delivery { line: first, headers, body: String::new() };
     let mut body = vec![0; delivery.header("content-length").parse().unwrap()];
     stream.read_exact(&mut body).await.ok()?;
     let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
@@ -108,6 +113,7 @@ async fn whoever_asked_for_it_is_told_of_the_end_and_again_until_it_is_taken() {
     assert_eq!((&view["status"], &view["output"]), (&json!("COMPLETED"), &json!(4)));
     for (index, delivery) in told.iter().enumerate() {
         assert_eq!(serde_json::from_str::<Value>(&delivery.body).unwrap(), view);
+        assert_eq!(delivery.line, "POST /done?key=1 HTTP/1.1");
         assert_eq!(delivery.header("content-type"), "application/json");
         assert_eq!(delivery.header("flash-job-id"), id.as_str().unwrap());
         assert_eq!(delivery.header("flash-delivery-attempt"), (index + 1).to_string());

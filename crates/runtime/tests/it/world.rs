@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use flash_client::TrustedRoots;
 use flash_model::{EndpointId, Manifest, MothershipId, Owner};
-use flash_runtime::{CorsOrigins, GpuSettings, Log, Recycling, Settings, Stop, serve, serve_until};
+use flash_runtime::{
+    CorsOrigins, GpuSettings, Log, Recycling, Settings, Stop, TraceExport, serve, serve_until,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -28,6 +30,7 @@ pub(crate) struct Project {
     pub(crate) gpus: GpuSettings,
     pub(crate) limits_workers: bool,
     pub(crate) trusted_roots: TrustedRoots,
+    pub(crate) trace_export: Option<TraceExport>,
     /// A program in the project's folder that is run instead of a Python.
     pub(crate) python: Option<&'static str>,
 }
@@ -67,6 +70,7 @@ impl Project {
             gpus: GpuSettings::default(),
             limits_workers: true,
             trusted_roots: TrustedRoots::default(),
+            trace_export: None,
             python: None,
         };
         project.write_code(code);
@@ -124,6 +128,7 @@ impl Project {
             gpus: self.gpus.clone(),
             limits_workers: self.limits_workers,
             trusted_roots: self.trusted_roots.clone(),
+            trace_export: self.trace_export.clone(),
             host: [127, 0, 0, 1].into(),
             port: 0,
         }
