@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that panics says where")]
 
 pub mod postgres;
+pub mod receiver;
 pub mod websocket;
 
 use std::collections::BTreeMap;

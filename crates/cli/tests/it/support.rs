@@ -59,6 +59,21 @@ impl Project {
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     }
 
+    /// All that `flash` has written for its own use, one file after the other.
+    pub(crate) fn everything_written(&self) -> String {
+        let (mut folders, mut written) = (vec![self.root().join(".flash/run")], String::new());
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    written.push_str(&String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()));
+                }
+            }
+        }
+        written
+    }
+
     /// Processes of this project's endpoints that are alive, by endpoint id.
     pub(crate) fn endpoint_pids(&self) -> Vec<(String, u32)> {
         endpoint_pids(&self.root().join(".flash/run/endpoints"))
@@ -88,7 +103,10 @@ impl Drop for Project {
 pub(crate) fn flash(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flash"));
     command.current_dir(directory).env_remove("FLASH_PORT").env_remove("FLASH_HOST").env("NO_COLOR", "1");
-    command.env_remove("FLASH_STATE_URL").env_remove("FLASH_STATE_TOKEN");
+    command
+        .env_remove("FLASH_STATE_URL")
+        .env_remove("FLASH_STATE_TOKEN")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
     command.env("FLASH_ENVS_DIR", shared_environments());
     command
 }

@@ -1,11 +1,12 @@
 //! Spans as a collector is sent them: which there are, how they hang together, and what becomes of them without a collector.
 
 use flash_runtime::TraceExport;
+use flash_testkit::receiver::{Delivery, Receiver};
 use serde_json::{Value, json};
 
 use crate::discovery::{Mothership, manifest};
 use crate::metrics::sample;
-use crate::webhooks::{Delivery, Receiver};
+use crate::webhooks::{done, told};
 use crate::world::{Endpoint, Project, eventually, function, route};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -69,9 +70,8 @@ fn export(variables: &[(&str, &str)]) -> TraceExport {
 async fn project(kind: &str, statuses: &[u16]) -> (Project, Receiver) {
     let collector = Receiver::start(statuses).await;
     let mut project = Project::new(kind, CODE, functions());
-    let url = collector.url.replace("/done?key=1", "");
     project.trace_export = Some(export(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=top%20secret"),
         ("OTEL_RESOURCE_ATTRIBUTES", "team=red"),
     ]));
@@ -261,10 +261,10 @@ async fn every_attempt_of_a_job_and_its_webhook_is_a_span_below_its_submission()
     let endpoint = project.start().await;
     let receiver = Receiver::start(&[]).await;
     let job = json!({
-        "input": {"function_name": "flaky", "kwargs": {"marker": "m"}}, "policy": {"maxRetries": 1}, "webhook": receiver.url,
+        "input": {"function_name": "flaky", "kwargs": {"marker": "m"}}, "policy": {"maxRetries": 1}, "webhook": done(&receiver),
     });
     let id = traced(&endpoint, "/run", job, PARENT).await["id"].as_str().unwrap().to_owned();
-    receiver.told(1).await;
+    told(&receiver, 1).await;
     let found = spans(&collector, 4).await;
     let expected = [
         ("server", "POST /run"),
@@ -279,8 +279,8 @@ async fn every_attempt_of_a_job_and_its_webhook_is_a_span_below_its_submission()
         found[1..3].iter().map(|span| (span.attribute("flash.job.attempt"), span.attribute("error.type")));
     let attempts: Vec<_> = attempts.collect();
     assert_eq!(attempts, [("1".to_owned(), "RuntimeError".to_owned()), ("2".to_owned(), String::new())]);
-    let told = receiver.told(1).await[0].header("traceparent").to_owned();
-    assert_eq!(told.split('-').nth(2), Some(found[3].text("spanId")));
+    let traceparent = told(&receiver, 1).await[0].header("traceparent").to_owned();
+    assert_eq!(traceparent.split('-').nth(2), Some(found[3].text("spanId")));
 }
 
 #[tokio::test]

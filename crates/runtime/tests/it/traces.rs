@@ -3,10 +3,11 @@
 use flash_model::TraceContext;
 use flash_model::wire::LogLine;
 use flash_runtime::LogReader;
+use flash_testkit::receiver::Receiver;
 use serde_json::{Value, json};
 
 use crate::discovery::{Mothership, manifest};
-use crate::webhooks::Receiver;
+use crate::webhooks::{done, told};
 use crate::world::{Endpoint, Project, Response, eventually, file_appears, function, route};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -129,7 +130,7 @@ async fn a_job_keeps_its_submitters_trace_over_a_hard_end_and_its_webhook_carrie
     let project = project("queue");
     let endpoint = project.start().await;
     let mut running = job("once", json!({"marker": "m"}));
-    running["webhook"] = json!(receiver.url);
+    running["webhook"] = json!(done(&receiver));
     let accepted = traced(&endpoint, "/run", running, PARENT).await.body;
     file_appears(&project.path("m")).await;
     let waiting = traced(&endpoint, "/run", job("look", json!({})), PARENT).await.body;
@@ -142,6 +143,6 @@ async fn a_job_keeps_its_submitters_trace_over_a_hard_end_and_its_webhook_carrie
     }
     let view = endpoint.finished(untraced["id"].as_str().unwrap()).await;
     assert_eq!(view["output"], Value::Null, "{view}");
-    let told = receiver.told(1).await;
-    in_trace(&json!([told[0].header("traceparent"), told[0].header("tracestate")]));
+    let delivered = told(&receiver, 1).await;
+    in_trace(&json!([delivered[0].header("traceparent"), delivered[0].header("tracestate")]));
 }

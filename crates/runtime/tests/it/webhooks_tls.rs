@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flash_client::{Transport, TrustedRoots};
+use flash_testkit::receiver::Delivery;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -12,7 +13,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::queue;
-use crate::webhooks::{Delivery, job, receive};
+use crate::webhooks::job;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,7 +40,7 @@ impl Identity {
 /// One connection; none if the other side did not trust us.
 async fn accept(listener: &TcpListener, shown: &Identity) -> Option<Delivery> {
     let (stream, _) = listener.accept().await.unwrap();
-    receive(shown.acceptor.accept(stream).await.ok()?, 200).await
+    Delivery::receive(shown.acceptor.accept(stream).await.ok()?, 200).await
 }
 
 #[tokio::test]
