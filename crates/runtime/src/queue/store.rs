@@ -2,13 +2,13 @@
 //! between two of them.
 //!
 //! `store/keys.rs` knows submissions again, `store/retries.rs` has failed jobs wait for another attempt, `store/dead.rs` keeps those
-//! that failed for good.
+//! that failed for good, `store/results.rs` forgets what is old or too much, `store/parts.rs` is what generators yielded.
 
 mod dead;
 mod keys;
-mod retries;
-
 mod parts;
+mod results;
+mod retries;
 
 use std::cell::Cell;
 use std::path::Path;
@@ -30,6 +30,7 @@ pub(super) use parts::Unread;
 
 pub(crate) use dead::Redrive;
 pub(super) use keys::Known;
+pub(super) use results::Kept;
 
 /// A job that took the process down this often is not tried again.
 const ATTEMPTS_MAX: u32 = 3;
@@ -72,13 +73,14 @@ const COLUMNS: [(&str, &str); 10] = [
     // As `TraceContext::to_text` has it.
     ("trace", "TEXT"),
 ];
-/// The queue's and the results' hold all that counting them needs: inputs and outputs are not to be read for that.
+/// They hold all that counting jobs needs: inputs and outputs are not to be read for that.
 const INDEXES: &str = "
     DROP INDEX IF EXISTS job_by_status;
     DROP INDEX IF EXISTS job_in_queue;
     DROP INDEX IF EXISTS job_by_end;
     DROP INDEX IF EXISTS job_result;
     CREATE INDEX IF NOT EXISTS job_by_state ON job (status, due_ms, seq, low_priority, bytes);
+    CREATE INDEX IF NOT EXISTS job_retried ON job (retries) WHERE retries > 0;
     CREATE INDEX IF NOT EXISTS job_finished ON job (dead, finished_ms, bytes) WHERE finished_ms IS NOT NULL;
     CREATE TABLE IF NOT EXISTS delivery (
         job TEXT PRIMARY KEY,
@@ -107,6 +109,8 @@ const INDEXES: &str = "
             DELETE FROM idempotency WHERE job = OLD.id;
         END;
 ";
+const COUNTS: &str = "SELECT status, COUNT(*) FROM job GROUP BY status";
+const RETRIED: &str = "SELECT ifnull(SUM(retries), 0) FROM job WHERE retries > 0";
 /// Of a job that is queued again as if it were new.
 const AFRESH: &str = "status = 'IN_QUEUE', attempts = 0, failures = 0, retries = retries + 1, started_ms = NULL, \
                       finished_ms = NULL, output = NULL, error = NULL, worker = NULL, due_ms = NULL, dead = 0, \
@@ -145,18 +149,6 @@ pub(crate) struct Backlog {
     pub(crate) later: u64,
     /// Of all of them.
     pub(crate) bytes: u64,
-}
-
-/// What is kept of jobs that have ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Kept {
-    /// Whether this is about dead letters or about all others.
-    pub(super) dead: bool,
-    pub(super) since_ms: u64,
-    pub(super) jobs_max: u64,
-    pub(super) bytes_max: u64,
-    /// Removed in one go at most.
-    pub(super) step: u64,
 }
 
 /// A job that a worker is to run now.
@@ -520,13 +512,10 @@ impl Store {
 
     pub(super) fn counts(&self) -> rusqlite::Result<JobCounts> {
         let mut counts = JobCounts::default();
-        let mut query = self
-            .connection
-            .prepare_cached("SELECT status, COUNT(*), SUM(retries) FROM job GROUP BY status")?;
+        let mut query = self.connection.prepare_cached(COUNTS)?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let (status, count): (String, u64) = (row.get(0)?, row.get(1)?);
-            counts.retried += row.get::<_, u64>(2)?;
             match parse(&status) {
                 JobStatus::InQueue => counts.in_queue += count,
                 JobStatus::InProgress => counts.in_progress += count,
@@ -535,7 +524,8 @@ impl Store {
                 JobStatus::Cancelled => {}
             }
         }
-        Ok(counts)
+        let mut retried = self.connection.prepare_cached(RETRIED)?;
+        Ok(JobCounts { retried: retried.query_row([], |row| row.get(0))?, ..counts })
     }
 
     /// Of the job that has waited longest, if any waits that could run now.
@@ -638,35 +628,6 @@ impl Store {
 
     pub(super) fn deliveries(&self) -> rusqlite::Result<u64> {
         self.connection.prepare_cached("SELECT COUNT(*) FROM delivery")?.query_row([], |row| row.get(0))
-    }
-
-    /// Whether [`Self::sweep`] may find any.
-    pub(super) fn is_over(&self, kept: Kept) -> rusqlite::Result<bool> {
-        self.connection
-            .prepare_cached(
-                "SELECT ifnull(MIN(finished_ms) < ?2 OR COUNT(*) > ?3 OR SUM(bytes) > ?4, 0) FROM job \
-                 WHERE dead = ?1 AND finished_ms IS NOT NULL",
-            )?
-            .query_row(params![kept.dead, kept.since_ms, kept.jobs_max, kept.bytes_max], |row| row.get(0))
-    }
-
-    /// Removes some of the results that are not kept, the oldest first; gives how many. One that somebody is yet to be told
-    /// of stays beyond its time, but not beyond the room there is.
-    pub(super) fn sweep(&self, kept: Kept) -> rusqlite::Result<usize> {
-        let old = self.connection.execute(
-            "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE dead = ?3 AND finished_ms < ?1 \
-             AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.job = job.id) LIMIT ?2)",
-            params![kept.since_ms, kept.step, kept.dead],
-        )?;
-        let many = self.connection.execute(
-            "DELETE FROM job WHERE seq IN (SELECT seq FROM (SELECT seq, id, finished_ms, \
-             ROW_NUMBER() OVER newest AS place, SUM(bytes) OVER newest AS total FROM job \
-             WHERE dead = ?4 AND finished_ms IS NOT NULL WINDOW newest AS (ORDER BY finished_ms DESC, seq DESC)) WHERE total > ?2 \
-             OR (place > ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.job = id)) \
-             ORDER BY finished_ms, seq LIMIT ?3)",
-            params![kept.jobs_max, kept.bytes_max, kept.step, kept.dead],
-        )?;
-        Ok(old + many)
     }
 
     fn status(&self, id: &str) -> rusqlite::Result<Option<JobStatus>> {
