@@ -53,7 +53,7 @@ const RESULTS_MAX: u64 = 10_000;
 const RESULT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const SWEEP_PERIOD: Duration = Duration::from_secs(30);
 /// Removed in one transaction at most: whoever waits for the next one does not wait long.
-const SWEEP_STEP: usize = 200;
+const SWEEP_STEP: usize = 64;
 /// So many more than are kept do not wait for the next sweep.
 const SWEEP_EARLY: u64 = 2000;
 /// How long an endpoint that is given its first job waits to be the next that runs some, so that it runs this one itself.
@@ -331,9 +331,14 @@ impl Queue {
             step: SWEEP_STEP,
         };
         for kept in [results, dead::kept(now_ms())] {
-            if self.writer.read(move |store| store.is_over(kept)).await? {
+            let mut excess = self.writer.read(move |store| store.excess(kept)).await?;
+            while !excess.is_none() {
+                let (gone, left) = self.writer.execute(move |store| store.sweep(kept, excess)).await?;
                 // What ends meanwhile is for the next time.
-                while self.writer.execute(move |store| store.sweep(kept)).await? == kept.step {}
+                if gone < kept.step {
+                    break;
+                }
+                excess = left;
             }
         }
         Ok(())

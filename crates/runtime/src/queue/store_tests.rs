@@ -25,6 +25,11 @@ fn job_with_a_retry(input: &str) -> Submission {
     Submission { policy: Policy { max_retries: 1, ..Policy::default() }, ..job(input) }
 }
 
+/// Gives how many are gone.
+pub(super) fn sweep(store: &Store, kept: Kept) -> usize {
+    store.sweep(kept, store.excess(kept).unwrap()).unwrap().0
+}
+
 pub(super) fn claim_one(store: &Store, now_ms: u64) -> Claimed {
     store.claim(&["w".to_owned()], now_ms).unwrap().remove(0)
 }
@@ -138,14 +143,14 @@ fn old_results_go_waiting_jobs_stay() {
         store.finish(id, 1, &completed("1"), finished_ms).unwrap();
     }
     store.submit("waiting", &job("{}"), 0).unwrap();
-    let sweep = |since_ms, jobs_max, bytes_max, step| {
-        store.sweep(Kept { dead: false, since_ms, jobs_max, bytes_max, step }).unwrap()
+    let swept = |since_ms, jobs_max, bytes_max, step| {
+        sweep(&store, Kept { dead: false, since_ms, jobs_max, bytes_max, step })
     };
     let left = || ["a", "b", "c", "d", "waiting"].map(|id| store.view(id, 99).unwrap().is_some());
-    assert_eq!(sweep(15, 2, 99, 9), 2);
+    assert_eq!(swept(15, 2, 99, 9), 2);
     assert_eq!(left(), [false, false, true, true, true]);
-    assert_eq!(sweep(15, 2, 99, 9), 0);
-    assert_eq!(sweep(15, 2, 1, 9), 1, "each has one byte");
+    assert_eq!(swept(15, 2, 99, 9), 0);
+    assert_eq!(swept(15, 2, 1, 9), 1, "each has one byte");
     assert_eq!(left(), [false, false, false, true, true]);
     assert_eq!(store.purge(50).unwrap(), ["waiting"]);
     assert_eq!(store.backlog().jobs, 0);
@@ -221,11 +226,31 @@ fn what_is_removed_in_one_go_is_bounded_and_the_oldest() {
     }
     let kept = Kept { dead: false, since_ms: 0, jobs_max: 0, bytes_max: 99, step: 1 };
     for left in [2, 1, 0] {
-        assert_eq!(store.sweep(kept).unwrap(), 1);
+        assert_eq!(sweep(&store, kept), 1);
         let ids = ["a", "b", "c"].map(|id| store.view(id, 9).unwrap().is_some());
         assert_eq!(ids, [false, left > 1, left > 0]);
     }
-    assert_eq!(store.sweep(kept).unwrap(), 0);
+    assert_eq!(sweep(&store, kept), 0);
+}
+
+#[test]
+fn what_is_removed_step_by_step_is_what_is_removed_at_once() {
+    for step in [1, 2, 9] {
+        let (_folder, store) = world();
+        for (id, finished_ms) in [("awaited", 1), ("a", 2), ("b", 3), ("c", 4), ("d", 5)] {
+            let webhook = (id == "awaited").then(|| Webhook::parse("http://127.0.0.1/").unwrap());
+            store.submit(id, &Submission { webhook, ..job("{}") }, 0).unwrap();
+            claim_one(&store, 1);
+            store.finish(id, 1, &completed("1"), finished_ms).unwrap();
+        }
+        let kept = Kept { dead: false, since_ms: 0, jobs_max: 2, bytes_max: 99, step };
+        let mut excess = store.excess(kept).unwrap();
+        while let (1.., left) = store.sweep(kept, excess).unwrap() {
+            excess = left;
+        }
+        let left = ["awaited", "a", "b", "c", "d"].map(|id| store.view(id, 9).unwrap().is_some());
+        assert_eq!(left, [true, false, false, true, true], "{step} at a time");
+    }
 }
 
 #[test]
@@ -337,9 +362,9 @@ fn whoever_asked_is_told_of_each_end_until_it_was_taken() {
     store.delivered("purged", 2, None).unwrap();
     assert_eq!(due(500), [("completed".to_owned(), "COMPLETED", 2)]);
     let kept = Kept { dead: false, since_ms: 400, jobs_max: 0, bytes_max: 99, step: 9 };
-    assert_eq!(store.sweep(kept).unwrap(), 3, "one that somebody is to be told of stays");
+    assert_eq!(sweep(&store, kept), 3, "one that somebody is to be told of stays");
     assert!(store.view("completed", 600).unwrap().is_some());
-    assert_eq!(store.sweep(Kept { bytes_max: 0, ..kept }).unwrap(), 1, "but not where there is no room");
+    assert_eq!(sweep(&store, Kept { bytes_max: 0, ..kept }), 1, "but not where there is no room");
     assert_eq!(store.deliveries().unwrap(), 0);
 }
 
@@ -358,7 +383,7 @@ fn the_same_key_is_the_same_job_for_as_long_as_that_is_known() {
     store.finish("a", 1, &completed("1"), 3).unwrap();
     assert_eq!(known("{}", 4), same("a", JobStatus::Completed));
     let kept = Kept { dead: false, since_ms: 5, jobs_max: 9, bytes_max: 99, step: 9 };
-    assert_eq!(store.sweep(kept).unwrap(), 1);
+    assert_eq!(sweep(&store, kept), 1);
     assert_eq!(known("{ }", 6), None, "it goes with its job");
 
     let mortal = Policy { ttl_ms: Some(10), ..Policy::default() };
@@ -466,15 +491,15 @@ fn what_is_dead_is_kept_apart_until_it_is_driven_again() {
     assert_eq!(error.as_deref(), Some("no"));
 
     let results = Kept { dead: false, since_ms: 999, jobs_max: 0, bytes_max: 0, step: 9 };
-    assert!(store.is_over(results).unwrap());
-    assert_eq!(store.sweep(results).unwrap(), 1);
-    assert!(store.view("ordinary", 60).unwrap().is_none() && !store.is_over(results).unwrap());
+    assert!(!store.excess(results).unwrap().is_none());
+    assert_eq!(sweep(&store, results), 1);
+    assert!(store.view("ordinary", 60).unwrap().is_none() && store.excess(results).unwrap().is_none());
     let letters = Kept { dead: true, since_ms: 0, jobs_max: 3, bytes_max: 99, step: 9 };
-    assert!(!store.is_over(letters).unwrap() && store.sweep(letters).unwrap() == 0);
+    assert!(store.excess(letters).unwrap().is_none() && sweep(&store, letters) == 0);
     for bound in
         [Kept { since_ms: 21, ..letters }, Kept { jobs_max: 2, ..letters }, Kept { bytes_max: 6, ..letters }]
     {
-        assert!(store.is_over(bound).unwrap(), "{bound:?}");
+        assert!(!store.excess(bound).unwrap().is_none(), "{bound:?}");
     }
 
     store.submit("new", &job("{}"), 60).unwrap();

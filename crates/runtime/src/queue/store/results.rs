@@ -18,37 +18,47 @@ pub(in crate::queue) struct Kept {
     pub(in crate::queue) step: usize,
 }
 
-/// Of jobs that have ended.
-#[derive(Debug)]
-struct Totals {
+/// How much there is beyond what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::queue) struct Excess {
     jobs: u64,
     bytes: u64,
-    oldest_ms: u64,
+    has_old: bool,
+}
+
+impl Excess {
+    pub(in crate::queue) fn is_none(self) -> bool {
+        self.jobs == 0 && self.bytes == 0 && !self.has_old
+    }
 }
 
 impl Store {
-    /// Whether [`Self::sweep`] may find any.
-    pub(in crate::queue) fn is_over(&self, kept: Kept) -> rusqlite::Result<bool> {
-        let Totals { jobs, bytes, oldest_ms } = self.totals(kept.dead)?;
-        Ok(jobs > kept.jobs_max || bytes > kept.bytes_max || oldest_ms < kept.since_ms)
+    pub(in crate::queue) fn excess(&self, kept: Kept) -> rusqlite::Result<Excess> {
+        self.connection.prepare_cached(TOTALS)?.query_row([kept.dead], |row| {
+            Ok(Excess {
+                jobs: row.get::<_, u64>(0)?.saturating_sub(kept.jobs_max),
+                bytes: row.get::<_, u64>(1)?.saturating_sub(kept.bytes_max),
+                has_old: row.get::<_, Option<u64>>(2)?.is_some_and(|oldest_ms| oldest_ms < kept.since_ms),
+            })
+        })
     }
 
-    /// Removes some of the results that are not kept, the oldest first; gives how many. One that somebody is yet to be told
-    /// of stays beyond its time, but not beyond the room there is.
-    pub(in crate::queue) fn sweep(&self, kept: Kept) -> rusqlite::Result<usize> {
-        let totals = self.totals(kept.dead)?;
-        let mut too_many = totals.jobs.saturating_sub(kept.jobs_max);
-        let mut too_large = totals.bytes.saturating_sub(kept.bytes_max);
+    /// Removes some of the results that are not kept, the oldest first; gives how many, and what is still too much. One that
+    /// somebody is yet to be told of stays beyond its time, but not beyond the room there is.
+    pub(in crate::queue) fn sweep(&self, kept: Kept, excess: Excess) -> rusqlite::Result<(usize, Excess)> {
+        let mut left = excess;
+        let mut too_many = excess.jobs;
         let mut oldest = self.connection.prepare_cached(OLDEST)?;
         let (mut rows, mut gone) = (oldest.query([kept.dead])?, Vec::<i64>::new());
         while gone.len() < kept.step
             && let Some(row) = rows.next()?
         {
             let (finished_ms, bytes, is_awaited): (u64, u64, bool) = (row.get(1)?, row.get(2)?, row.get(3)?);
-            let is_over = finished_ms < kept.since_ms || too_many > 0;
-            if too_large > 0 || (is_over && !is_awaited) {
+            let is_over = too_many > 0 || finished_ms < kept.since_ms;
+            if left.bytes > 0 || (is_over && !is_awaited) {
                 gone.push(row.get(0)?);
-                too_large = too_large.saturating_sub(bytes);
+                left.jobs = left.jobs.saturating_sub(1);
+                left.bytes = left.bytes.saturating_sub(bytes);
             } else if !is_over {
                 break;
             }
@@ -59,17 +69,7 @@ impl Store {
         for seq in &gone {
             delete.execute([seq])?;
         }
-        Ok(gone.len())
-    }
-
-    fn totals(&self, dead: bool) -> rusqlite::Result<Totals> {
-        self.connection.prepare_cached(TOTALS)?.query_row([dead], |row| {
-            Ok(Totals {
-                jobs: row.get(0)?,
-                bytes: row.get(1)?,
-                oldest_ms: row.get::<_, Option<u64>>(2)?.unwrap_or(u64::MAX),
-            })
-        })
+        Ok((gone.len(), left))
     }
 }
 
