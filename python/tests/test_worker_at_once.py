@@ -45,8 +45,12 @@ SOURCE = """
     @remote(api, method="POST", path="/count")
     async def count():
         return (number for number in range(3))
+
+    @remote(api, method="POST", path="/has_task")
+    async def has_task():
+        return asyncio.current_task() is not None
 """
-FUNCTIONS = ["mark", "begin", "end", "fail", "count"]
+FUNCTIONS = ["mark", "begin", "end", "fail", "count", "has_task"]
 
 
 def test_calls_share_no_context_and_reach_the_loop(worker):
@@ -62,6 +66,13 @@ def test_what_they_raise_is_told_and_ends_nothing(worker, kind, told):
     answer = gateway.route("fail", {"kind": kind})
     assert (answer.kind, answer.header["type"]) == (ERROR, told)
     assert gateway.route("mark").kind == RESULT
+
+
+def test_no_form_of_call_makes_a_task_for_them(worker):
+    gateway = worker(SOURCE, FUNCTIONS)
+    job = gateway.job({"function_name": "has_task", "kwargs": {}})
+    answers = [gateway.route("has_task").json(), gateway.pickle("has_task").value(), job.json()]
+    assert answers == [False, False, False]
 
 
 def test_generators_that_they_return_are_streamed(worker):

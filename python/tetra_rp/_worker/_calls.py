@@ -156,11 +156,15 @@ class Calls:
     ) -> Callable[[int, tuple[Any, ...], dict[str, Any]], None]:
         """`_start` for calls that name no constructor arguments; for plain functions without its decisions."""
         if not target.is_class:
-            begin = self._executor.call_async if method.is_async else self._executor.call_sync
-            begin = self._executor.call_at_once if method.never_waits else begin
-            function = method.call
+            begin, function = self._begin(method), method.call
             return lambda call_id, args, kwargs: begin(call_id, function, args, kwargs, reply)
         return lambda call_id, args, kwargs: self._start(call_id, target, method, args, kwargs, reply, ((), {}))
+
+    def _begin(self, method: Method) -> Callable[[int, Callable[..., Any], tuple[Any, ...], dict[str, Any], Reply], None]:
+        """How its calls are run."""
+        if method.never_waits:
+            return self._executor.call_at_once
+        return self._executor.call_async if method.is_async else self._executor.call_sync
 
     def _start(
         self,
@@ -174,7 +178,7 @@ class Calls:
         *,
         by_keyword: bool = True,
     ) -> None:
-        begin = self._executor.call_async if method.is_async else self._executor.call_sync
+        begin = self._begin(method)
         if not target.is_class:
             function = method.call if by_keyword else target.original
             begin(call_id, function, args, kwargs, reply)

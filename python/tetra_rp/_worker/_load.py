@@ -24,7 +24,8 @@ class Method:
     def __init__(self, name: str, function: Callable[..., Any], *, of_class: bool = False) -> None:
         self.name = name
         self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-        self.never_waits = _tasks.never_waits(function)
+        # An instance may have something else under a method's name.
+        self.never_waits = not of_class and _tasks.never_waits(function)
         self.binding = Binding(function, skip_first=of_class and inspect.isfunction(function))
         self.call = by_keyword(function, self.binding)
 
