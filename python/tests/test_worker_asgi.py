@@ -10,7 +10,7 @@ import urllib.request
 from gateway import CALL, FAILED, READY, RESULT, STOP, Gateway
 
 from tetra_rp import _payload
-from tetra_rp._worker import _asgi
+from tetra_rp._worker import _asgi_uvicorn
 
 SOURCE = """
     from contextlib import asynccontextmanager
@@ -103,7 +103,7 @@ def test_a_missing_uvicorn_is_failed_with_a_hint(project):
 
 
 def test_the_listener_names_its_protocol():
-    with _asgi.listen() as listener:
+    with _asgi_uvicorn.listen() as listener:
         assert listener.proto == socket.IPPROTO_TCP
         assert listener.getsockname()[0] == "127.0.0.1"
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)

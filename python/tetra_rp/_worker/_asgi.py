@@ -1,101 +1,53 @@
-"""The user's own web application, served by uvicorn in this process behind the gateway."""
+"""The user's own web application, served in this process behind the gateway: by uvicorn, or by granian where the environment says so."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
-from collections.abc import Coroutine, Iterator
+import os
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tetra_rp import _trace
-from tetra_rp._worker import _load, _websockets
+from tetra_rp._worker import _load
 
 if TYPE_CHECKING:
     from tetra_rp._worker._loop import Worker
 
-# How long open connections may take to end after STOP.
-GRACEFUL_SHUTDOWN_SECONDS_MAX = 30
+SERVER_VARIABLE = "FLASH_ASGI_SERVER"
+SERVERS = ("uvicorn", "granian")
+
 # Connections that wait to be accepted; what uvicorn asks for too.
 BACKLOG_MAX = 2048
 
 
+class ServerUnknown(Exception):
+    """The environment names a server that is none of ours."""
+
+
 class ServerMissing(Exception):
-    """uvicorn is not in the worker's environment."""
+    """The server is not in the worker's environment."""
+
+    def __init__(self, reference: str, server: str) -> None:
+        super().__init__(
+            f"{reference} is a web application, and serving it needs {server} in the workers' environment; "
+            f"add `{server}` to the project's requirements.txt or pyproject.toml"
+        )
 
 
 class StartupFailed(Exception):
-    """The application's own start-up went wrong; uvicorn has logged why."""
+    """The application's own start-up went wrong; its server has logged why."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"the start-up of {reference} failed; the endpoint's log says why")
 
 
 def serve_application(worker: Worker, reference: str) -> Coroutine[Any, Any, None]:
     """Imports `module:variable` and returns what serves it until STOP. READY tells the port."""
+    server = os.environ.get(SERVER_VARIABLE) or SERVERS[0]
+    if server not in SERVERS:
+        raise ServerUnknown(f"{SERVER_VARIABLE} is {server!r}; it may be {' or '.join(SERVERS)}")
     application = _load.load_variable(reference)
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise ServerMissing(
-            f"{reference} is a web application, and serving it needs uvicorn in the workers' environment; "
-            "add `uvicorn` to the project's requirements.txt or pyproject.toml"
-        ) from error
-
-    listener = listen()
-
-    class Server(uvicorn.Server):
-        """Tells the gateway when requests may come, and leaves signals alone."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets=sockets)
-            if self.started and not self.should_exit:
-                worker.ready(port=listener.getsockname()[1])
-
-    config = uvicorn.Config(
-        application,
-        log_level="warning",
-        access_log=False,
-        lifespan="auto",
-        ws=_websockets.protocol(),
-        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS_MAX,
-    )
-    config.load()
-    config.loaded_app = _trace.application(config.loaded_app)
-    server = Server(config)
-
-    async def serve() -> None:
-        worker.open()
-        stop = worker.loop.create_task(_exit_on_stop(worker, server))
-        try:
-            await server.serve(sockets=[listener])
-        except SystemExit as error:  # how newer versions of uvicorn say that the start-up failed
-            raise StartupFailed(_explain(reference)) from error
-        finally:
-            stop.cancel()
-        if not server.started:
-            raise StartupFailed(_explain(reference))
-
-    return serve()
-
-
-def listen() -> socket.socket:
-    """A socket on a free port of this machine alone.
-
-    It names its protocol, unlike those of `socket.create_server`: only then does asyncio switch off Nagle's algorithm for
-    its connections, which would hold back each answer on a kept connection until the delayed acknowledgement of the last.
-    """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(BACKLOG_MAX)
-    return listener
-
-
-def _explain(reference: str) -> str:
-    return f"the start-up of {reference} failed; the endpoint's log says why"
-
-
-async def _exit_on_stop(worker: Worker, server: Any) -> None:
-    await worker.stopped()
-    server.should_exit = True
+    if server == "granian":
+        from tetra_rp._worker._asgi_granian import serve
+    else:
+        from tetra_rp._worker._asgi_uvicorn import serve
+    return serve(worker, reference, application)
