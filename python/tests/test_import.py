@@ -46,6 +46,12 @@ print(",".join(sys.modules))
     assert loaded & SLOW == set()
 
 
+def test_a_worker_loads_what_few_calls_need_when_one_does():
+    loaded = set(run('import tetra_rp._worker._loop; print(",".join(sys.modules))').strip().split(","))
+    assert loaded & {"difflib", "hashlib", "http.cookies"} == set()
+    assert loaded & {f"tetra_rp._worker.{name}" for name in ("_asgi", "_source", "_template")} == set()
+
+
 def test_importing_reads_no_settings_and_touches_no_logging(tmp_path):
     (tmp_path / ".env").write_text("FLASH_FROM_DOTENV=1\n")
     source = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -113,6 +112,8 @@ class Response:
         httponly: bool = False,
         samesite: str | None = "lax",
     ) -> None:
+        from http.cookies import SimpleCookie  # loading it takes longer than most answers
+
         cookie: SimpleCookie = SimpleCookie()
         cookie[key] = value
         given = {
@@ -167,6 +168,16 @@ class Awaitable(bytes):
         yield  # makes it a generator
 
 
+def _unquoted(value: str) -> str:
+    from http.cookies import CookieError, SimpleCookie
+
+    try:
+        jar: SimpleCookie = SimpleCookie(f"x={value}")
+        return jar["x"].value
+    except (CookieError, KeyError):
+        return value
+
+
 def cookies_of(headers: Iterable[str]) -> dict[str, str]:
     """What the Cookie headers say, the first of each name; what cannot be read is left out."""
     found: dict[str, str] = {}
@@ -177,10 +188,6 @@ def cookies_of(headers: Iterable[str]) -> dict[str, str]:
             if not separator:
                 continue
             if value[:1] == '"':
-                try:
-                    jar: SimpleCookie = SimpleCookie(f"x={value}")
-                    value = jar["x"].value
-                except (CookieError, KeyError):
-                    pass
+                value = _unquoted(value)
             found.setdefault(name, value)
     return found

@@ -6,7 +6,6 @@ Everything that depends on the function alone is worked out once, when the code 
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -155,6 +154,8 @@ class Binding:
         return {name: _requests.make(kind, head, path, body) for name, kind in self.requests}
 
     def _unexpected(self, name: str) -> str:
+        import difflib  # only on the way to an error
+
         close = difflib.get_close_matches(name, self.names, n=1)
         known = ", ".join(parameter.name for parameter in self.parameters) or "none"
         hint = f"did you mean {close[0]!r}?" if close else f"the parameters are: {known}"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tetra_rp import _payload, _trace
-from tetra_rp._worker import _binding, _jobs, _replies, _source, _streams, _targets
+from tetra_rp._worker import _binding, _jobs, _replies, _streams, _targets
 from tetra_rp._worker._binding import Unprocessable
 from tetra_rp._worker._channel import Channel
 from tetra_rp._worker._execute import Executor, Reply
@@ -148,6 +148,8 @@ class Calls:
         self._start(call_id, *job[:4], _replies.ENVELOPE, job.made_with, by_keyword=False)
 
     def _execute(self, call_id: int, body: Body) -> None:
+        from tetra_rp._worker import _source  # few endpoints are asked for it
+
         execution = _source.Execution(_source.read(_read(body)))
         self._executor.call_sync(call_id, execution.run, (), {}, execution)
 

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 from collections.abc import Callable
+from typing import Any
 
 Body = bytes | memoryview
 
@@ -49,6 +52,11 @@ def small(kind: int, call_id: int, header: bytes, body: bytes) -> bytes:
     if length > FRAME_SIZE_MAX_BYTES:
         raise FrameTooLarge(f"{length} bytes do not fit in a frame; the limit is {FRAME_SIZE_MAX_BYTES} bytes")
     return _pack(length, kind, call_id, len(header)) + header + body
+
+
+def ready_header() -> dict[str, Any]:
+    """What READY says of the process, whatever else it says."""
+    return {"pid": os.getpid(), "python": sys.version.split()[0]}
 
 
 class FrameReader:

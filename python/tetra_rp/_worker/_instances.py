@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
@@ -91,6 +90,8 @@ def _digest(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         parts = [pickle.dumps(value, _payload.PICKLE_PROTOCOL) for value in (*args, *ordered)]
     except Exception:
         parts = [_payload.dump_bytes((args, ordered))]
+    import hashlib  # most are made without arguments
+
     digest = hashlib.sha256()
     for part in (str(len(args)).encode(), *parts):
         digest.update(len(part).to_bytes(8, "little"))

@@ -6,14 +6,13 @@ import asyncio
 import gc
 import json
 import os
-import platform
 import signal
 import sys
 import traceback
 from typing import Any
 
 from tetra_rp import _context
-from tetra_rp._worker import _failures, _frames, _load, _output, _streams, _template, _terminate
+from tetra_rp._worker import _failures, _frames, _load, _output, _streams, _terminate
 from tetra_rp._worker._calls import Calls
 from tetra_rp._worker._channel import EXIT_FAILED, EXIT_OK, Channel, keep_from_forks, take_standard_input
 from tetra_rp._worker._execute import Executor
@@ -75,7 +74,7 @@ class Worker:
         self._channel.attach(self.loop, self.deliver)
 
     def ready(self, port: int | None = None) -> None:
-        document: dict[str, Any] = {"pid": os.getpid(), "python": platform.python_version()}
+        document = _frames.ready_header()
         if port is not None:
             document["port"] = port
         if self._whole_requests:
@@ -113,6 +112,8 @@ def main() -> None:
     start = json.loads(bytes(body))
     targets = None
     if start.get("template"):
+        from tetra_rp._worker import _template
+
         forked = _template.serve(gateway, start)
         channel, targets = Channel(keep_from_forks(forked.gateway)), forked.targets
     channel.watch_for_end()

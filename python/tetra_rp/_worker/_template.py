@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import platform
 import socket
 import sys
 from typing import Any, NoReturn
@@ -51,7 +50,7 @@ def serve(gateway: socket.socket, start: dict[str, Any]) -> Forked:
     # Collections in a worker would touch, and so copy, what all of them share.
     gc.collect()
     gc.freeze()
-    _send(gateway, _frames.READY, 0, {"pid": os.getpid(), "python": platform.python_version()})
+    _send(gateway, _frames.READY, 0, _frames.ready_header())
     worker = _Template(gateway).run()
     _context.calls_refused = None
     _reseed()
