@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import urllib.error
 import urllib.request
 
+import pytest
 from gateway import CALL, FAILED, READY, RESULT, STOP, Gateway
 
 from tetra_rp import _payload
-from tetra_rp._worker import _asgi_uvicorn
+from tetra_rp._worker import _asgi, _asgi_uvicorn
 
 SOURCE = """
     from contextlib import asynccontextmanager
@@ -45,8 +47,12 @@ def get(gateway: Gateway, path: str) -> object:
         return json.load(response)
 
 
-def test_an_application_is_served_on_the_port_that_ready_tells(worker):
-    gateway = worker(SOURCE, [], asgi="main:app")
+either_server = pytest.mark.parametrize("server", _asgi.SERVERS)
+
+
+@either_server
+def test_an_application_is_served_on_the_port_that_ready_tells(worker, server):
+    gateway = worker(SOURCE, [], asgi="main:app", environment={_asgi.SERVER_VARIABLE: server})
     assert get(gateway, "/") == {"up": True}
     gateway.send(STOP, 0)
     assert gateway.at_end()
@@ -54,10 +60,9 @@ def test_an_application_is_served_on_the_port_that_ready_tells(worker):
     assert "went down" in gateway.log.read_text()
 
 
-def test_its_calls_go_through_the_gateway(worker):
-    import threading
-
-    gateway = worker(SOURCE, [], asgi="main:app")
+@either_server
+def test_its_calls_go_through_the_gateway(worker, server):
+    gateway = worker(SOURCE, [], asgi="main:app", environment={_asgi.SERVER_VARIABLE: server})
 
     def answer() -> None:
         call = gateway.receive()

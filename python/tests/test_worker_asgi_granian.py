@@ -1,4 +1,4 @@
-"""What an application may expect of either server, asked of granian."""
+"""What is granian's own way, beside what `test_worker_asgi.py` asks of either server."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import contextlib
 import http.client
 import json
 import signal
-import threading
 
 import pytest
 import websockets.sync.client
-from gateway import CALL, FAILED, RESULT, STOP, Gateway
-from test_worker_asgi import SOURCE, get
+from gateway import FAILED, STOP, Gateway
+from test_worker_asgi import SOURCE
 
-from tetra_rp import _payload
 from tetra_rp._worker._terminate import EXIT_TERMINATED
 
 GRANIAN = {"FLASH_ASGI_SERVER": "granian"}
@@ -46,29 +44,6 @@ PLAIN = """
 
 def connect(gateway: Gateway) -> contextlib.closing[http.client.HTTPConnection]:
     return contextlib.closing(http.client.HTTPConnection("127.0.0.1", gateway.first.header["port"], timeout=30))
-
-
-def test_an_application_is_served_with_its_life_span(worker):
-    gateway = worker(SOURCE, [], asgi="main:app", environment=GRANIAN)
-    assert get(gateway, "/") == {"up": True}
-    gateway.send(STOP, 0)
-    assert gateway.at_end()
-    assert gateway.exit_code() == 0
-    assert "went down" in gateway.log.read_text()
-
-
-def test_its_calls_go_through_the_gateway(worker):
-    gateway = worker(SOURCE, [], asgi="main:app", environment=GRANIAN)
-
-    def answer() -> None:
-        call = gateway.receive()
-        assert call.kind == CALL
-        gateway.send(RESULT, call.call_id, None, _payload.dump_bytes({"got": call.value()["args"][0]}))
-
-    answering = threading.Thread(target=answer)
-    answering.start()
-    assert get(gateway, "/infer/5") == {"got": 5}
-    answering.join()
 
 
 def test_an_application_without_a_life_span_is_served_bodies_and_all(worker):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from tetra_rp import _trace
 from tetra_rp._worker import _load
 
 if TYPE_CHECKING:
