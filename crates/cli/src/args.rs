@@ -27,6 +27,14 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+impl Command {
+    /// What cannot be read ends the process.
+    pub(crate) fn typed() -> Self {
+        // An endpoint is started so, and there may be hundreds: knowing all commands takes each a megabyte.
+        if std::env::args_os().skip(1).eq(["serve"]) { Self::Serve } else { Args::parse().command }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a project on this machine: provision every endpoint it names and serve calls until Ctrl+C

@@ -8,6 +8,7 @@ mod commands;
 mod environment;
 mod error;
 mod example_call;
+mod log;
 mod printer;
 mod project;
 mod run_dir;
@@ -16,18 +17,16 @@ mod view;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use self::args::{Args, Command};
+use self::args::Command;
 use self::error::Failure;
 use self::printer::Printer;
 
 const EXIT_BUG: u8 = 70;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let command = Command::typed();
     let printer = Printer::new();
-    match std::panic::catch_unwind(|| dispatch(args.command, printer)) {
+    match std::panic::catch_unwind(|| dispatch(command, printer)) {
         Ok(Ok(_)) if printer.is_data_lost() => {
             printer.error(None, "standard output cannot be written; what it holds is incomplete");
             ExitCode::FAILURE

@@ -16,7 +16,7 @@ use crate::printer::Printer;
 use crate::project::CodeFrom;
 
 pub(crate) fn apply(args: &ApplyArgs, printer: Printer) -> Result<(), Failure> {
-    super::log("error", printer);
+    crate::log::to_stderr("error", printer);
     let file = read(args)?;
     let boot = Boot::new(&args.path, &args.state, args.python.clone(), printer)?;
     let scope = boot.project.scope();

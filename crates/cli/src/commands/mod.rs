@@ -29,7 +29,6 @@ use flash_model::wire::MothershipAnnouncement;
 use flash_model::{Code, Secret};
 
 use crate::error::Failure;
-use crate::printer::Printer;
 use crate::run_dir::RunDir;
 
 /// A client of the running project at `path`, or nearest to the working directory.
@@ -107,19 +106,4 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
         .build()
         .map_err(|error| Failure::because("the async runtime cannot be started", &error))?
         .block_on(work)
-}
-
-/// Logs of this program go to stderr; `FLASH_LOG` chooses what.
-fn log(default: &str, printer: Printer) {
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(log_filter(default))
-        .with_writer(std::io::stderr)
-        .with_ansi(printer.is_colored())
-        .with_target(false)
-        .try_init();
-}
-
-fn log_filter(default: &str) -> tracing_subscriber::EnvFilter {
-    let filter = crate::environment::text(crate::environment::LOG);
-    tracing_subscriber::EnvFilter::new(filter.as_deref().unwrap_or(default))
 }

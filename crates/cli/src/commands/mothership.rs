@@ -15,7 +15,7 @@ use crate::printer::Printer;
 use crate::view;
 
 pub(crate) fn mothership(args: &MothershipArgs, printer: Printer) -> Result<(), Failure> {
-    super::log("warn", printer);
+    crate::log::to_stderr("warn", printer);
     let boot = Boot::new(&args.path, &args.state, args.python.clone(), printer)?;
     boot.run_dir.create()?;
     let runtime = boot::runtime()?;

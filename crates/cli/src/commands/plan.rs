@@ -20,7 +20,7 @@ use crate::view;
 const EXIT_CHANGES: u8 = 3;
 
 pub(crate) fn plan(args: &PlanArgs, printer: Printer) -> Result<ExitCode, Failure> {
-    super::log("warn", printer);
+    crate::log::to_stderr("warn", printer);
     let project = Project::locate(&args.path)?;
     let scan = project.scan(&project.select()?, CodeFrom::Folder, printer)?;
     let (run_dir, scope) = (RunDir::of(&project.root), project.scope());

@@ -21,7 +21,7 @@ use crate::view;
 const LIST_HINT: &str = "`flash rollback --list` shows what there is";
 
 pub(crate) fn rollback(args: &RollbackArgs, printer: Printer) -> Result<(), Failure> {
-    super::log("error", printer);
+    crate::log::to_stderr("error", printer);
     if let Some(text) = args.misplaced() {
         return Err(Failure::coded(
             Code::UnknownGeneration,

@@ -33,13 +33,7 @@ pub(crate) fn serve() -> Result<(), Failure> {
 /// What this program says, its panics too, goes to the endpoint's log; `FLASH_LOG` chooses what.
 fn follow_itself(log: &Log) {
     let log = log.clone();
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(super::log_filter("info"))
-        .with_writer(move || log.clone())
-        .with_ansi(false)
-        .with_target(false)
-        .without_time()
-        .try_init();
+    crate::log::to_log("info", move || log.clone());
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         tracing::error!("{panic}");

@@ -32,7 +32,7 @@ const LARGEST_SHOWN: usize = 5;
 
 /// The work is done beside the wait for Ctrl+C: installers must be ended with us, and what is packed is not waited for.
 pub(crate) fn build(args: &BuildArgs, printer: Printer) -> Result<(), Failure> {
-    super::log("warn", printer);
+    crate::log::to_stderr("warn", printer);
     let build = Build::prepare(args, printer)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

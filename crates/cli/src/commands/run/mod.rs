@@ -23,7 +23,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(args: &RunArgs, printer: Printer) -> Result<(), Failure> {
     let started = Instant::now();
-    super::log("warn", printer);
+    crate::log::to_stderr("warn", printer);
     let boot = Boot::new(&args.path, &args.state, args.python.clone(), printer)?;
     let run_dir = boot.run_dir.clone();
     run_dir.create()?;

@@ -20,7 +20,7 @@ use crate::run_dir::RunDir;
 use crate::state_store::StatePlace;
 
 pub(crate) fn state(command: &StateCommand, printer: Printer) -> Result<(), Failure> {
-    super::log("warn", printer);
+    crate::log::to_stderr("warn", printer);
     match command {
         StateCommand::Serve(args) => serve::serve(args, printer),
         StateCommand::Lease(args) => lease::lease(args, printer),

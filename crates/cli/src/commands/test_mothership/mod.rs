@@ -37,7 +37,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(20);
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn test_mothership(args: &TestMothershipArgs, printer: Printer) -> Result<(), Failure> {
-    super::log("error", printer);
+    crate::log::to_stderr("error", printer);
     if let Some((option, instead)) = args.replaced() {
         return Err(Failure::new(format!("{option} is not needed any more: {instead}")));
     }
