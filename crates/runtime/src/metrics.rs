@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use flash_model::wire::{JobCounts, WorkerCounts};
+use flash_model::wire::{JobCounts, WorkerCounts, WorkerStart};
 use flash_model::{EndpointId, ResourceName};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -38,6 +38,13 @@ struct By {
     by: &'static str,
 }
 
+/// How the next worker comes to be, and why not by a fork.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Next {
+    by: String,
+    reason: String,
+}
+
 /// Why a worker process is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerEnd {
@@ -60,6 +67,7 @@ pub(crate) struct Metrics {
     execution_seconds: Histogram,
     workers: Family<InState, Gauge>,
     worker_starts: Family<By, Counter>,
+    next_start: Family<Next, Gauge>,
     worker_exits: Family<Because, Counter>,
     jobs: Family<InState, Gauge>,
     job_age_seconds: Gauge<f64, AtomicU64>,
@@ -87,6 +95,7 @@ impl Metrics {
             execution_seconds: seconds(),
             workers: Family::default(),
             worker_starts: Family::default(),
+            next_start: Family::default(),
             worker_exits: Family::default(),
             jobs: Family::default(),
             job_age_seconds: Gauge::default(),
@@ -117,6 +126,12 @@ impl Metrics {
         registry.register("spans_dropped", "Spans that no collector took", metrics.spans_dropped.clone());
         registry.register("workers", "Worker processes", metrics.workers.clone());
         registry.register("worker_starts", "Worker processes started", metrics.worker_starts.clone());
+        let next = metrics.next_start.clone();
+        registry.register(
+            "worker_next_start",
+            "How the next worker comes to be, and why not by a fork",
+            next,
+        );
         registry.register("worker_exits", "Worker processes gone, and why", metrics.worker_exits.clone());
         registry.register("jobs", "Jobs of the queue", metrics.jobs.clone());
         let age = metrics.job_age_seconds.clone();
@@ -180,7 +195,15 @@ impl Metrics {
     }
 
     /// All of it, with how workers are now, and the queue: its jobs by state, and how long the next one has waited.
-    pub(crate) fn render(&self, workers: WorkerCounts, queue: Option<(JobCounts, Duration)>) -> String {
+    pub(crate) fn render(
+        &self,
+        workers: WorkerCounts,
+        next: WorkerStart,
+        queue: Option<(JobCounts, Duration)>,
+    ) -> String {
+        let WorkerStart { by, reason } = next;
+        self.next_start.clear();
+        self.next_start.get_or_create(&Next { by, reason: reason.unwrap_or_default() }).set(1);
         let set = |family: &Family<InState, Gauge>, state, count: u64| {
             family.get_or_create(&InState { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
         };

@@ -43,7 +43,7 @@ impl Gateway {
             Front::Jobs(jobs) => Some((jobs.queue.counts().await?, jobs.queue.age().await?)),
             Front::Routes(..) | Front::Application(_) => None,
         };
-        let text = self.metrics.render(self.pool.counts(), jobs);
+        let text = self.metrics.render(self.pool.counts(), self.pool.worker_start(), jobs);
         Ok(respond::bytes(HeaderValue::from_static(METRICS_CONTENT_TYPE), text.into()))
     }
 

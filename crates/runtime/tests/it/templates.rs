@@ -39,7 +39,13 @@ async fn until_start_is(endpoint: &Endpoint, by: &str, reason: &str) {
     eventually("another way to start workers", || async {
         let start = endpoint.get("/health").await.body["worker_start"].clone();
         let is_so = start["by"] == by && start["reason"].as_str().unwrap_or_default().contains(reason);
-        if is_so { Ok(()) } else { Err(start.to_string()) }
+        let metrics = endpoint.get("/metrics").await.body;
+        let mut lines = metrics.as_str().unwrap().lines();
+        let metric = lines.find(|line| line.starts_with("flash_worker_next_start{")).unwrap().to_owned();
+        let says_so =
+            metric.contains(&format!("by=\"{by}\"")) && metric.contains(reason) && metric.ends_with(" 1");
+        let is_alone = !lines.any(|line| line.starts_with("flash_worker_next_start{"));
+        if is_so && says_so && is_alone { Ok(()) } else { Err(format!("{start} {metric}")) }
     })
     .await;
 }
