@@ -30,7 +30,7 @@ pub(crate) struct Args {
 impl Command {
     /// What cannot be read ends the process.
     pub(crate) fn typed() -> Self {
-        // An endpoint is started so, and there may be hundreds: knowing all commands takes each a megabyte.
+        // An endpoint is started so, and there may be hundreds: knowing all commands takes memory in each.
         if std::env::args_os().skip(1).eq(["serve"]) { Self::Serve } else { Args::parse().command }
     }
 }

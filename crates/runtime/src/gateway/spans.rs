@@ -48,8 +48,7 @@ impl Gateway {
         span.note("url.path", path);
         span.fail(CALLER_GONE);
         if let Front::Application(_) = self.front {
-            let context = span.context().clone();
-            flash_client::set_trace(request.headers_mut(), &context);
+            flash_client::set_trace(request.headers_mut(), span.context());
         }
         Some(span)
     }

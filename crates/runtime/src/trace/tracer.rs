@@ -1,6 +1,6 @@
 //! Begins spans.
 
-use flash_model::{SpanId, TraceContext};
+use flash_model::TraceContext;
 use http::HeaderMap;
 
 use super::context::{self, Said};
@@ -71,7 +71,6 @@ impl Tracer {
         let Some((Recording { outbox, .. }, context)) = recording.zip(context::step(parent)) else {
             return Span::unrecorded(parent.clone());
         };
-        let above: Option<SpanId> = Some(parent.span());
-        Span::recorded(context, above, (kind, name()), outbox.clone())
+        Span::recorded(context, Some(parent.span()), (kind, name()), outbox.clone())
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flash_model::wire::{WorkerCounts, WorkerStart};
-use flash_model::{Code, TraceContext, TraceId};
+use flash_model::{Code, TraceContext};
 use tokio::sync::{Notify, oneshot};
 
 use super::awake::Awake;
@@ -575,7 +575,7 @@ impl Lease {
     }
 
     pub(super) fn origin(&self) -> Option<Origin> {
-        let trace: Option<TraceId> = self.span.as_ref().map(|span| span.context().trace());
+        let trace = self.span.as_ref().map(|span| span.context().trace());
         (self.job.is_some() || trace.is_some()).then(|| Origin { job: self.job.clone(), trace })
     }
 

@@ -2,7 +2,7 @@ use flash_runtime::serve::{self, serve_until};
 use serde_json::json;
 
 use crate::queue;
-use crate::world::{Project, eventually, file_appears, function};
+use crate::world::{Project, eventually, file_appears, function, process_ends};
 
 #[tokio::test]
 async fn accepted_jobs_survive_a_hard_end() {
@@ -109,14 +109,7 @@ def leave():
     assert_eq!(view["status"], "FAILED", "{view}");
     assert!(view["error"].as_str().unwrap().contains("status 3"), "{view}");
     let pid = file_appears(&project.path("pid")).await;
-    eventually("the process to end", || async {
-        // One that nobody has waited for is still listed.
-        match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-            Ok(stat) if !stat.contains(") Z ") => Err(stat),
-            _ => Ok(()),
-        }
-    })
-    .await;
+    process_ends(pid).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
-use crate::world::{Endpoint, Project, eventually, file_appears, function};
+use crate::world::{Endpoint, Project, eventually, file_appears, function, process_ends};
 
 const CODE: &str = r#"
 import os, random, subprocess, time
@@ -65,15 +65,6 @@ async fn forking(project: &Project) -> Endpoint {
     endpoint
 }
 
-/// What has ended but was not waited for does not count.
-async fn ends(pid: &Value) {
-    eventually("a process to end", || async {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        if stat.is_empty() || stat.contains(") Z ") { Ok(()) } else { Err(stat) }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_forked_worker_has_the_code_and_a_life_of_its_own() {
     let project = project(CODE);
@@ -97,8 +88,8 @@ async fn a_forked_worker_has_the_code_and_a_life_of_its_own() {
     })
     .await;
     endpoint.stop().await;
-    ends(&second["pid"]).await;
-    ends(&second["parent"]).await;
+    process_ends(&second["pid"]).await;
+    process_ends(&second["parent"]).await;
 }
 
 #[tokio::test]
@@ -119,7 +110,7 @@ async fn what_user_code_starts_ends_with_a_forked_worker() {
     let left: Value = file_appears(&project.path("left")).await.trim().parse::<i64>().unwrap().into();
     let cancelled = endpoint.post(&format!("/cancel/{}", job["id"].as_str().unwrap()), json!({})).await;
     assert_eq!(cancelled.body["status"], "CANCELLED", "{cancelled:?}");
-    ends(&left).await;
+    process_ends(&left).await;
 }
 
 #[tokio::test]

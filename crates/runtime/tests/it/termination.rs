@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Endpoint, Project, eventually, file_appears, function};
+use crate::world::{Endpoint, Project, eventually, file_appears, function, process_ends};
 
 const CODE: &str = r#"
 import atexit, os, pathlib, signal, subprocess, sys, time
@@ -92,17 +92,12 @@ async fn what_a_function_started_is_told_too() {
     assert!(project.path("child").exists());
 }
 
-/// What has ended but was not waited for does not count.
 async fn both_that_moved_away_end(project: &Project) {
     let moved = file_appears(&project.path("moved")).await;
     let pids: Vec<&str> = moved.split(' ').collect();
     assert_eq!(pids.len(), 2, "{moved}");
     for pid in pids {
-        eventually("a process in a session of its own to end", || async {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            if stat.is_empty() || stat.contains(") Z ") { Ok(()) } else { Err(stat) }
-        })
-        .await;
+        process_ends(pid).await;
     }
 }
 

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::discovery::{Mothership, manifest};
 use crate::metrics::sample;
+use crate::traces::PARENT;
 use crate::webhooks::{done, told};
 use crate::world::{Endpoint, Project, eventually, function, route};
 
-const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const UNSAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
 const CODE: &str = r#"

@@ -10,7 +10,7 @@ use crate::discovery::{Mothership, manifest};
 use crate::webhooks::{done, told};
 use crate::world::{Endpoint, Project, Response, eventually, file_appears, function, route};
 
-const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub(crate) const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const STATE: &str = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE";
 
 const CODE: &str = r#"

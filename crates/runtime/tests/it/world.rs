@@ -293,6 +293,15 @@ pub(crate) fn route(name: &str, is_async: bool, method: &str, path: &str) -> Val
     function
 }
 
+/// What has ended but was not waited for does not count.
+pub(crate) async fn process_ends(pid: impl std::fmt::Display) {
+    eventually("a process to end", || async {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if stat.is_empty() || stat.contains(") Z ") { Ok(()) } else { Err(stat) }
+    })
+    .await;
+}
+
 pub(crate) fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
